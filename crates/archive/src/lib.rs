@@ -1,0 +1,1 @@
+//! Layer tar streams: read, write, whiteouts, compression; hostile input refused.

@@ -1,0 +1,1 @@
+//! The content-addressed store and references, leases and locks.

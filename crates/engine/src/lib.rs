@@ -1,0 +1,2 @@
+//! Containers: create, start, supervise, exec, stop, remove.
+pub mod options;

@@ -1,0 +1,1 @@
+//! Images: load, save, pull, unpack, history; layers and the root filesystems made of them.

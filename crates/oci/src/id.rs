@@ -1,0 +1,132 @@
+//! A container's id (64 hexadecimal digits, as Docker's) and its name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::clip;
+
+/// Why a text is no id or name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not 64 lower-case hexadecimal digits.
+    #[error("container id {0:?} is malformed (expected 64 hexadecimal digits)")]
+    Id(String),
+    /// Not a name: it could leave the directory it is a file in, or collide with an option.
+    #[error("container name {0:?} is invalid (allowed: [a-zA-Z0-9][a-zA-Z0-9_.-]*)")]
+    Name(String),
+}
+
+/// A container's id: always safe as a file name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContainerId(String);
+
+impl ContainerId {
+    /// An id from 32 random bytes; the caller brings the randomness.
+    pub fn from_random(random: [u8; 32]) -> Self {
+        Self(crate::Digest::from_sha256(random).hex())
+    }
+
+    /// All 64 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 12 digits, as people see them in tables and as the default hostname.
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ContainerId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let digits = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if digits { Ok(Self(text.to_owned())) } else { Err(IdError::Id(clip(text))) }
+    }
+}
+
+impl TryFrom<String> for ContainerId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<ContainerId> for String {
+    fn from(id: ContainerId) -> Self {
+        id.0
+    }
+}
+
+/// A container's name: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, Docker's rule, at most 128 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContainerName(String);
+
+impl ContainerName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ContainerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ContainerName {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        // Docker shows names with a leading slash and takes them back so.
+        let name = text.strip_prefix('/').unwrap_or(text);
+        let valid = name.len() <= 128
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+        if valid { Ok(Self(name.to_owned())) } else { Err(IdError::Name(clip(text))) }
+    }
+}
+
+impl TryFrom<String> for ContainerName {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<ContainerName> for String {
+    fn from(name: ContainerName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_their_directory_are_refused() {
+        for bad in ["", ".", "..", "../x", "a/b", "-rm", "a b", "é", "/"] {
+            assert!(bad.parse::<ContainerName>().is_err(), "{bad:?}");
+        }
+        assert_eq!("/web_1.a-b".parse::<ContainerName>().unwrap().as_str(), "web_1.a-b");
+    }
+
+    #[test]
+    fn ids_are_64_hex_digits() {
+        let id = ContainerId::from_random([0xab; 32]);
+        assert_eq!(id.short(), "abababababab");
+        assert!(id.as_str().parse::<ContainerId>().is_ok());
+        assert!("abc".parse::<ContainerId>().is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! `config-linux.md#seccomp`
+
+use serde::{Deserialize, Serialize};
+
+/// A system call filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Seccomp {
+    /// What happens to a call that no rule names: `SCMP_ACT_ERRNO`, …
+    pub default_action: String,
+    /// For `SCMP_ACT_ERRNO`; EPERM when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_errno_ret: Option<u32>,
+    /// `SCMP_ARCH_X86_64`, …; empty is the native one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub architectures: Vec<String>,
+    /// `SECCOMP_FILTER_FLAG_…`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// The socket that gets notifications.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener_path: Option<String>,
+    /// Sent along to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener_metadata: Option<String>,
+    /// The rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub syscalls: Vec<SyscallRule>,
+}
+
+/// One rule: it matches when every argument condition does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SyscallRule {
+    /// System calls by name; unknown ones are skipped.
+    pub names: Vec<String>,
+    /// `SCMP_ACT_ALLOW`, …
+    pub action: String,
+    /// For `SCMP_ACT_ERRNO` and `SCMP_ACT_TRACE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errno_ret: Option<u32>,
+    /// Conditions, all of which hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<ArgumentRule>,
+}
+
+/// A condition on one argument.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ArgumentRule {
+    /// 0 to 5.
+    pub index: u32,
+    /// Compared with; the mask for `SCMP_CMP_MASKED_EQ`.
+    pub value: u64,
+    /// The value for `SCMP_CMP_MASKED_EQ`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub value_two: u64,
+    /// `SCMP_CMP_EQ`, `SCMP_CMP_MASKED_EQ`, …
+    pub op: String,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
