@@ -1,2 +1,26 @@
 //! Containers: create, start, supervise, exec, stop, remove.
+//!
+//! There is no daemon. [`Engine`] is a handle on two directories; every verb is a function call in the caller's own
+//! process, and what outlives the call is one small supervisor process a container (see [`supervise`]) and plain
+//! files (see [`store`], which also says why a SIGKILL at any moment leaves no wrong answer behind).
+//!
+//! The caller must be single-threaded when it calls [`Engine::start`], [`Engine::restart`] or [`Engine::exec`]:
+//! those fork.
+
+pub mod attach;
+mod engine;
+mod error;
+pub mod log;
 pub mod options;
+pub mod store;
+pub mod supervise;
+pub mod verbs;
+
+pub use attach::{Attachment, Event};
+pub use engine::{Engine, Paths};
+pub use error::{Error, Failure, Result};
+pub use options::{CreateOptions, Made};
+pub use verbs::{
+    AttachOptions, ContainerSummary, ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery,
+    RemoveOptions, StartMode, Top, WaitCondition,
+};

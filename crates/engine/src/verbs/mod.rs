@@ -1,0 +1,21 @@
+//! The verbs, one file each; every one is a method of [`Engine`](crate::Engine).
+//!
+//! A verb reads the container's record and state, acts, and returns. It never prints and never decides an exit code.
+
+mod exec;
+mod list;
+mod logs;
+mod remove;
+mod start;
+mod stop;
+mod top;
+mod wait;
+
+pub use exec::ExecOptions;
+pub use list::{ContainerSummary, ListFilter};
+pub use logs::{LogLine, LogStream, LogsQuery};
+pub use remove::RemoveOptions;
+pub use start::{AttachOptions, StartMode};
+pub use stop::Grace;
+pub use top::Top;
+pub use wait::WaitCondition;
