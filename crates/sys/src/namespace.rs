@@ -1,0 +1,40 @@
+//! Namespaces: leaving and joining them, for a process of one thread.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// unshare(2) with CLONE_NEW… flags only.
+///
+/// # Errors
+/// The kernel's: EPERM, ENOSPC, EINVAL for a flag that is no namespace.
+pub fn unshare(namespaces: u64) -> io::Result<()> {
+    const ALL: u64 = (libc::CLONE_NEWNS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | 0x80) as u64;
+    if namespaces & !ALL != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: namespaces alone change no memory and no descriptor of this process (CLONE_FILES, CLONE_VM are refused above).
+    match unsafe { libc::unshare(namespaces as libc::c_int) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// setns(2): joins the namespace `fd` of kind `kind` (one CLONE_NEW…), or, when `fd` is a pidfd, all those in `kind` of that
+/// process at once (Linux 5.8).
+///
+/// # Errors
+/// The kernel's: EPERM, EINVAL for the user namespace one is in already, ESRCH for a process that is gone.
+pub fn join(fd: BorrowedFd<'_>, kind: u64) -> io::Result<()> {
+    // SAFETY: changes no memory of this process; the descriptor is valid for the call.
+    match unsafe { libc::setns(fd.as_raw_fd(), kind as libc::c_int) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

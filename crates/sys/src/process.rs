@@ -1,0 +1,175 @@
+//! Making processes: fork, clone3 with namespaces and a cgroup, and execve.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub enum Forked {
+    /// The new process.
+    Child,
+    /// The old one.
+    Parent {
+        /// The child's pid in the caller's pid namespace.
+        pid: u32,
+    },
+}
+
+/// Which side of a clone3 this is.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The new process, alone in its new namespaces.
+    Child,
+    /// The old one.
+    Parent {
+        /// The child's pid in the caller's pid namespace.
+        pid: u32,
+        /// Refers to the child for as long as it is held; becomes readable when the child exits.
+        pidfd: OwnedFd,
+    },
+}
+
+/// How many threads this process has; fork and clone3 are only for one.
+pub fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
+/// fork(2). The caller has one thread, so that the child may go on to run any code.
+///
+/// # Errors
+/// EAGAIN or ENOMEM from the kernel; `EBUSY` in debug builds when there is a second thread.
+pub fn fork() -> io::Result<Forked> {
+    #[cfg(debug_assertions)]
+    if threads() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: with one thread no lock is held by somebody who does not exist in the child.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent { pid: pid.cast_unsigned() }),
+    }
+}
+
+/// `struct clone_args`, version 2 (Linux 5.7).
+#[repr(C, align(8))]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// `<linux/sched.h>`, Linux 5.7; wider than `libc`'s own constant can hold.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// clone3(2) like a fork: own copy of the memory, with `namespaces` (CLONE_NEW…) made anew and, on Linux 5.7 and
+/// later, started in the cgroup v2 directory `cgroup`. `sibling` makes the child the caller's parent's
+/// (CLONE_PARENT). The caller has one thread.
+///
+/// # Errors
+/// The kernel's (EPERM, ENOSPC for too many namespaces, EBUSY for a cgroup with controllers and members, …).
+pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> io::Result<Cloned> {
+    #[cfg(debug_assertions)]
+    if threads() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    let mut pidfd: libc::c_int = -1;
+    let mut args = CloneArgs {
+        flags: namespaces | libc::CLONE_PIDFD as u64,
+        pidfd: std::ptr::from_mut(&mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if sibling {
+        // The kernel takes the exit signal from the caller then and wants none here.
+        args.flags |= libc::CLONE_PARENT as u64;
+        args.exit_signal = 0;
+    }
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
+    }
+    // SAFETY: `args` outlives the call and its only pointer is to `pidfd`. Without CLONE_VM the child has a copy of
+    // the memory and stack, and with one thread no lock is held by somebody who does not exist in it.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Cloned::Child),
+        pid => {
+            // SAFETY: on success the kernel has stored a new descriptor there, and nobody else knows it.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "pids are below 2^22"
+            )]
+            Ok(Cloned::Parent { pid: pid as u32, pidfd })
+        }
+    }
+}
+
+/// Arguments or environment of a program, ready for execve.
+#[derive(Debug)]
+pub struct Strings(Vec<CString>);
+
+impl Strings {
+    /// Copies `strings`; `None` when one holds a NUL.
+    pub fn new<S: AsRef<[u8]>>(strings: impl IntoIterator<Item = S>) -> Option<Self> {
+        strings.into_iter().map(|s| CString::new(s.as_ref()).ok()).collect::<Option<_>>().map(Self)
+    }
+
+    fn pointers(&self) -> Vec<*const libc::c_char> {
+        self.0.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    }
+}
+
+/// execve(2): returns only with an error.
+pub fn execve(program: &CStr, arguments: &Strings, environment: &Strings) -> io::Error {
+    let (argv, envp) = (arguments.pointers(), environment.pointers());
+    // SAFETY: both lists end with a null pointer and point into strings that live until the call is over.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// execveat(2) of an open file itself: returns only with an error.
+pub fn execve_fd(program: BorrowedFd<'_>, arguments: &Strings, environment: &Strings) -> io::Error {
+    let (argv, envp) = (arguments.pointers(), environment.pointers());
+    // SAFETY: as in `execve`; the empty path is a static string.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+    }
+    io::Error::last_os_error()
+}
+
+/// Ends this process at once: no destructors, no exit handlers. The only right end of a forked child.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Marks every descriptor from `first` on close-on-exec (close_range(2), Linux 5.11).
+///
+/// # Errors
+/// EINVAL on an older kernel.
+pub fn cloexec_from(first: u32) -> io::Result<()> {
+    // SAFETY: closes nothing; a flag is set on descriptors that may be anybody's, which no Rust value observes.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
