@@ -1,10 +1,3 @@
-//! The kernel's edge: the only crate with `unsafe`, a thin typed layer over calls that `rustix` does not have.
-//!
-//! A call takes and gives file descriptors (`BorrowedFd`, `OwnedFd`) and `Result`; none keeps state, logs or retries.
-//! What `rustix` offers safely is used from there directly and not wrapped again here.
+//! The kernel's edge.
 
-pub mod mount;
-pub mod namespace;
-pub mod network;
-pub mod process;
-pub mod signal;
+pub mod seccomp;
