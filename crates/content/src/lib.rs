@@ -1,1 +1,19 @@
-//! The content-addressed store and references, leases and locks.
+//! The content-addressed store: blobs by digest, references by name, leases and locks, collection of what nothing
+//! needs. ROOT is an OCI image layout that skopeo and umoci read in place.
+//!
+//! Everything is a plain file that appears whole, by rename. There is no global lock: a lock covers one digest or one
+//! reference ([`Lease`]). This crate never interprets a layer and never talks to a network.
+
+mod blob;
+mod error;
+mod layout;
+mod lease;
+mod references;
+mod writer;
+
+pub use blob::DOCUMENT_LIMIT;
+pub use error::{Error, Result};
+pub use layout::Content;
+pub use lease::{Claim, Lease};
+pub use references::{Name, Root};
+pub use writer::BlobWriter;

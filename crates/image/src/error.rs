@@ -1,0 +1,38 @@
+//! What can go wrong with images. Each message is one line and, where there is a cure, names it.
+
+use conex_oci::{Digest, Platform};
+
+/// The result of an image operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed image operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No image of that name or id. The engine pulls on this one.
+    #[error("no such image: {name}")]
+    NotFound {
+        /// As typed.
+        name: String,
+    },
+    /// The image is here, for other platforms.
+    #[error("image {name} is here only for {available}, not for {wanted} (pull it with --platform {wanted})")]
+    Platform {
+        /// As typed.
+        name: String,
+        /// What was asked for.
+        wanted: Platform,
+        /// What there is, comma-separated.
+        available: String,
+    },
+    /// An id prefix that several images share.
+    #[error("image id {prefix} is ambiguous: it starts the ids of {} images", matches.len())]
+    Ambiguous {
+        /// As typed.
+        prefix: String,
+        /// The ids.
+        matches: Vec<Digest>,
+    },
+    /// The store on disk.
+    #[error(transparent)]
+    Content(#[from] conex_content::Error),
+}
