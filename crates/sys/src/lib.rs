@@ -1,3 +1,12 @@
-//! The kernel's edge.
+//! The kernel's edge: the only crate with `unsafe`, a thin typed layer over calls that `rustix` does not have.
+//!
+//! A call takes and gives file descriptors (`BorrowedFd`, `OwnedFd`) and `Result`; none keeps state, logs or retries.
+//! What `rustix` offers safely is used from there directly and not wrapped again here.
 
+pub mod mount;
+pub mod namespace;
+pub mod network;
+pub mod process;
+pub mod range_lock;
 pub mod seccomp;
+pub mod signal;
