@@ -1,0 +1,66 @@
+//! What can go wrong between a spec and a process.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+/// A failure of create, start or exec. Displays as one line.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The spec asks for something that cannot be, before anything was made.
+    #[error("invalid spec: {what}")]
+    Spec {
+        /// Which field and why.
+        what: String,
+    },
+    /// A namespace to join cannot be opened.
+    #[error("cannot open the namespace {}: {source}", path.display())]
+    Namespace {
+        /// `/proc/PID/ns/…` or another path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A call of the parent's.
+    #[error("cannot {what}: {source}")]
+    Parent {
+        /// What was being done.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A step inside the container.
+    #[error("cannot {what}: {errno}")]
+    Init {
+        /// What was being done, on what.
+        what: String,
+        /// Why.
+        errno: Errno,
+    },
+    /// The seccomp profile.
+    #[error("cannot compile the seccomp profile: {0}")]
+    Seccomp(#[from] conex_seccomp::Error),
+    /// There is no such program in the container; exit status 127.
+    #[error("exec {program:?}: {}", if *in_path { "executable file not found in $PATH" } else { "no such file or directory" })]
+    NotFound {
+        /// As the user wrote it.
+        program: String,
+        /// Whether `$PATH` was searched.
+        in_path: bool,
+    },
+    /// The program is there and cannot be executed; exit status 126.
+    #[error("exec {program:?}: {errno}")]
+    NotExecutable {
+        /// As the user wrote it.
+        program: String,
+        /// EACCES, ENOEXEC, EISDIR, …
+        errno: Errno,
+    },
+    /// The process died before it came to exec, without a word.
+    #[error("the container's first process died during set-up ({status})")]
+    Died {
+        /// How.
+        status: String,
+    },
+}
