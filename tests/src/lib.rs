@@ -1,1 +1,46 @@
-//! Shared by the black-box tests.
+//! The harness of the black-box tests: drives the built `conex` as a person would, in a root of its own.
+//!
+//! ```no_run
+//! use conex_tests::{Conex, skip};
+//!
+//! let conex = Conex::new();
+//! let Some(alpine) = conex.alpine() else { skip!("no alpine image (CONEX_TEST_IMAGES)") };
+//! assert_eq!(conex.ok(&["run", "--rm", alpine, "echo", "hi"]), "hi\n");
+//! conex.fails(125, &["run", "--no-such-flag", alpine]);
+//! ```
+//!
+//! Tests of one file are one program: `tests/tests/<verb>.rs`. A test that cannot run on this machine says so with
+//! [`skip!`], and `cargo xtask test` counts it. Nothing here may sleep a fixed time: wait for a condition instead.
+
+mod conex;
+mod images;
+mod output;
+mod pty;
+mod registry;
+mod wait;
+
+pub use conex::Conex;
+pub use images::archive;
+pub use output::{Background, Output, finish};
+pub use pty::Pty;
+pub use registry::{Registry, skopeo_copy};
+pub use wait::{PATIENCE, eventually, installed, is_root};
+
+/// Ends the test, saying why it could not run here. `cargo xtask test` counts such tests apart.
+#[macro_export]
+macro_rules! skip {
+    ($($why:tt)+) => {{
+        println!("skipped: {}", format_args!($($why)+));
+        return;
+    }};
+}
+
+/// Skips the test unless it runs as root.
+#[macro_export]
+macro_rules! needs_root {
+    () => {
+        if !$crate::is_root() {
+            $crate::skip!("needs root");
+        }
+    };
+}

@@ -1,2 +1,52 @@
-//! To be written.
-fn main() {}
+//! The project's chores, one file a chore: `cargo xtask lint|layers|docs|test|bench`.
+//!
+//! Continuous integration runs the same commands as a person does; a chore that needs a tool of the machine
+//! installs it (and says so) or prints `skipped: why`, and never passes in silence.
+
+mod bench;
+mod command;
+mod docs;
+mod layers;
+mod lint;
+mod summary;
+mod test;
+mod vm;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  lint              formatting, clippy, layers, licences and sources of dependencies, documentation
+  layers            crates depend downwards only; unsafe code stays in crates/sys; files stay short
+  docs              rustdoc without warnings, links between Markdown files resolve
+  test [--vm] [FILTER...]
+                    all tests; installs the Debian packages they need. --vm: on a pure cgroup v2 machine
+  bench [WHAT...]   time Conex against the bare system calls and the engines installed here";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (chore, rest) = match arguments.split_first() {
+        Some((chore, rest)) => (chore.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let done = match chore {
+        "lint" => lint::run(),
+        "layers" => layers::run(),
+        "docs" => docs::run(),
+        "test" => test::run(rest),
+        "bench" => bench::run(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(anyhow::anyhow!("no such chore: {other}\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

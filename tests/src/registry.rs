@@ -1,0 +1,131 @@
+//! A real registry: Debian's `docker-registry` on a loopback port, filled with `skopeo`.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::wait::{eventually, installed};
+use crate::{Output, finish};
+
+/// A registry that runs as long as the value lives.
+#[derive(Debug)]
+pub struct Registry {
+    child: Child,
+    port: u16,
+    directory: TempDir,
+}
+
+impl Registry {
+    /// On plain http; `None` when `docker-registry` or `skopeo` is not installed.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// With TLS, its certificate made on the spot for `localhost` and `127.0.0.1`; see [`Registry::certificate`].
+    /// `None` when `openssl` is missing too.
+    ///
+    /// # Panics
+    /// When the certificate cannot be made.
+    pub fn start_tls() -> Option<Self> {
+        if !installed("openssl") {
+            return None;
+        }
+        Self::start_with("    tls:\n        certificate: DIR/cert.pem\n        key: DIR/key.pem\n")
+    }
+
+    fn start_with(tls: &str) -> Option<Self> {
+        if !installed("docker-registry") || !installed("skopeo") {
+            return None;
+        }
+        let directory = tempfile::Builder::new().prefix("conex-registry-").tempdir().expect("a directory");
+        let path = directory.path();
+        if !tls.is_empty() {
+            certify(path);
+        }
+        let port = free_port();
+        let tls = tls.replace("DIR", path.to_str().expect("UTF-8"));
+        let config = format!(
+            "version: 0.1\nlog:\n    level: error\n    accesslog:\n        disabled: true\nstorage:\n    filesystem:\n        rootdirectory: {}\n\
+             http:\n    addr: 127.0.0.1:{port}\n{tls}",
+            path.join("data").display()
+        );
+        let file = path.join("config.yml");
+        std::fs::write(&file, config).expect("its configuration");
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&file)
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker-registry");
+        let mut registry = Self { child, port, directory };
+        eventually("docker-registry to listen", || {
+            assert!(registry.child.try_wait().expect("try_wait").is_none(), "docker-registry ended at once");
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+        });
+        Some(registry)
+    }
+
+    /// `127.0.0.1:port`, the first component of a reference.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate that clients have to trust (PEM), of a registry with TLS.
+    pub fn certificate(&self) -> std::path::PathBuf {
+        self.directory.path().join("cert.pem")
+    }
+
+    /// Copies an OCI archive under `name` (`repository:tag`), all platforms of its index.
+    ///
+    /// # Panics
+    /// When skopeo fails.
+    #[track_caller]
+    pub fn fill(&self, archive: &Path, name: &str) {
+        let from = format!("oci-archive:{}", archive.display());
+        let to = format!("docker://{}/{name}", self.address());
+        let copied = skopeo_copy(&["--all", "--dest-tls-verify=false"], &from, &to);
+        assert_eq!(copied.code, 0, "skopeo copy: {}", copied.stderr);
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `skopeo copy` with a policy that takes anything.
+#[track_caller]
+pub fn skopeo_copy(options: &[&str], from: &str, to: &str) -> Output {
+    finish(
+        Command::new("skopeo").args(["--insecure-policy", "copy", "--quiet"]).args(options).args([from, to]),
+    )
+}
+
+/// A port nobody listens on now. Another process could take it before the registry does, but not of this test run.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn certify(directory: &Path) {
+    let made = finish(
+        Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+            .args(["-days", "2", "-subj", "/CN=conex test registry"])
+            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "key.pem", "-out", "cert.pem"])
+            .current_dir(directory),
+    );
+    assert_eq!(made.code, 0, "openssl: {}", made.stderr);
+}

@@ -1,0 +1,35 @@
+//! Waiting for conditions, and what this machine has.
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up: far more than it needs, on a busy machine too.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks `condition` until it gives a value; panics with `what` when patience ends.
+///
+/// # Panics
+/// After [`PATIENCE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether a program of that name stands in PATH.
+pub fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}

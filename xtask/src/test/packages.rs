@@ -1,0 +1,74 @@
+//! The Debian packages that tests need: one table, each with its reason.
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{installed, output, program, run};
+
+struct Package {
+    /// Debian's name.
+    name: &'static str,
+    /// A program of it, by which it is recognised whoever installed it.
+    program: &'static str,
+    why: &'static str,
+}
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "docker-registry",
+        program: "docker-registry",
+        why: "the registry that pulls are tested against",
+    },
+    Package {
+        name: "skopeo",
+        program: "skopeo",
+        why: "fills that registry, and reads back what `save` wrote",
+    },
+    Package { name: "umoci", program: "umoci", why: "reads the image store as an OCI layout" },
+    Package { name: "openssl", program: "openssl", why: "certificates for the registry with TLS" },
+    Package { name: "zstd", program: "zstd", why: "layers and archives compressed by another program" },
+    Package { name: "strace", program: "strace", why: "counts the system calls of a start" },
+    Package { name: "procps", program: "ps", why: "what a process looks like from outside" },
+    Package {
+        name: "util-linux",
+        program: "nsenter",
+        why: "looks into a container's namespaces from outside",
+    },
+];
+
+/// Installs what is missing, saying which packages and why.
+pub(crate) fn install() -> Result<()> {
+    let missing: Vec<_> = PACKAGES.iter().filter(|package| !present(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("The tests need these Debian packages:");
+    for package in &missing {
+        println!("  {:<18} {}", package.name, package.why);
+    }
+    if !installed("apt-get") {
+        bail!("apt-get is not installed: install the above by hand, then run this again");
+    }
+    if output(program("id").arg("-u"))?.trim() != "0" {
+        let names: Vec<_> = missing.iter().map(|package| package.name).collect();
+        bail!("not root: run `apt-get install --no-install-recommends {}`, then this again", names.join(" "));
+    }
+    run(apt().args(["update", "-qq"])).context("cannot refresh the package lists")?;
+    run(apt()
+        .args(["install", "-qq", "--yes", "--no-install-recommends"])
+        .args(missing.iter().map(|package| package.name)))
+    .context("cannot install the packages above")
+}
+
+fn apt() -> std::process::Command {
+    let mut command = program("apt-get");
+    // Debian starts services as it installs them; the tests start their own registry.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    command
+}
+
+fn present(package: &Package) -> bool {
+    installed(package.program)
+        || ["/usr/sbin", "/sbin"]
+            .iter()
+            .any(|directory| std::path::Path::new(directory).join(package.program).is_file())
+}
