@@ -35,4 +35,15 @@ pub enum Error {
     /// The store on disk.
     #[error(transparent)]
     Content(#[from] conex_content::Error),
+    /// The registry, or the way to it.
+    #[error(transparent)]
+    Registry(#[from] conex_registry::Error),
+    /// What the registry serves under that name cannot be pulled.
+    #[error("cannot pull {reference}: {why}")]
+    Pull {
+        /// What was asked for, in its short form.
+        reference: String,
+        /// Why not, and what to do.
+        why: crate::pull::Refusal,
+    },
 }

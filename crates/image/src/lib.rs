@@ -1,4 +1,33 @@
 //! Images: load, save, pull, unpack, history; layers and the root filesystems made of them.
+//!
+//! A [`Store`] joins the content store (blobs, references) with the layer store (unpacked, mountable layers). An
+//! [`Image`] is one platform's manifest and configuration, already chosen out of an index. This crate never starts a
+//! process, never mounts anything into the host's mount namespace, and leaves no thread behind when a call returns.
 
+mod error;
+mod history;
+mod image;
+mod inspect;
 pub mod layers;
+mod list;
+mod load;
+mod progress;
+mod pull;
+mod remove;
+mod resolve;
 pub mod rootfs;
+mod save;
+mod store;
+mod tag;
+mod unpack;
+
+pub use error::{Error, Result};
+pub use history::HistoryRow;
+pub use image::Image;
+pub use list::{Filter, Summary};
+pub use load::{LoadOptions, Loaded, Source};
+pub use progress::{Progress, Silent, State};
+pub use pull::Pulled;
+pub use remove::{Removed, Usage};
+pub use save::{Compression, Format, SaveOptions};
+pub use store::Store;
