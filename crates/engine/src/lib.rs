@@ -12,6 +12,7 @@ mod engine;
 mod error;
 pub mod log;
 pub mod options;
+pub mod spec;
 pub mod store;
 pub mod supervise;
 pub mod verbs;

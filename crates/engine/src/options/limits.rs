@@ -1,0 +1,157 @@
+//! `--memory-swap --cpus --cpuset-* --pids-limit --blkio-weight --oom-score-adj`: a container's budget.
+
+use serde::{Deserialize, Serialize};
+
+use super::{OptionError, parse_size};
+
+/// Its budget. `None` is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitOptions {
+    /// `--memory`, bytes, at least 6 MiB.
+    pub memory: Option<u64>,
+    /// `--memory-swap`: memory plus swap in bytes, -1 unlimited. Twice the memory when absent.
+    pub memory_swap: Option<i64>,
+    /// `--memory-reservation`, bytes.
+    pub memory_reservation: Option<u64>,
+    /// `--cpus`, in billionths of a processor.
+    pub nano_cpus: Option<u64>,
+    /// `--cpu-shares`
+    pub cpu_shares: Option<u64>,
+    /// `--cpu-period`, microseconds.
+    pub cpu_period: Option<u64>,
+    /// `--cpu-quota`, microseconds.
+    pub cpu_quota: Option<i64>,
+    /// `--cpuset-cpus`
+    pub cpuset_cpus: Option<String>,
+    /// `--cpuset-mems`
+    pub cpuset_mems: Option<String>,
+    /// `--pids-limit`; -1 or 0 unlimited.
+    pub pids: Option<i64>,
+    /// `--blkio-weight`, 10 to 1000.
+    pub blkio_weight: Option<u16>,
+    /// `--cgroup-parent`
+    pub cgroup_parent: Option<String>,
+}
+
+/// `--memory-swap`: a size, or -1 for unlimited.
+pub fn parse_memory_swap(text: &str) -> Result<i64, OptionError> {
+    if text == "-1" { Ok(-1) } else { Ok(parse_size("--memory-swap", text)? as i64) }
+}
+
+/// `--cpus 1.5`: billionths of a processor, exact to the ninth digit; 0 is no limit.
+pub fn parse_cpus(text: &str) -> Result<u64, OptionError> {
+    let wrong = || {
+        OptionError::syntax(
+            "--cpus",
+            text,
+            "expected a number of processors, as 1.5, with at most 9 digits after the point",
+        )
+    };
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if (whole.is_empty() && part.is_empty())
+        || !digits(whole)
+        || !digits(part)
+        || part.len() > 9
+        || whole.len() > 7
+    {
+        return Err(wrong());
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };
+    let part: u64 = format!("{part:0<9}").parse().map_err(|_| wrong())?;
+    Ok(whole * 1_000_000_000 + part)
+}
+
+/// `--cpuset-cpus`, `--cpuset-mems`: `0-3,7`.
+pub fn parse_cpuset(what: &'static str, text: &str) -> Result<String, OptionError> {
+    let wrong = || OptionError::syntax(what, text, "expected numbers and ranges, as 0-3,7");
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            text.parse::<u16>().ok().filter(|_| digits).ok_or_else(wrong)
+        };
+        if number(first)? > number(last)? {
+            return Err(OptionError::syntax(what, text, "a range goes from the lower to the higher number"));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// `--pids-limit`: a number; -1 and 0 are unlimited.
+pub fn parse_pids_limit(text: &str) -> Result<i64, OptionError> {
+    text.parse().ok().filter(|limit| (-1..=4_194_304).contains(limit)).ok_or_else(|| {
+        OptionError::syntax("--pids-limit", text, "expected a number up to 4194304, or -1 for unlimited")
+    })
+}
+
+/// `--blkio-weight`: 10 to 1000; 0 is none.
+pub fn parse_blkio_weight(text: &str) -> Result<u16, OptionError> {
+    text.parse().ok().filter(|weight| *weight == 0 || (10..=1000).contains(weight)).ok_or_else(|| {
+        OptionError::syntax("--blkio-weight", text, "expected a number from 10 to 1000, or 0 for none")
+    })
+}
+
+/// `--oom-score-adj`: -1000 to 1000.
+pub fn parse_oom_score_adj(text: &str) -> Result<i32, OptionError> {
+    text.parse()
+        .ok()
+        .filter(|score| (-1000..=1000).contains(score))
+        .ok_or_else(|| OptionError::syntax("--oom-score-adj", text, "expected a number from -1000 to 1000"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_are_exact() {
+        for (text, nano) in [
+            ("1", 1_000_000_000),
+            ("1.5", 1_500_000_000),
+            (".5", 500_000_000),
+            ("0.000000001", 1),
+            ("2.", 2_000_000_000),
+            ("0", 0),
+        ] {
+            assert_eq!(parse_cpus(text).unwrap(), nano, "{text}");
+        }
+        for bad in ["", ".", "-1", "a", "1.0000000001", "1e3", "99999999", "1,5", "+1"] {
+            assert!(parse_cpus(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(parse_memory_swap("-1").unwrap(), -1);
+        assert_eq!(parse_memory_swap("1g").unwrap(), 1 << 30);
+        assert!(parse_memory_swap("-2").is_err());
+        assert_eq!(parse_pids_limit("-1").unwrap(), -1);
+        assert!(parse_pids_limit("-2").is_err());
+        assert!(parse_pids_limit("many").is_err());
+        assert_eq!(parse_blkio_weight("0").unwrap(), 0);
+        assert!(parse_blkio_weight("9").is_err());
+        assert!(parse_blkio_weight("1001").is_err());
+        assert!(parse_oom_score_adj("1001").is_err());
+        assert_eq!(parse_oom_score_adj("-1000").unwrap(), -1000);
+    }
+
+    #[test]
+    fn cpusets() {
+        for good in ["0", "0-3", "0-3,7", "1,2,3"] {
+            assert_eq!(parse_cpuset("--cpuset-cpus", good).unwrap(), good);
+        }
+        for bad in ["", ",", "3-1", "a", "0-", "-1", "0--1", "0\n", "1-2-3", "99999"] {
+            assert!(parse_cpuset("--cpuset-cpus", bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "[0-9.,\\-]{0,30}|.{0,30}") {
+            let _ = (parse_cpus(&text), parse_memory_swap(&text), parse_cpuset("--cpuset-cpus", &text));
+            let _ = (parse_pids_limit(&text), parse_blkio_weight(&text), parse_oom_score_adj(&text));
+        }
+    }
+}

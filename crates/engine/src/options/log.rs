@@ -1,0 +1,159 @@
+//! `--log-driver`, `--log-opt`
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{OptionError, parse_size};
+
+/// `--log-driver`, `--log-opt`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogOptions {
+    /// Where the output goes.
+    pub driver: LogDriver,
+    /// `max-size`, bytes; `None` is unlimited.
+    pub max_size: Option<u64>,
+    /// `max-file`; `None` is 1 (or 5 when `max-size` is set without it).
+    pub max_file: Option<u32>,
+}
+
+/// `--log-driver`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    /// One JSON object a line, Docker's file format.
+    #[default]
+    JsonFile,
+    /// Nowhere.
+    None,
+    /// systemd's journal; an error at create when there is none.
+    Journald,
+    /// systemd's journal when there is one, else `json-file`.
+    JournaldIfPresent,
+}
+
+const DRIVERS: [&str; 4] = ["json-file", "none", "journald", "journald-if-present"];
+const OPTIONS: [&str; 2] = ["max-size", "max-file"];
+const WHAT: &str = "--log-opt";
+
+impl LogDriver {
+    /// As typed and as shown by inspect.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JsonFile => "json-file",
+            Self::None => "none",
+            Self::Journald => "journald",
+            Self::JournaldIfPresent => "journald-if-present",
+        }
+    }
+}
+
+impl FromStr for LogDriver {
+    type Err = OptionError;
+    fn from_str(text: &str) -> Result<Self, OptionError> {
+        match text {
+            "json-file" => Ok(Self::JsonFile),
+            "none" => Ok(Self::None),
+            "journald" => Ok(Self::Journald),
+            "journald-if-present" => Ok(Self::JournaldIfPresent),
+            "local" | "syslog" | "fluentd" | "gelf" | "awslogs" | "splunk" | "gcplogs" | "etwlogs" => {
+                Err(OptionError::unsupported("--log-driver", text, "use json-file, journald or none"))
+            }
+            _ => Err(OptionError::unknown("log driver", text, DRIVERS)),
+        }
+    }
+}
+
+impl LogOptions {
+    /// Takes one `--log-opt key=value`.
+    pub fn set(&mut self, text: &str) -> Result<(), OptionError> {
+        let Some((key, value)) = text.split_once('=') else {
+            return Err(OptionError::syntax(WHAT, text, "expected KEY=VALUE"));
+        };
+        match key {
+            "max-size" if value == "-1" => self.max_size = None,
+            "max-size" => {
+                let bytes = parse_size(WHAT, value)?;
+                if bytes == 0 {
+                    return Err(OptionError::syntax(
+                        WHAT,
+                        text,
+                        "max-size must be above 0, or -1 for no limit",
+                    ));
+                }
+                self.max_size = Some(bytes);
+            }
+            "max-file" => {
+                let files = value.parse().ok().filter(|files| (1..=1000).contains(files));
+                let wrong = || OptionError::syntax(WHAT, text, "max-file must be a number from 1 to 1000");
+                self.max_file = Some(files.ok_or_else(wrong)?);
+            }
+            _ => return Err(OptionError::unknown("log option", key, OPTIONS)),
+        }
+        Ok(())
+    }
+
+    /// What no single option can tell.
+    pub(super) fn validate(&self) -> Result<(), OptionError> {
+        if self.driver == LogDriver::None && (self.max_size.is_some() || self.max_file.is_some()) {
+            return Err(OptionError::Conflict("--log-driver none takes no --log-opt".to_owned()));
+        }
+        if self.max_file.is_some_and(|files| files > 1) && self.max_size.is_none() {
+            return Err(OptionError::Conflict(
+                "--log-opt max-file needs --log-opt max-size: nothing rotates without it".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers() {
+        for name in DRIVERS {
+            assert_eq!(name.parse::<LogDriver>().unwrap().name(), name);
+        }
+        assert!("syslog".parse::<LogDriver>().unwrap_err().to_string().contains("use json-file"));
+        assert!("json-fil".parse::<LogDriver>().unwrap_err().to_string().contains("json-file"));
+    }
+
+    #[test]
+    fn options() {
+        let mut log = LogOptions::default();
+        log.set("max-size=10m").unwrap();
+        log.set("max-file=3").unwrap();
+        assert_eq!(
+            log,
+            LogOptions { driver: LogDriver::JsonFile, max_size: Some(10 << 20), max_file: Some(3) }
+        );
+        log.validate().unwrap();
+        for bad in [
+            "max-size",
+            "max-size=",
+            "max-size=0",
+            "max-size=x",
+            "max-file=0",
+            "max-file=-1",
+            "max-fil=1",
+            "labels=a",
+        ] {
+            assert!(log.set(bad).is_err(), "{bad}");
+        }
+        log.max_size = None;
+        assert!(log.validate().is_err());
+        log.driver = LogDriver::None;
+        assert!(log.validate().is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "(max-size=|max-file=)?.{0,40}") {
+            let _ = LogOptions::default().set(&text);
+            let _ = text.parse::<LogDriver>();
+        }
+    }
+}
