@@ -8,12 +8,15 @@ mod blob;
 mod error;
 mod layout;
 mod lease;
+mod mark;
 mod references;
+mod temporary;
 mod writer;
 
 pub use blob::DOCUMENT_LIMIT;
 pub use error::{Error, Result};
 pub use layout::Content;
 pub use lease::{Claim, Lease};
-pub use references::{Name, Root};
+pub use mark::Reachable;
+pub use references::{Name, REF_NAME, Root};
 pub use writer::BlobWriter;

@@ -1,8 +1,19 @@
-//! References: `references/<escaped name>`, each file holding the descriptor that the name points at.
+//! References: `references/<escaped name>`, each file the descriptor that the name points at, with the name as its
+//! annotation: an entry of `index.json`, which is put together from them on every change.
 
-use conex_oci::{Descriptor, Reference};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
-use crate::{Content, Result};
+use conex_oci::image::ImageIndex;
+use conex_oci::{Descriptor, Digest, Reference, media_type};
+
+use crate::temporary::{replace, sync_directory};
+use crate::{Content, Error, Result};
+
+/// image-spec annotations.md: the name of an index entry.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Who keeps a manifest or index alive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,33 +33,256 @@ pub struct Root {
     pub target: Descriptor,
 }
 
+impl Root {
+    /// The reference, if it has one.
+    pub fn reference(&self) -> Option<&Reference> {
+        match &self.name {
+            Name::Reference(reference) => Some(reference),
+            Name::Unnamed => None,
+        }
+    }
+
+    fn file_name(&self) -> String {
+        match &self.name {
+            Name::Reference(reference) => file_name(&reference.to_string()),
+            Name::Unnamed => file_name(&self.target.digest.to_string()),
+        }
+    }
+}
+
 impl Content {
     /// What `reference` points at.
     pub fn get(&self, reference: &Reference) -> Result<Option<Descriptor>> {
-        let _ = reference;
-        todo!()
+        let path = self.references_directory().join(file_name(&reference.to_string()));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::Reference { reference: reference.clone(), source }),
+        };
+        parse(path, &bytes).map(|root| Some(root.target))
     }
 
-    /// Points `reference` at `target`. What it pointed at before stays in the store without a name, until it is removed.
+    /// Points `reference` at `target`. What it pointed at before stays in the store without a name until it is removed.
     pub fn set(&self, reference: &Reference, target: &Descriptor) -> Result<()> {
-        let _ = (reference, target);
-        todo!()
+        let _guard = self.guard(&reference.to_string())?;
+        match self.get(reference)? {
+            Some(old) if old.digest == target.digest => return Ok(()),
+            Some(old) => self.write(&Root { name: Name::Unnamed, target: old })?,
+            None => {}
+        }
+        sync_directory(&self.blobs_directory())?;
+        self.write(&Root { name: Name::Reference(reference.clone()), target: target.clone() })?;
+        self.erase(&Root { name: Name::Unnamed, target: target.clone() })?;
+        self.write_index()
     }
 
-    /// Keeps `target` without a name, unless some reference points at it.
+    /// Keeps `target` without a name.
     pub fn keep(&self, target: &Descriptor) -> Result<()> {
-        let _ = target;
-        todo!()
+        sync_directory(&self.blobs_directory())?;
+        self.write(&Root { name: Name::Unnamed, target: target.clone() })?;
+        self.write_index()
     }
 
-    /// Forgets `name`'s hold on `target`; false when it had none. Blobs stay until [`collect`](Self::collect).
+    /// Forgets a name's hold on its target; false when it had none (any more). Blobs stay until they are collected.
     pub fn forget(&self, root: &Root) -> Result<bool> {
-        let _ = root;
-        todo!()
+        let _guard = root.reference().map(|reference| self.guard(&reference.to_string())).transpose()?;
+        if let Some(reference) = root.reference() {
+            // It may point at something else by now, which is none of the caller's business.
+            if self.get(reference)?.is_none_or(|now| now.digest != root.target.digest) {
+                return Ok(false);
+            }
+        }
+        let forgotten = self.erase(root)?;
+        self.write_index()?;
+        Ok(forgotten)
     }
 
-    /// All roots, in order of their names.
+    /// All roots, in order of their names; a target that has a name is not listed a second time without one.
     pub fn roots(&self) -> Result<Vec<Root>> {
-        todo!()
+        let directory = self.references_directory();
+        let failed = |source| Error::List { path: directory.clone(), source };
+        let mut roots = Vec::new();
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            match fs::read(&path) {
+                Ok(bytes) => roots.push(parse(path, &bytes)?),
+                // Forgotten since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::List { path, source }),
+            }
+        }
+        let named: BTreeSet<Digest> =
+            roots.iter().filter(|root| root.reference().is_some()).map(|root| root.target.digest).collect();
+        roots.retain(|root| root.reference().is_some() || !named.contains(&root.target.digest));
+        roots.sort_by(|a, b| (&a.name, a.target.digest).cmp(&(&b.name, b.target.digest)));
+        Ok(roots)
+    }
+
+    fn write(&self, root: &Root) -> Result<()> {
+        let path = self.references_directory().join(root.file_name());
+        let bytes = serde_json::to_vec(&entry(root)).expect("a descriptor is always JSON");
+        replace(self, &path, &bytes).map_err(|source| Error::Write { path, source })?;
+        sync_directory(&self.references_directory())
+    }
+
+    fn erase(&self, root: &Root) -> Result<bool> {
+        let path = self.references_directory().join(root.file_name());
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Error::Remove { path, source }),
+        }
+    }
+
+    /// Under a lock of its own, so that of two changes the later one's list wins.
+    fn write_index(&self) -> Result<()> {
+        let _guard = self.guard("index.json")?;
+        let index = ImageIndex {
+            schema_version: 2,
+            media_type: Some(media_type::INDEX.to_owned()),
+            manifests: self.roots()?.iter().map(entry).collect(),
+            annotations: None,
+        };
+        let path = self.root().join("index.json");
+        let bytes = serde_json::to_vec(&index).expect("an index is always JSON");
+        replace(self, &path, &bytes).map_err(|source| Error::Write { path, source })
+    }
+}
+
+/// The descriptor as it stands in `index.json`, with its name as an annotation and no others.
+fn entry(root: &Root) -> Descriptor {
+    let annotations =
+        root.reference().map(|reference| BTreeMap::from([(REF_NAME.to_owned(), reference.to_string())]));
+    Descriptor { annotations, ..root.target.clone() }
+}
+
+fn parse(path: PathBuf, bytes: &[u8]) -> Result<Root> {
+    let damaged = |source| Error::Damaged { path: path.clone(), source };
+    let mut target: Descriptor = serde_json::from_slice(bytes).map_err(damaged)?;
+    let name = match target.annotation(REF_NAME) {
+        Some(text) => Name::Reference(text.parse().map_err(|e| damaged(serde::de::Error::custom(e)))?),
+        None => Name::Unnamed,
+    };
+    target.annotations = None;
+    Ok(Root { name, target })
+}
+
+/// Letters, digits, `.`, `_` and `-` as they are, everything else as `%XX`. A name too long for a file (255 bytes) is cut
+/// and made unique by its hash; the file's content holds it whole.
+fn file_name(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len() + 8);
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    if escaped.len() > 250 {
+        escaped.truncate(180);
+        escaped.push('~');
+        escaped.push_str(&Digest::of(name.as_bytes()).hex());
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Content) {
+        let root = tempfile::tempdir().unwrap();
+        let content = Content::open(root.path()).unwrap();
+        (root, content)
+    }
+
+    fn target(content: &Content, text: &str) -> Descriptor {
+        let digest = content.put(text.as_bytes()).unwrap();
+        Descriptor::new(media_type::MANIFEST, digest, text.len() as u64)
+    }
+
+    fn index(content: &Content) -> ImageIndex {
+        serde_json::from_slice(&fs::read(content.root().join("index.json")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_moved_reference_leaves_its_old_target_unnamed() {
+        let (_root, content) = store();
+        let (old, new) = (target(&content, "old"), target(&content, "new"));
+        let (latest, kept): (Reference, Reference) = ("a".parse().unwrap(), "a:1".parse().unwrap());
+        content.set(&latest, &old).unwrap();
+        content.set(&latest, &new).unwrap();
+        assert_eq!(content.get(&latest).unwrap(), Some(new.clone()));
+        let roots = content.roots().unwrap();
+        assert_eq!(roots.len(), 2);
+        assert_eq!(roots[1], Root { name: Name::Unnamed, target: old.clone() });
+        assert_eq!(index(&content).manifests.len(), 2);
+        // A name found again ends the namelessness.
+        content.set(&kept, &old).unwrap();
+        let roots = content.roots().unwrap();
+        assert!(roots.iter().all(|root| root.reference().is_some()) && roots.len() == 2, "{roots:?}");
+    }
+
+    #[test]
+    fn forgetting_spares_a_name_that_has_moved_on() {
+        let (_root, content) = store();
+        let (old, new) = (target(&content, "old"), target(&content, "new"));
+        let name: Reference = "127.0.0.1:5000/a/b:1".parse().unwrap();
+        content.set(&name, &old).unwrap();
+        let root = Root { name: Name::Reference(name.clone()), target: old };
+        content.set(&name, &new).unwrap();
+        assert!(!content.forget(&root).unwrap());
+        assert!(content.forget(&Root { target: new.clone(), ..root }).unwrap());
+        assert_eq!(content.get(&name).unwrap(), None);
+        assert_eq!(index(&content).manifests.len(), 1, "the old target, unnamed");
+    }
+
+    #[test]
+    fn the_longest_reference_still_has_a_file() {
+        let (_root, content) = store();
+        let repository = vec!["a".repeat(60); 4].join("/");
+        let names: Vec<Reference> = (0..2)
+            .map(|n| format!("example.org/{repository}:{}{n}", "t".repeat(127)).parse().unwrap())
+            .collect();
+        for (number, name) in names.iter().enumerate() {
+            content.set(name, &target(&content, &number.to_string())).unwrap();
+        }
+        assert_ne!(content.get(&names[0]).unwrap(), content.get(&names[1]).unwrap());
+        let roots = content.roots().unwrap();
+        assert_eq!(
+            roots.iter().filter_map(Root::reference).collect::<Vec<_>>(),
+            names.iter().collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_damaged_reference_names_its_file() {
+        let (_root, content) = store();
+        let name: Reference = "a".parse().unwrap();
+        content.set(&name, &target(&content, "x")).unwrap();
+        let path = content.root().join("references").join(file_name(&name.to_string()));
+        fs::write(&path, "{").unwrap();
+        let error = content.get(&name).unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn eight_at_once_end_with_a_true_index() {
+        let (_root, content) = store();
+        let targets: Vec<_> = (0..8).map(|n| target(&content, &n.to_string())).collect();
+        std::thread::scope(|scope| {
+            for (number, target) in targets.iter().enumerate() {
+                let content = &content;
+                scope.spawn(move || {
+                    for tag in 0..4 {
+                        content.set(&format!("a:{number}-{tag}").parse().unwrap(), target).unwrap();
+                        content.set(&"a:shared".parse().unwrap(), target).unwrap();
+                    }
+                });
+            }
+        });
+        let roots = content.roots().unwrap();
+        assert_eq!(roots.len(), 33);
+        assert_eq!(index(&content).manifests, roots.iter().map(entry).collect::<Vec<_>>());
     }
 }
