@@ -134,4 +134,10 @@ impl Cgroup {
     pub fn paths(&self) -> Vec<PathBuf> {
         todo!()
     }
+
+    /// The directories of the groups by the name they have below /sys/fs/cgroup in a container: empty for the one of a pure v2
+    /// host, else the hierarchy's (`unified`, `memory`, `cpu,cpuacct`).
+    pub fn directories(&self) -> Vec<(String, PathBuf)> {
+        todo!("by the owner of this crate")
+    }
 }

@@ -173,3 +173,21 @@ pub fn cloexec_from(first: u32) -> io::Result<()> {
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// A session keyring of its own (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING), so that the container does not hold the keys of
+/// whoever started it. A kernel without keyrings, or a caller over its key quota, has none to share: not an error.
+///
+/// # Errors
+/// Any but ENOSYS, EDQUOT and EPERM (a filter around us).
+pub fn new_session_keyring() -> io::Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_ulong = 1;
+    // SAFETY: a null name asks for an anonymous keyring; nothing is read from memory.
+    let done = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0 as libc::c_ulong) };
+    if done >= 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EDQUOT | libc::EPERM)) => Ok(()),
+        error => Err(error),
+    }
+}

@@ -1,0 +1,171 @@
+//! Making a container's first process, from the parent's side.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+
+use conex_cgroup::Cgroup;
+use conex_oci::runtime::{IdMapping, NamespaceKind, Spec};
+use conex_sys::namespace;
+use conex_sys::process::{Cloned, Forked, clone3, exit_now, fork};
+use rustix::fs::{Mode, OFlags};
+
+use crate::channel::{Channel, Order, Report};
+use crate::init::{self, Inheritance};
+use crate::namespaces::flag;
+use crate::options::Recursion;
+use crate::plan::{Plan, clone_tree, parent, parent_errno};
+use crate::waiting::{Waiting, hold};
+use crate::{Error, Stdio};
+
+/// What [`create`] needs.
+pub struct Create<'a> {
+    /// The spec; `root.path` is not looked at.
+    pub spec: &'a Spec,
+    /// The root filesystem.
+    pub rootfs: Rootfs,
+    /// Where the container lives, limits in force; `None` leaves it in the caller's groups.
+    pub cgroup: Option<&'a Cgroup>,
+    /// What becomes of descriptors 0, 1 and 2.
+    pub stdio: Stdio,
+    /// The compiled filter; `None` installs none.
+    pub seccomp: Option<&'a conex_seccomp::Program>,
+    /// An init program (a static ELF file) that runs as PID 1, called as `init -- PATH ARGV0 ARGV1…` of the spec's process.
+    pub init: Option<&'a [u8]>,
+}
+
+/// Where the root filesystem comes from.
+#[derive(Debug)]
+pub enum Rootfs {
+    /// A detached mount (fsmount, open_tree with OPEN_TREE_CLONE).
+    Mount(OwnedFd),
+    /// A directory; its mount is cloned, recursively.
+    Path(std::path::PathBuf),
+}
+
+/// A process that is set up and waits to exec.
+#[derive(Debug)]
+pub struct Created {
+    /// The process.
+    pub process: Waiting,
+    /// The pseudo-terminal's master, when `Stdio::Terminal` was asked.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Makes a container's first process.
+///
+/// # Errors
+/// Any [`Error`]; nothing is left running.
+pub fn create(request: Create<'_>) -> Result<Created, Error> {
+    let Create { spec, rootfs, cgroup, stdio, seccomp, init } = request;
+    let plan = Plan::new(spec, cgroup, seccomp, init)?;
+    let rootfs = match rootfs {
+        Rootfs::Mount(mount) => mount,
+        Rootfs::Path(path) => clone_tree(&path, Recursion::All)?,
+    };
+    let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
+    let flags = plan.namespaces.at_clone(!plan.linux.time_offsets.is_empty());
+    let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();
+    let made = if joined_user || plan.namespaces.joins(NamespaceKind::Pid).is_some() {
+        through_intermediate(&plan, flags, cgroup, ours, theirs, rootfs, stdio)?
+    } else {
+        let clone = clone3(flags, cgroup.and_then(Cgroup::clone_into), false)
+            .map_err(parent("make the container's namespaces"))?;
+        match clone {
+            Cloned::Child => {
+                drop(ours);
+                let cgroups = cgroup.map_or(&[][..], Cgroup::join_fds);
+                init::run(&plan, Inheritance { rootfs, cgroups, stdio }, &theirs)
+            }
+            Cloned::Parent { pid, pidfd } => Waiting::new(pid, pidfd, ours),
+        }
+    };
+    adjust(&plan, &made)?;
+    let terminal = made.await_ready()?;
+    Ok(Created { process: made, terminal })
+}
+
+/// What only the parent may write about the child.
+fn adjust(plan: &Plan<'_>, made: &Waiting) -> Result<(), Error> {
+    let pid = made.pid();
+    if let Some(score) = plan.process.process.oom_score_adj {
+        fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+            .map_err(parent("set the OOM score adjustment (lowering it needs CAP_SYS_RESOURCE)"))?;
+    }
+    if plan.namespaces.creates(NamespaceKind::User) {
+        let write = |file: &str, mappings: &[IdMapping]| {
+            let mut text = String::new();
+            for map in mappings {
+                let _ = writeln!(text, "{} {} {}", map.container_id, map.host_id, map.size);
+            }
+            fs::write(format!("/proc/{pid}/{file}"), text)
+        };
+        write("uid_map", &plan.linux.uid_mappings)
+            .and_then(|()| write("gid_map", &plan.linux.gid_mappings))
+            .map_err(parent("write the user namespace's id mappings"))?;
+        made.channel().order(Order::Mapped).map_err(parent("tell the container of its id mappings"))?;
+    }
+    Ok(())
+}
+
+/// A namespace of user or process ids is joined before clone3, and for good; so a process in between does it and makes the
+/// real one as its sibling (CLONE_PARENT).
+fn through_intermediate(
+    plan: &Plan<'_>,
+    flags: u64,
+    cgroup: Option<&Cgroup>,
+    ours: Channel,
+    theirs: Channel,
+    rootfs: OwnedFd,
+    stdio: Stdio,
+) -> Result<Waiting, Error> {
+    // Entered by the file, with the right to do so that the joined user namespace would take away.
+    let unified = cgroup.and_then(Cgroup::clone_into).map(|directory| {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(directory, "cgroup.procs", flags, Mode::empty())
+    });
+    let unified = unified.transpose().map_err(parent_errno("open the container's cgroup"))?;
+    match fork().map_err(parent("fork"))? {
+        Forked::Child => {
+            drop(ours);
+            let join = || -> Result<Cloned, crate::fault::Fault> {
+                use crate::fault::During;
+                init::become_undumpable()?;
+                init::enter_cgroups(unified.as_slice())?;
+                init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
+                for kind in [NamespaceKind::User, NamespaceKind::Pid] {
+                    if let Some(joined) = plan.namespaces.joins(kind) {
+                        namespace::join(joined.fd.as_fd(), flag(kind))
+                            .during(|| format!("join the {} namespace", kind.proc_name()))?;
+                    }
+                }
+                clone3(flags, None, true).during(|| "make the container's namespaces".into())
+            };
+            match join() {
+                Ok(Cloned::Child) => init::run(plan, Inheritance { rootfs, cgroups: &[], stdio }, &theirs),
+                Ok(Cloned::Parent { pid, .. }) => {
+                    exit_now(i32::from(theirs.report_made(pid).is_err()));
+                }
+                Err(fault) => {
+                    theirs.report_failure(&fault);
+                    exit_now(1)
+                }
+            }
+        }
+        Forked::Parent { pid } => {
+            drop(theirs);
+            let report = ours.report().map_err(parent("hear from the container's first process"));
+            reap(pid);
+            match report? {
+                Report::Made { pid } => Ok(Waiting::new(pid, hold(pid)?, ours)),
+                Report::Failed(error) => Err(error),
+                _ => Err(Error::Died { status: "before it was made".to_owned() }),
+            }
+        }
+    }
+}
+
+fn reap(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty());
+}

@@ -1,0 +1,110 @@
+//! Another process in a running container.
+//!
+//! The namespaces are joined through the container's pidfd, all in one setns, so that they are those of one process and not
+//! of whoever has its number a moment later. The pid namespace is joined by the caller, since it counts for children only.
+
+use std::fs;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
+
+use conex_cgroup::Cgroup;
+use conex_oci::runtime::{NamespaceKind, Process};
+use conex_sys::namespace;
+use conex_sys::process::{Cloned, clone3, exit_now};
+
+use crate::channel::Channel;
+use crate::fault::{During, Fault};
+use crate::init::{self, rights::Labels};
+use crate::namespaces::flag;
+use crate::plan::{ProcessPlan, parent};
+use crate::waiting::Waiting;
+use crate::{Created, Error, Stdio};
+
+/// What [`exec`] needs.
+pub struct Exec<'a> {
+    /// What runs.
+    pub process: &'a Process,
+    /// The container's first process, in the caller's pid namespace.
+    pub target: u32,
+    /// The same, held: the process joins all its namespaces.
+    pub target_pidfd: BorrowedFd<'a>,
+    /// The container's cgroup.
+    pub cgroup: Option<&'a Cgroup>,
+    /// What becomes of descriptors 0, 1 and 2.
+    pub stdio: Stdio,
+    /// The compiled filter; `None` installs none.
+    pub seccomp: Option<&'a conex_seccomp::Program>,
+}
+
+/// Puts another process into a running container. The calling process's pid namespace for children changes for good: call
+/// it in a process made for this one exec.
+///
+/// # Errors
+/// Any [`Error`]; nothing is left running.
+pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
+    let Exec { process, target, target_pidfd, cgroup, stdio, seccomp } = request;
+    let plan = ProcessPlan::new(process, seccomp, None)?;
+    let foreign = foreign_namespaces(target).map_err(parent("look at the container's namespaces"))?;
+    let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
+    let pid_flag = flag(NamespaceKind::Pid);
+    if foreign & pid_flag != 0 {
+        namespace::join(target_pidfd, pid_flag).map_err(parent("join the container's pid namespace"))?;
+    }
+    let made = clone3(0, cgroup.and_then(Cgroup::clone_into), false).map_err(parent("make a process"))?;
+    let made = match made {
+        Cloned::Parent { pid, pidfd } => Waiting::new(pid, pidfd, ours),
+        Cloned::Child => {
+            drop(ours);
+            let enter = || -> Result<Labels, Fault> {
+                init::become_undumpable()?;
+                let labels = Labels::open(process)?;
+                init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
+                let others = foreign & !pid_flag;
+                if others != 0 {
+                    namespace::join(target_pidfd, others)
+                        .during(|| "join the container's namespaces".into())?;
+                }
+                if foreign & flag(NamespaceKind::User) != 0 {
+                    init::become_root()?;
+                }
+                Ok(labels)
+            };
+            let fault = match enter() {
+                Ok(labels) => {
+                    let Err(fault) = init::run_exec(&plan, labels, stdio, &theirs);
+                    fault
+                }
+                Err(fault) => fault,
+            };
+            theirs.report_failure(&fault);
+            exit_now(1)
+        }
+    };
+    drop(theirs);
+    if let Some(score) = process.oom_score_adj {
+        fs::write(format!("/proc/{}/oom_score_adj", made.pid()), score.to_string())
+            .map_err(parent("set the OOM score adjustment"))?;
+    }
+    let terminal = made.await_ready()?;
+    Ok(Created { process: made, terminal })
+}
+
+/// The kinds in which `target` lives elsewhere than the caller. Joining a namespace one is in already is refused for the user
+/// namespace and wasted for the others.
+fn foreign_namespaces(target: u32) -> std::io::Result<u64> {
+    let mut foreign = 0;
+    for kind in NamespaceKind::ALL {
+        let of = |process: &str| fs::metadata(format!("/proc/{process}/ns/{}", kind.proc_name()));
+        match (of(&target.to_string()), of("self")) {
+            (Ok(theirs), Ok(ours)) if (theirs.dev(), theirs.ino()) != (ours.dev(), ours.ino()) => {
+                foreign |= flag(kind)
+            }
+            (Ok(_), Ok(_)) => {}
+            // A kernel without this kind.
+            (Err(error), _)
+                if error.kind() == std::io::ErrorKind::NotFound && kind == NamespaceKind::Time => {}
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        }
+    }
+    Ok(foreign)
+}

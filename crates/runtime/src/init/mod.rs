@@ -1,0 +1,162 @@
+//! What the new process does between clone3 and execve, in order: namespaces, root filesystem, identity, exec.
+//!
+//! It runs in a copy of the caller's memory, may allocate, must not return: it ends in execve or `exit_now`. Nothing it
+//! inherits but descriptors 0 to 2 may reach the container, and every descriptor it opens is close-on-exec.
+
+mod devices;
+mod filesystem;
+mod masks;
+mod mounts;
+pub(crate) mod program;
+pub(crate) mod rights;
+mod terminal;
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use conex_oci::runtime::NamespaceKind;
+use conex_sys::{namespace, process as sys};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Signal};
+
+use crate::Stdio;
+use crate::channel::{Channel, Order};
+use crate::fault::{During, Fault};
+use crate::namespaces::flag;
+use crate::plan::{Plan, ProcessPlan};
+use terminal::Terminal;
+
+/// What the parent hands over besides the plan.
+pub(crate) struct Inheritance<'a> {
+    /// A detached mount.
+    pub(crate) rootfs: OwnedFd,
+    /// `cgroup.procs` files to enter.
+    pub(crate) cgroups: &'a [OwnedFd],
+    /// Descriptors 0 to 2 to be.
+    pub(crate) stdio: Stdio,
+}
+
+/// The first process of a container.
+pub(crate) fn run(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> ! {
+    let Err(fault) = set_up(plan, inheritance, channel);
+    channel.report_failure(&fault);
+    sys::exit_now(1)
+}
+
+fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> Result<Infallible, Fault> {
+    let Inheritance { rootfs, cgroups, stdio } = inheritance;
+    become_undumpable()?;
+    let labels = rights::Labels::open(plan.process.process)?;
+    if plan.namespaces.creates(NamespaceKind::User) {
+        channel.await_order(Order::Mapped)?;
+    }
+    if plan.namespaces.creates(NamespaceKind::User) || plan.namespaces.joins(NamespaceKind::User).is_some() {
+        become_root()?;
+    }
+    enter_cgroups(cgroups)?;
+    for joined in &plan.namespaces.joined {
+        // An intermediate joined these two: one comes before all others, one counts for children only.
+        if !matches!(joined.kind, NamespaceKind::User | NamespaceKind::Pid) {
+            namespace::join(joined.fd.as_fd(), flag(joined.kind))
+                .during(|| format!("join the {} namespace", joined.kind.proc_name()))?;
+        }
+    }
+    let offsets = !plan.linux.time_offsets.is_empty();
+    let late = plan.namespaces.after_clone(offsets);
+    if late != 0 {
+        namespace::unshare(late).during(|| "make the cgroup namespace".into())?;
+    }
+    if offsets {
+        filesystem::write_time_offsets(&plan.linux.time_offsets)?;
+    }
+    rustix::process::setsid().during(|| "start a session".into())?;
+    let root = mounts::build(plan, &rootfs)?;
+    let terminal = match &stdio {
+        Stdio::Terminal => {
+            let terminal = Terminal::open(root.tree, plan.process.process)?;
+            terminal.bind_console(root.tree)?;
+            Some(terminal)
+        }
+        Stdio::Pipes { .. } => None,
+    };
+    filesystem::set_names(plan)?;
+    filesystem::set_sysctls(plan, &root)?;
+    masks::apply(plan, &root)?;
+    mounts::pivot(&root, plan.spec.root.as_ref().is_some_and(|root| root.readonly))?;
+    drop(root);
+    finish(&plan.process, stdio, terminal, labels, channel)
+}
+
+/// A process put into a running container, already in its namespaces and cgroup.
+pub(crate) fn run_exec(
+    plan: &ProcessPlan<'_>,
+    labels: rights::Labels,
+    stdio: Stdio,
+    channel: &Channel,
+) -> Result<Infallible, Fault> {
+    rustix::process::setsid().during(|| "start a session".into())?;
+    let terminal = match &stdio {
+        Stdio::Terminal => {
+            let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())
+                .during(|| "open the container's root".into())?;
+            Some(Terminal::open(root.as_fd(), plan.process)?)
+        }
+        Stdio::Pipes { .. } => None,
+    };
+    finish(plan, stdio, terminal, labels, channel)
+}
+
+/// From a finished root filesystem to execve.
+fn finish(
+    plan: &ProcessPlan<'_>,
+    stdio: Stdio,
+    terminal: Option<Terminal>,
+    labels: rights::Labels,
+    channel: &Channel,
+) -> Result<Infallible, Fault> {
+    let master = terminal::install(stdio, terminal, &plan.process.user)?;
+    rights::limit(plan)?;
+    rights::take_identity(plan)?;
+    let program = program::find(plan.process)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .during(|| "tie the container's life to its supervisor's".into())?;
+    sys::cloexec_from(3).during(|| "close inherited descriptors".into())?;
+    channel.report_ready(master.as_ref().map(AsFd::as_fd))?;
+    drop(master);
+    channel.await_order(Order::Start)?;
+    labels.apply()?;
+    rights::seal(plan)?;
+    Err(program::exec(plan, &program))
+}
+
+/// Nobody in a namespace that is joined may trace this process or follow its links in /proc (CVE-2016-9962).
+pub(crate) fn become_undumpable() -> Result<(), Fault> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .during(|| "become undumpable".into())
+}
+
+/// Root in the user namespace just made or joined.
+pub(crate) fn become_root() -> Result<(), Fault> {
+    use rustix::thread::{Gid, Uid};
+    // Where the namespace denies setgroups the list is unmapped anyway.
+    let _ = rustix::thread::set_thread_groups(&[]);
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)
+        .and_then(|()| rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT))
+        .during(|| "become root in the user namespace".into())
+}
+
+/// Writes itself into groups that clone3 could not put it in; the files were opened by the parent, whose right counts.
+pub(crate) fn enter_cgroups(procs: &[OwnedFd]) -> Result<(), Fault> {
+    for file in procs {
+        write_all(file.as_fd(), b"0").during(|| "enter the container's cgroup".into())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    match rustix::io::retry_on_intr(|| rustix::io::write(fd, bytes))? {
+        written if written == bytes.len() => Ok(()),
+        _ => Err(Errno::IO),
+    }
+}

@@ -1,0 +1,100 @@
+//! A process between its set-up and its exec, and after it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use crate::Error;
+use crate::channel::{Channel, Order, Report};
+use crate::plan::parent;
+
+/// A process before its exec. Dropping it kills it.
+#[derive(Debug)]
+#[must_use = "dropping it kills the process"]
+pub struct Waiting {
+    pid: u32,
+    /// Taken by `start`; what is left in a drop is killed.
+    pidfd: Option<OwnedFd>,
+    channel: Channel,
+}
+
+/// A process after its exec. Dropping it leaves it running.
+#[derive(Debug)]
+pub struct Running {
+    /// In the caller's pid namespace.
+    pub pid: u32,
+    /// Readable when it has exited; the caller reaps with waitid(P_PIDFD).
+    pub pidfd: OwnedFd,
+}
+
+impl Waiting {
+    pub(crate) fn new(pid: u32, pidfd: OwnedFd, channel: Channel) -> Self {
+        Self { pid, pidfd: Some(pidfd), channel }
+    }
+
+    /// In the caller's pid namespace.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Lets it exec and returns when it has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotExecutable`], [`Error::Init`]; the process is gone then.
+    pub fn start(mut self) -> Result<Running, Error> {
+        self.channel.order(Order::Start).map_err(parent("start the container's first process"))?;
+        match self.channel.report().map_err(parent("hear from the container's first process"))? {
+            Report::Failed(error) => Err(error),
+            _ => {
+                let pidfd = self.pidfd.take().expect("taken only here, by value");
+                Ok(Running { pid: self.pid, pidfd })
+            }
+        }
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_ref().expect("taken only by start, by value").as_fd()
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Waits until it is set up; gives the terminal's master when there is one.
+    pub(crate) fn await_ready(&self) -> Result<Option<OwnedFd>, Error> {
+        match self.channel.report().map_err(parent("hear from the container's first process"))? {
+            Report::Ready { terminal } => Ok(terminal),
+            Report::Failed(error) => Err(error),
+            _ => Err(Error::Died { status: self.status() }),
+        }
+    }
+
+    fn status(&self) -> String {
+        match waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => format!("exit status {code}"),
+                (_, Some(signal)) => format!("signal {signal}"),
+                _ => "no status".to_owned(),
+            },
+            _ => "no status".to_owned(),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(pidfd) = self.pidfd.take() {
+            // It may be dead already; either way it is reaped here.
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        }
+    }
+}
+
+/// A pidfd of a child that nobody else reaps.
+pub(crate) fn hold(pid: u32) -> Result<OwnedFd, Error> {
+    let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = raw.ok_or(Error::Spec { what: "a process id out of range".to_owned() })?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        .map_err(|errno| Error::Parent { what: "hold the container's first process", source: errno.into() })
+}
