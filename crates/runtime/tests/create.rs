@@ -1,0 +1,349 @@
+//! Containers made for real, as root: what the first process sees, and what a hostile image cannot do.
+
+use std::fs;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use conex_oci::runtime::{Capabilities, Linux, Mount, Namespace, NamespaceKind, Process, Root, Spec};
+use conex_runtime::{Create, Error, Exec, Rootfs, Running, Stdio, create, exec};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+const CASES: &[(&str, fn())] = &[
+    ("namespaces_are_new_and_pid_is_1", namespaces_are_new_and_pid_is_1),
+    ("all_eight_namespaces", all_eight_namespaces),
+    ("the_host_is_out_of_sight", the_host_is_out_of_sight),
+    ("capabilities_are_exact", capabilities_are_exact),
+    ("missing_programs_are_told_from_unexecutable_ones", missing_programs_are_told_from_unexecutable_ones),
+    ("masked_and_read_only_paths", masked_and_read_only_paths),
+    ("a_symlink_at_proc_is_refused", a_symlink_at_proc_is_refused),
+    ("a_symlink_at_a_bind_target_stays_inside", a_symlink_at_a_bind_target_stays_inside),
+    ("exec_joins_everything", exec_joins_everything),
+    ("a_terminal_is_a_terminal", a_terminal_is_a_terminal),
+    ("descriptors_do_not_leak", descriptors_do_not_leak),
+    ("nothing_is_mounted_on_the_host", nothing_is_mounted_on_the_host),
+];
+
+fn main() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: making containers as root needs root");
+        return;
+    }
+    if !std::path::Path::new("/usr/bin/busybox").exists() && !std::path::Path::new("/bin/busybox").exists() {
+        println!("skipped: no static busybox on this machine (Debian package busybox-static)");
+        return;
+    }
+    let only: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in CASES {
+        if !only.is_empty() && !only.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        let outcome = std::panic::catch_unwind(case);
+        println!("test {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
+        if outcome.is_ok() { passed += 1 } else { failed += 1 }
+    }
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out"
+    );
+    std::process::exit(i32::from(failed != 0));
+}
+
+/// A root filesystem with a shell, and the spec of a container on it.
+struct Bed {
+    rootfs: tempfile::TempDir,
+    spec: Spec,
+}
+
+impl Bed {
+    fn new(script: &str) -> Self {
+        let rootfs = tempfile::tempdir().unwrap();
+        let path = rootfs.path();
+        for directory in ["bin", "proc", "sys", "dev", "etc", "tmp"] {
+            fs::create_dir(path.join(directory)).unwrap();
+        }
+        let busybox = ["/usr/bin/busybox", "/bin/busybox"].map(PathBuf::from);
+        fs::copy(busybox.iter().find(|path| path.exists()).unwrap(), path.join("bin/busybox")).unwrap();
+        for applet in
+            ["sh", "cat", "ls", "id", "mount", "hostname", "stat", "sleep", "tty", "readlink", "touch"]
+        {
+            symlink("busybox", path.join("bin").join(applet)).unwrap();
+        }
+        let mount = |destination: &str, kind: &str, options: &str| Mount {
+            destination: destination.into(),
+            kind: Some(kind.to_owned()),
+            source: Some(kind.into()),
+            options: options.split(',').map(str::to_owned).collect(),
+            ..Mount::default()
+        };
+        let kinds = [
+            NamespaceKind::Pid,
+            NamespaceKind::Mount,
+            NamespaceKind::Network,
+            NamespaceKind::Ipc,
+            NamespaceKind::Uts,
+            NamespaceKind::Cgroup,
+        ];
+        let spec = Spec {
+            oci_version: "1.2.0".to_owned(),
+            root: Some(Root { path: path.into(), readonly: false }),
+            hostname: Some("bed".to_owned()),
+            mounts: vec![
+                mount("/proc", "proc", "nosuid,noexec,nodev"),
+                mount("/dev", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),
+                mount("/dev/pts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
+                mount("/sys", "sysfs", "nosuid,noexec,nodev,ro"),
+                mount("/dev/mqueue", "mqueue", "nosuid,noexec,nodev"),
+                mount("/dev/shm", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=65536k"),
+            ],
+            process: Some(Process {
+                args: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()],
+                env: vec!["PATH=/bin".to_owned()],
+                cwd: "/".into(),
+                capabilities: Some(Capabilities {
+                    bounding: vec!["CAP_CHOWN".to_owned(), "CAP_KILL".to_owned()],
+                    effective: vec!["CAP_CHOWN".to_owned()],
+                    permitted: vec!["CAP_CHOWN".to_owned()],
+                    ..Capabilities::default()
+                }),
+                ..Process::default()
+            }),
+            linux: Some(Linux {
+                namespaces: kinds.map(|kind| Namespace { kind, path: None }).to_vec(),
+                ..Linux::default()
+            }),
+            ..Spec::default()
+        };
+        Self { rootfs, spec }
+    }
+
+    fn linux(&mut self) -> &mut Linux {
+        self.spec.linux.as_mut().unwrap()
+    }
+
+    fn start(&self, stdio: Stdio) -> Result<(Running, Option<OwnedFd>), Error> {
+        let created = create(Create {
+            spec: &self.spec,
+            rootfs: Rootfs::Path(self.rootfs.path().into()),
+            cgroup: None,
+            stdio,
+            seccomp: None,
+            init: None,
+        })?;
+        let terminal = created.terminal;
+        Ok((created.process.start()?, terminal))
+    }
+
+    /// Standard output and the exit status.
+    fn run(&self) -> Result<(String, i32), Error> {
+        let (stdio, output) = pipes();
+        let (running, _) = self.start(stdio)?;
+        Ok((read(output), wait(&running)))
+    }
+
+    fn output(&self) -> String {
+        let (output, status) = self.run().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(status, 0, "{output}");
+        output
+    }
+}
+
+fn pipes() -> (Stdio, OwnedFd) {
+    let (output, stdout) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let null = || fs::File::options().read(true).write(true).open("/dev/null").unwrap().into();
+    let stderr = stdout.try_clone().unwrap();
+    (Stdio::Pipes { stdin: null(), stdout, stderr }, output)
+}
+
+fn read(fd: OwnedFd) -> String {
+    let mut text = String::new();
+    fs::File::from(fd).read_to_string(&mut text).unwrap();
+    text
+}
+
+fn wait(running: &Running) -> i32 {
+    let status = waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap();
+    status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap()
+}
+
+fn namespaces_are_new_and_pid_is_1() {
+    let bed = Bed::new("echo $$; hostname; for n in net user; do readlink /proc/self/ns/$n; done; exit 7");
+    let (output, status) = bed.run().unwrap();
+    let lines: Vec<_> = output.lines().collect();
+    let host = |kind: &str| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string();
+    assert_eq!((lines[0], lines[1], status), ("1", "bed", 7), "{output}");
+    assert_ne!(lines[2], host("net"));
+    assert_eq!(lines[3], host("user"), "not asked for");
+}
+
+fn all_eight_namespaces() {
+    let mut bed = Bed::new(
+        "for n in cgroup ipc mnt net pid time user uts; do readlink /proc/self/ns/$n; done; cat /proc/self/uid_map; id -u",
+    );
+    let map = conex_oci::runtime::IdMapping { container_id: 0, host_id: 200_000, size: 65536 };
+    let linux = bed.linux();
+    for kind in [NamespaceKind::User, NamespaceKind::Time] {
+        linux.namespaces.push(Namespace { kind, path: None });
+    }
+    linux.uid_mappings = vec![map];
+    linux.gid_mappings = vec![map];
+    // The container's root has to be allowed through the temporary directory's owner.
+    let path = bed.rootfs.path();
+    rustix::fs::chown(path, Some(rustix::fs::Uid::from_raw(200_000)), None).unwrap();
+    let output = bed.output();
+    let lines: Vec<_> = output.lines().collect();
+    for (line, kind) in lines.iter().zip(["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]) {
+        let host = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string();
+        assert!(line.starts_with(kind) && **line != host, "{kind}: {line} is the host's");
+    }
+    assert_eq!(lines[8].split_whitespace().collect::<Vec<_>>(), ["0", "200000", "65536"]);
+    assert_eq!(lines[9], "0");
+}
+
+fn the_host_is_out_of_sight() {
+    let bed = Bed::new("cat /proc/self/mountinfo; ls -d /work /root /home 2>/dev/null; ls /..; true");
+    let output = bed.output();
+    let mounts: Vec<_> = output.lines().filter(|line| line.contains(" - ")).collect();
+    assert_eq!(mounts.len(), 7, "the root and the six mounts of the spec, no more:\n{output}");
+    assert!(!output.contains("home"), "{output}");
+}
+
+fn capabilities_are_exact() {
+    let fields = |bed: &Bed| {
+        let output = bed.output();
+        let field =
+            |name: &str| output.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"]
+            .map(field)
+            .map(|set| u64::from_str_radix(&set, 16).unwrap())
+    };
+    let mut bed = Bed::new("cat /proc/self/status");
+    // Root gains its bounding set at execve, capabilities(7); inheritable stays empty (CVE-2022-29162).
+    assert_eq!(fields(&bed), [0, 0x21, 0x21, 0x21, 0]);
+    let user = &mut bed.spec.process.as_mut().unwrap().user;
+    (user.uid, user.gid) = (1000, 1000);
+    assert_eq!(fields(&bed), [0, 0, 0, 0x21, 0]);
+}
+
+fn missing_programs_are_told_from_unexecutable_ones() {
+    let mut bed = Bed::new("");
+    let mut error = |program: &str| {
+        bed.spec.process.as_mut().unwrap().args = vec![program.to_owned()];
+        bed.run().expect_err(program)
+    };
+    assert!(matches!(error("nowhere"), Error::NotFound { in_path: true, .. }));
+    assert!(matches!(error("/bin/nowhere"), Error::NotFound { in_path: false, .. }));
+    assert!(matches!(error("/bin"), Error::NotExecutable { .. }));
+    fs::write(bed.rootfs.path().join("etc/text"), "no program").unwrap();
+    bed.spec.process.as_mut().unwrap().args = vec!["/etc/text".to_owned()];
+    assert!(matches!(bed.run().unwrap_err(), Error::NotExecutable { .. }));
+}
+
+fn masked_and_read_only_paths() {
+    let script = "cat /proc/keys; ls /sys/firmware; touch /proc/sys/kernel/domainname 2>/dev/null && echo written; true";
+    let mut bed = Bed::new(script);
+    bed.linux().masked_paths = ["/proc/keys", "/sys/firmware", "/proc/none"].map(Into::into).to_vec();
+    bed.linux().readonly_paths = vec!["/proc/sys".into()];
+    assert_eq!(bed.output(), "");
+}
+
+fn a_symlink_at_proc_is_refused() {
+    let bed = Bed::new("true");
+    fs::remove_dir(bed.rootfs.path().join("proc")).unwrap();
+    symlink("etc", bed.rootfs.path().join("proc")).unwrap();
+    let error = bed.run().unwrap_err().to_string();
+    assert!(error.contains("/proc") && error.contains("symbolic link"), "{error}");
+}
+
+fn a_symlink_at_a_bind_target_stays_inside() {
+    let outside = tempfile::tempdir().unwrap();
+    let source = tempfile::tempdir().unwrap();
+    fs::write(source.path().join("file"), "bound").unwrap();
+    let mut bed = Bed::new("cat /link/deep/file");
+    symlink(outside.path(), bed.rootfs.path().join("link")).unwrap();
+    bed.spec.mounts.push(Mount {
+        destination: "/link/deep".into(),
+        source: Some(source.path().into()),
+        options: vec!["rbind".to_owned()],
+        ..Mount::default()
+    });
+    assert_eq!(bed.output(), "bound");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "a directory was made on the host");
+}
+
+fn exec_joins_everything() {
+    let bed = Bed::new("sleep 100");
+    let (stdio, _output) = pipes();
+    let (running, _) = bed.start(stdio).unwrap();
+    let process = Process {
+        args: [
+            "/bin/sh",
+            "-c",
+            "hostname; readlink /proc/1/ns/mnt; readlink /proc/self/ns/mnt; cat /proc/1/comm",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        ..bed.spec.process.clone().unwrap()
+    };
+    let (stdio, output) = pipes();
+    let request = Exec {
+        process: &process,
+        target: running.pid,
+        target_pidfd: running.pidfd.as_fd(),
+        cgroup: None,
+        stdio,
+        seccomp: None,
+    };
+    // As the engine does: a process made for this one exec.
+    let conex_sys::process::Forked::Parent { pid } = conex_sys::process::fork().unwrap() else {
+        let status = match exec(request).and_then(|created| created.process.start()) {
+            Ok(running) => wait(&running),
+            Err(error) => {
+                eprintln!("{error}");
+                99
+            }
+        };
+        conex_sys::process::exit_now(status);
+    };
+    drop(request);
+    let output = read(output);
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed());
+    let (_, status) = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(wait(&running), 137);
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!((lines[0], lines[3]), ("bed", "sleep"), "{output}");
+    assert_eq!(lines[1], lines[2]);
+    assert_eq!(status.exit_status(), Some(0));
+}
+
+fn a_terminal_is_a_terminal() {
+    let mut bed = Bed::new("tty; stat -c %t:%T /dev/console; test -t 0 && test -t 2 && echo yes");
+    let process = bed.spec.process.as_mut().unwrap();
+    process.terminal = true;
+    process.console_size = Some(conex_oci::runtime::ConsoleSize { height: 30, width: 100 });
+    let (running, terminal) = bed.start(Stdio::Terminal).unwrap();
+    let mut output = Vec::new();
+    // EIO is a terminal's end of file.
+    let mut terminal = fs::File::from(terminal.unwrap());
+    let _ = terminal.read_to_end(&mut output);
+    assert_eq!(wait(&running), 0);
+    assert_eq!(String::from_utf8_lossy(&output), "/dev/pts/0\r\n88:0\r\nyes\r\n");
+}
+
+fn descriptors_do_not_leak() {
+    // On purpose without close-on-exec, as a careless caller would have it.
+    let leak = fs::File::open("/etc/passwd").unwrap();
+    rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
+    let output = Bed::new("ls /proc/self/fd").output();
+    // 3 is the directory that ls itself reads.
+    assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+}
+
+fn nothing_is_mounted_on_the_host() {
+    let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    Bed::new("true").output();
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
+}
