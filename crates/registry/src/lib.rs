@@ -1,8 +1,36 @@
-//! The OCI distribution client: resolve, fetch.
-pub struct Client;
-impl Client { pub fn new(_: Options) -> Self { Client } }
-pub struct Options;
-impl Options { pub fn from_env() -> Self { Options } }
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct Error;
+//! The OCI distribution client: names to manifests, descriptors to blobs (distribution-spec 1.1, its pull part).
+//!
+//! A registry is hostile until proven otherwise: every document and blob is bounded in size, documents are verified
+//! against their digest here and blobs by the content store that they stream into, tokens go to the registry alone, and
+//! nothing that began on https continues on http.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use conex_registry::{Client, Options};
+//! let client = Client::new(Options::from_env());
+//! let reference = "alpine:3.20".parse()?;
+//! let resolved = client.resolve(&reference)?; // an index or a manifest, verified
+//! let index: conex_oci::image::ImageIndex = serde_json::from_slice(&resolved.bytes)?;
+//! let manifest = client.document(&reference, &index.manifests[0])?;
+//! # Ok(()) }
+//! ```
+//!
+//! The client is blocking and starts no thread of its own (docs/adr/0005-blocking-http.md); it may be shared by threads.
+
+mod blob;
+mod challenge;
+mod client;
+mod endpoint;
+mod error;
+mod manifest;
+mod options;
+mod request;
+mod roots;
+mod token;
+mod transport;
+
+pub use blob::Blob;
+pub use client::Client;
+pub use error::{Error, Result};
+pub use manifest::{DOCUMENT_LIMIT, Resolved};
+pub use options::Options;
