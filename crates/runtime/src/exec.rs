@@ -97,7 +97,7 @@ fn foreign_namespaces(target: u32) -> std::io::Result<u64> {
         let of = |process: &str| fs::metadata(format!("/proc/{process}/ns/{}", kind.proc_name()));
         match (of(&target.to_string()), of("self")) {
             (Ok(theirs), Ok(ours)) if (theirs.dev(), theirs.ino()) != (ours.dev(), ours.ino()) => {
-                foreign |= flag(kind)
+                foreign |= flag(kind);
             }
             (Ok(_), Ok(_)) => {}
             // A kernel without this kind.

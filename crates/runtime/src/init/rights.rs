@@ -53,7 +53,7 @@ fn open(path: &str) -> std::io::Result<File> {
 /// Resource limits and the file mode mask.
 pub(super) fn limit(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
     for (resource, limit) in &plan.rlimits {
-        let set = rustix::process::setrlimit(*resource, limit.clone());
+        let set = rustix::process::setrlimit(*resource, *limit);
         set.during(|| format!("set the limit RLIMIT_{}", format!("{resource:?}").to_uppercase()))?;
     }
     rustix::process::umask(Mode::from_raw_mode(plan.process.user.umask.unwrap_or(0o022)));
