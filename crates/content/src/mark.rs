@@ -40,16 +40,16 @@ impl Content {
                     self.mark_target(child, depth - 1, reachable)?;
                 }
             }
-        } else if target.is_manifest() {
-            if let Some(manifest) = present(self.document::<ImageManifest>(target))? {
-                reachable.blobs.insert(manifest.config.digest);
-                reachable.blobs.extend(manifest.layers.iter().map(|layer| layer.digest));
-                // Artifacts and attestations have configurations of other kinds: they unpack to nothing.
-                match self.document::<ImageDocument>(&manifest.config) {
-                    Ok(document) => reachable.layers.extend(document.rootfs.diff_ids),
-                    Err(Error::Malformed { .. } | Error::Missing { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+        } else if target.is_manifest()
+            && let Some(manifest) = present(self.document::<ImageManifest>(target))?
+        {
+            reachable.blobs.insert(manifest.config.digest);
+            reachable.blobs.extend(manifest.layers.iter().map(|layer| layer.digest));
+            // Artifacts and attestations have configurations of other kinds: they unpack to nothing.
+            match self.document::<ImageDocument>(&manifest.config) {
+                Ok(document) => reachable.layers.extend(document.rootfs.diff_ids),
+                Err(Error::Malformed { .. } | Error::Missing { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -67,10 +67,10 @@ impl BlobWriter {
 
     fn finish(self, lease: Option<&Lease>) -> Result<Digest> {
         let got = self.hasher.0.finish();
-        if let Some((expected, expected_size)) = self.expected {
-            if (got, self.written) != (expected, expected_size) {
-                return Err(Error::Mismatch { expected, expected_size, got, got_size: self.written });
-            }
+        if let Some((expected, expected_size)) = self.expected
+            && (got, self.written) != (expected, expected_size)
+        {
+            return Err(Error::Mismatch { expected, expected_size, got, got_size: self.written });
         }
         if let Some(lease) = lease {
             lease.add(&got)?;
@@ -88,11 +88,11 @@ impl BlobWriter {
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some((digest, size)) = self.expected {
-            if self.written.saturating_add(bytes.len() as u64) > size {
-                let message = format!("blob {digest} is longer than the {size} bytes it should have");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
+        if let Some((digest, size)) = self.expected
+            && self.written.saturating_add(bytes.len() as u64) > size
+        {
+            let message = format!("blob {digest} is longer than the {size} bytes it should have");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let taken = self.temporary.file.write(bytes)?;
         self.hasher.0.update(&bytes[..taken]);
