@@ -62,6 +62,12 @@ impl Content {
         parse(path, &bytes).map(|root| Some(root.target))
     }
 
+    /// When `reference` was last pointed at something.
+    pub fn changed(&self, reference: &Reference) -> Option<std::time::SystemTime> {
+        let path = self.references_directory().join(file_name(&reference.to_string()));
+        fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+    }
+
     /// Points `reference` at `target`. What it pointed at before stays in the store without a name until it is removed.
     pub fn set(&self, reference: &Reference, target: &Descriptor) -> Result<()> {
         let _guard = self.guard(&reference.to_string())?;

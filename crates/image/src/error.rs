@@ -46,4 +46,47 @@ pub enum Error {
         /// Why not, and what to do.
         why: crate::pull::Refusal,
     },
+    /// What was typed is neither a reference nor an id.
+    #[error(transparent)]
+    Reference {
+        /// Why.
+        #[from]
+        source: conex_oci::ReferenceError,
+    },
+    /// A manifest of something else: an artifact, a signature.
+    #[error("{digest} is not an image: its configuration is of type {media_type:?}")]
+    NotAnImage {
+        /// The manifest.
+        digest: Digest,
+        /// Of its configuration.
+        media_type: String,
+    },
+    /// The manifest and the configuration disagree.
+    #[error("image {id} is malformed: its manifest lists {blobs} layers, its configuration {layers}")]
+    LayerCount {
+        /// The image.
+        id: Digest,
+        /// In the manifest.
+        blobs: usize,
+        /// In the configuration.
+        layers: usize,
+    },
+    /// A tag with a digest in it.
+    #[error("cannot tag an image as {reference}: a new name may have a tag but no digest")]
+    TagDigest {
+        /// As typed.
+        reference: String,
+    },
+    /// A filter's pattern.
+    #[error("bad pattern {pattern:?} in a reference filter")]
+    Pattern {
+        /// As typed.
+        pattern: String,
+    },
+    /// The layer store.
+    #[error(transparent)]
+    Layers(#[from] crate::layers::LayerError),
+    /// An image that may not be removed.
+    #[error("conflict: {0}")]
+    Conflict(#[from] crate::remove::Conflict),
 }

@@ -4,6 +4,7 @@
 //! [`Image`] is one platform's manifest and configuration, already chosen out of an index. This crate never starts a
 //! process, never mounts anything into the host's mount namespace, and leaves no thread behind when a call returns.
 
+mod collect;
 mod error;
 mod history;
 mod image;
@@ -11,16 +12,19 @@ mod inspect;
 pub mod layers;
 mod list;
 mod load;
+mod pattern;
 mod progress;
 mod pull;
 mod remove;
 mod resolve;
 pub mod rootfs;
 mod save;
+mod select;
 mod store;
 mod tag;
 mod unpack;
 
+pub use collect::Collected;
 pub use error::{Error, Result};
 pub use history::HistoryRow;
 pub use image::Image;
@@ -28,6 +32,6 @@ pub use list::{Filter, Summary};
 pub use load::{LoadOptions, Loaded, Source};
 pub use progress::{Progress, Silent, State};
 pub use pull::Pulled;
-pub use remove::{Removed, Usage};
+pub use remove::{Conflict, Removed, Usage};
 pub use save::{Compression, Format, SaveOptions};
 pub use store::Store;

@@ -1,10 +1,16 @@
 //! `rmi`: names go first, and with the last one the image, by Docker's rules.
+//!
+//! An image that containers use is never deleted, only (with `--force`) its names are: the containers' layers stay.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
-use conex_oci::Digest;
+use conex_content::{Claim, Name, Root};
+use conex_oci::{ChainId, Digest, Reference};
 
-use crate::{Result, Store};
+use crate::resolve::Rooted;
+use crate::{Error, Image, Result, Store};
 
 /// A container that was made from an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,20 +39,243 @@ impl fmt::Display for Removed {
     }
 }
 
+/// Why an image cannot be removed, in Docker's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// By its last name, without `--force`.
+    #[error("unable to remove repository reference {name:?} (must force) - container {container} is using its referenced image {}", id.short())]
+    NameInUse {
+        /// As typed.
+        name: String,
+        /// Short id.
+        container: String,
+        /// Of the image.
+        id: Digest,
+    },
+    /// By id, while a container runs.
+    #[error("unable to delete {} (cannot be forced) - image is being used by running container {container}", id.short())]
+    Running {
+        /// Of the image.
+        id: Digest,
+        /// Short id.
+        container: String,
+    },
+    /// By id, while a stopped container is left.
+    #[error("unable to delete {} (must be forced) - image is being used by stopped container {container}", id.short())]
+    Stopped {
+        /// Of the image.
+        id: Digest,
+        /// Short id.
+        container: String,
+    },
+    /// By id, with several names.
+    #[error("unable to delete {} (must be forced) - image is referenced in multiple repositories", id.short())]
+    SeveralNames {
+        /// Of the image.
+        id: Digest,
+    },
+    /// A container is being made from it right now, or it is being loaded or pulled.
+    #[error("unable to delete {} - it is being loaded, pulled or started from at this moment; try again", id.short())]
+    Busy {
+        /// Of the image.
+        id: Digest,
+    },
+}
+
+/// How long a starting container is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type InUse<'a> = &'a dyn Fn(&Digest) -> Vec<Usage>;
+
 impl Store {
     /// Removes a name, or an image with its last one. `in_use` tells which containers were made from an image id.
-    pub fn remove(
-        &self,
-        name: &str,
-        force: bool,
-        in_use: &dyn Fn(&Digest) -> Vec<Usage>,
-    ) -> Result<Vec<Removed>> {
-        let _ = (name, force, in_use);
-        todo!()
+    pub fn remove(&self, name: &str, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>> {
+        match self.root_named(name)? {
+            Some(root) => self.remove_name(name, root, force, in_use),
+            None => self.remove_id(name, force, in_use),
+        }
     }
 
-    /// Deletes blobs and layers that no image needs; returns the bytes freed.
-    pub fn collect(&self) -> Result<u64> {
-        todo!()
+    /// The root that is meant by `name`, if it is a reference's.
+    fn root_named(&self, name: &str) -> Result<Option<Root>> {
+        let Ok(reference) = name.parse::<Reference>() else { return Ok(None) };
+        let exact =
+            reference.digest().map_or_else(|| reference.clone(), |digest| reference.with_digest(*digest));
+        let target = self.content().get(&exact)?;
+        Ok(target.map(|target| Root { name: Name::Reference(exact), target }))
     }
+
+    fn remove_name(&self, name: &str, root: Root, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>> {
+        let rooted = self.images_of_roots()?;
+        let images = self.images_below(&rooted, std::slice::from_ref(&root));
+        let claim = self.claim_images(images.keys())?;
+        let victims = with_digests(&rooted, &root);
+        let kept_elsewhere = |id: &Digest| {
+            rooted.iter().any(|other| {
+                other.id == *id && other.root.reference().is_some() && !victims.contains(&other.root)
+            })
+        };
+        let gone: Vec<Digest> = images.keys().copied().filter(|id| !kept_elsewhere(id)).collect();
+        let user = gone.iter().find_map(|id| in_use(id).into_iter().next().map(|usage| (*id, usage)));
+        let mut removed = Vec::new();
+        if let Some((id, usage)) = user {
+            if !force {
+                let conflict = Conflict::NameInUse { name: name.to_owned(), container: usage.container, id };
+                return Err(conflict.into());
+            }
+            // The containers keep the image; it goes on without a name.
+            self.content().keep(&root.target)?;
+            self.untag(victims, &mut removed)?;
+            return Ok(removed);
+        }
+        self.untag(victims, &mut removed)?;
+        self.forget_unnamed(&rooted, &root, &gone)?;
+        self.finish(claim, &images, &gone, removed)
+    }
+
+    fn remove_id(&self, name: &str, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>> {
+        let image = self.resolve(name, None)?;
+        let rooted = self.images_of_roots()?;
+        let roots: Vec<Root> = unique_roots(rooted.iter().filter(|rooted| rooted.id == image.id));
+        // An index goes as a whole: what else it holds must be free too.
+        let images = self.images_below(&rooted, &roots);
+        let claim = self.claim_images(images.keys())?;
+        let usages: Vec<Usage> = images.keys().flat_map(in_use).collect();
+        let id = image.id;
+        if let Some(usage) = usages.iter().find(|usage| usage.running) {
+            return Err(Conflict::Running { id, container: usage.container.clone() }.into());
+        }
+        let mut repositories: Vec<_> =
+            roots.iter().filter_map(Root::reference).map(Reference::familiar_name).collect();
+        repositories.dedup();
+        let names =
+            roots.iter().filter(|root| root.reference().is_some_and(|name| name.digest().is_none())).count();
+        if !force && (names > 1 || repositories.len() > 1) {
+            return Err(Conflict::SeveralNames { id }.into());
+        }
+        let mut removed = Vec::new();
+        if let Some(usage) = usages.into_iter().next() {
+            if !force {
+                return Err(Conflict::Stopped { id, container: usage.container }.into());
+            }
+            for root in &roots {
+                self.content().keep(&root.target)?;
+            }
+            self.untag(roots.into_iter().filter(|root| root.reference().is_some()), &mut removed)?;
+            return Ok(removed);
+        }
+        for root in &roots {
+            self.content().forget(&Root { name: Name::Unnamed, target: root.target.clone() })?;
+        }
+        self.untag(roots, &mut removed)?;
+        let gone: Vec<Digest> = images.keys().copied().collect();
+        self.finish(claim, &images, &gone, removed)
+    }
+
+    fn untag(&self, roots: impl IntoIterator<Item = Root>, removed: &mut Vec<Removed>) -> Result<()> {
+        for root in roots {
+            // Somebody else may have been faster; what counts is that the name is gone.
+            if self.content().forget(&root)? {
+                removed.extend(root.reference().map(|reference| Removed::Untagged(reference.familiar())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nameless roots of what goes away go too: the same image loaded once more, without a name.
+    fn forget_unnamed(&self, rooted: &[Rooted], root: &Root, gone: &[Digest]) -> Result<()> {
+        let mut targets: BTreeMap<Digest, (Root, bool)> = BTreeMap::new();
+        for other in rooted.iter().filter(|other| other.root.reference().is_none()) {
+            let entry = targets.entry(other.root.target.digest).or_insert_with(|| (other.root.clone(), true));
+            entry.1 &= gone.contains(&other.id);
+        }
+        for (unnamed, _) in targets.into_values().filter(|(_, all_gone)| *all_gone) {
+            self.content().forget(&unnamed)?;
+        }
+        // One with the very target of the name is hidden behind it.
+        let named = |other: &Rooted| other.root.target.digest == root.target.digest && other.root != *root;
+        if !rooted.iter().any(named) {
+            self.content().forget(&Root { name: Name::Unnamed, target: root.target.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// Collects, and tells what went: images, and their chains of layers from the top down, as Docker does.
+    fn finish(
+        &self,
+        claim: Claim,
+        images: &BTreeMap<Digest, Option<Image>>,
+        gone: &[Digest],
+        mut removed: Vec<Removed>,
+    ) -> Result<Vec<Removed>> {
+        // A damaged image has no ids to tell of, but leavings to collect.
+        if gone.is_empty() && !images.is_empty() {
+            return Ok(removed);
+        }
+        // The ids stay claimed until their blobs are gone: whoever waits to lease one must not find half an image.
+        let collected = self.collect_with(&claim)?;
+        for id in gone {
+            removed.push(Removed::Deleted(*id));
+            let layers = images.get(id).and_then(Option::as_ref).map(|image| &image.document.rootfs.diff_ids);
+            let layers = layers.map_or(&[][..], Vec::as_slice);
+            for height in (1..=layers.len()).rev() {
+                if collected.layers.contains(&layers[height - 1]) {
+                    removed.extend(ChainId::of(&layers[..height]).map(|chain| Removed::Deleted(chain.0)));
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The images that the roots lead to, with their layers where they can be read.
+    fn images_below(&self, rooted: &[Rooted], roots: &[Root]) -> BTreeMap<Digest, Option<Image>> {
+        let below = rooted.iter().filter(|rooted| roots.contains(&rooted.root));
+        below
+            .map(|rooted| (rooted.id, self.image_of_manifest(&rooted.root.target, &rooted.manifest).ok()))
+            .collect()
+    }
+
+    fn claim_images<'a>(&self, ids: impl Iterator<Item = &'a Digest>) -> Result<Claim> {
+        let claim = self.content().claim()?;
+        let deadline = Instant::now() + PATIENCE;
+        for id in ids {
+            while !claim.try_add(id)? {
+                if Instant::now() > deadline {
+                    return Err(Conflict::Busy { id: *id }.into());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(claim)
+    }
+}
+
+/// The root, and with the last tag of a repository its digest references, which nobody would miss or remove by hand.
+fn with_digests(rooted: &[Rooted], root: &Root) -> Vec<Root> {
+    let mut victims = vec![root.clone()];
+    let Some(reference) = root.reference().filter(|reference| reference.digest().is_none()) else {
+        return victims;
+    };
+    let siblings = || {
+        rooted.iter().map(|other| &other.root).filter(|other| {
+            **other != *root
+                && other.target.digest == root.target.digest
+                && other.reference().is_some_and(|name| name.familiar_name() == reference.familiar_name())
+        })
+    };
+    if siblings().all(|other| other.reference().is_some_and(|name| name.digest().is_some())) {
+        victims.extend(siblings().cloned());
+        victims.dedup();
+    }
+    victims
+}
+
+fn unique_roots<'a>(rooted: impl Iterator<Item = &'a Rooted>) -> Vec<Root> {
+    let mut roots: Vec<Root> = Vec::new();
+    for rooted in rooted {
+        if !roots.contains(&rooted.root) {
+            roots.push(rooted.root.clone());
+        }
+    }
+    roots
 }

@@ -1,26 +1,152 @@
 //! From what a person typed to one [`Image`].
+//!
+//! A reference in full costs three or four small files (reference, perhaps index, manifest, configuration) and no
+//! directory is read: every `run` comes through here. Ids and digests look at every image.
 
-use conex_oci::{Descriptor, Platform, Reference};
+use conex_content::Root;
+use conex_oci::image::{ImageIndex, ImageManifest};
+use conex_oci::{Descriptor, Digest, Platform, Reference};
 
-use crate::{Image, Result, Store};
+use crate::{Error, Image, Result, Store};
+
+/// An image that some root leads to.
+#[derive(Debug, Clone)]
+pub(crate) struct Rooted {
+    /// The root.
+    pub(crate) root: Root,
+    /// The manifest within its target.
+    pub(crate) manifest: Descriptor,
+    /// The image's id.
+    pub(crate) id: Digest,
+}
 
 impl Store {
     /// Finds an image by reference (`alpine`, `alpine:3.20`, `repo@sha256:…`), by id (`sha256:…`, 64 digits) or by an
     /// unambiguous prefix of its id. Without a platform: the host's, else the only one that is here (Docker warns then;
     /// compare [`Image::platform`]).
     pub fn resolve(&self, name: &str, platform: Option<&Platform>) -> Result<Image> {
-        let _ = (name, platform);
-        todo!()
+        let hex = name.strip_prefix("sha256:").unwrap_or(name);
+        let id_like =
+            (1..=64).contains(&hex.len()) && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        // Sixty-four digits are an id and never a repository; so is anything after `sha256:`, if it can be.
+        if !(id_like && hex.len() == 64) {
+            match name.parse::<Reference>() {
+                Ok(reference) => {
+                    if let Some(target) = self.target(&reference)? {
+                        return self.image_of(&target, Some(&reference), platform);
+                    }
+                }
+                Err(source) if !id_like => return Err(Error::Reference { source }),
+                Err(_) => {}
+            }
+        }
+        if !id_like {
+            return Err(Error::NotFound { name: name.to_owned() });
+        }
+        self.resolve_id(name, hex, platform)
     }
 
-    /// The image behind a manifest or index whose blobs are here; pull ends with this. `name` is for error messages.
-    pub fn image_of(
-        &self,
-        target: &Descriptor,
-        reference: Option<&Reference>,
-        platform: Option<&Platform>,
-    ) -> Result<Image> {
-        let _ = (target, reference, platform);
-        todo!()
+    /// What a reference points at: by its file; by digest also through any name of the same repository.
+    fn target(&self, reference: &Reference) -> Result<Option<Descriptor>> {
+        let Some(digest) = reference.digest() else {
+            return Ok(self.content().get(reference)?);
+        };
+        if let Some(target) = self.content().get(&reference.with_digest(*digest))? {
+            return Ok(Some(target));
+        }
+        for root in self.content().roots()? {
+            let same = root.reference().is_some_and(|known| {
+                (known.registry(), known.repository()) == (reference.registry(), reference.repository())
+            });
+            if !same {
+                continue;
+            }
+            if root.target.digest == *digest {
+                return Ok(Some(root.target));
+            }
+            if let Some(manifest) = self.manifests_in(&root.target)?.into_iter().find(|m| m.digest == *digest)
+            {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
     }
+
+    fn resolve_id(&self, name: &str, hex: &str, platform: Option<&Platform>) -> Result<Image> {
+        let rooted = self.images_of_roots()?;
+        let mut matches: Vec<Digest> =
+            rooted.iter().map(|rooted| rooted.id).filter(|id| id.hex().starts_with(hex)).collect();
+        matches.sort_unstable();
+        matches.dedup();
+        let id = match matches.as_slice() {
+            [] => return Err(Error::NotFound { name: name.to_owned() }),
+            [id] => *id,
+            _ => return Err(Error::Ambiguous { prefix: name.to_owned(), matches }),
+        };
+        let ours: Vec<&Rooted> = rooted.iter().filter(|rooted| rooted.id == id).collect();
+        let found = ours[0];
+        let mut image = self.image_of_manifest(&found.root.target, &found.manifest)?;
+        image.references = ours.iter().filter_map(|rooted| rooted.root.reference().cloned()).collect();
+        match platform {
+            Some(wanted) if !image.platform().serves(wanted) => Err(Error::Platform {
+                name: name.to_owned(),
+                wanted: wanted.clone(),
+                available: image.platform().to_string(),
+            }),
+            _ => Ok(image),
+        }
+    }
+
+    /// All images that roots lead to; one that several roots lead to comes several times. What cannot be read is left
+    /// out with a warning, so that one damaged image does not hide the others.
+    pub(crate) fn images_of_roots(&self) -> Result<Vec<Rooted>> {
+        let mut rooted = Vec::new();
+        for root in self.content().roots()? {
+            let manifests = match self.manifests_in(&root.target) {
+                Ok(manifests) => manifests,
+                Err(error) => {
+                    log::warn!("an image is passed over: {error}");
+                    continue;
+                }
+            };
+            for manifest in manifests {
+                match self.content().document::<ImageManifest>(&manifest) {
+                    Ok(document) => {
+                        let id = document.config.digest;
+                        rooted.push(Rooted { root: root.clone(), manifest, id });
+                    }
+                    Err(conex_content::Error::Missing { .. }) => {}
+                    Err(error) => log::warn!("an image is passed over: {error}"),
+                }
+            }
+        }
+        Ok(rooted)
+    }
+
+    /// The image manifests at or below `target`, in order, whether they are here or not.
+    pub(crate) fn manifests_in(&self, target: &Descriptor) -> Result<Vec<Descriptor>> {
+        let mut found = Vec::new();
+        self.gather_manifests(target, 4, &mut found)?;
+        Ok(found)
+    }
+
+    fn gather_manifests(&self, target: &Descriptor, depth: u32, found: &mut Vec<Descriptor>) -> Result<()> {
+        if target.is_manifest() {
+            found.push(target.clone());
+        } else if target.is_index() && depth > 0 {
+            for child in &self.content().document::<ImageIndex>(target)?.manifests {
+                let below_is_here = !child.is_index() || self.content().has(&child.digest);
+                if !is_attestation(child) && below_is_here {
+                    self.gather_manifests(child, depth - 1, found)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// BuildKit puts its provenance into the index as a manifest of no platform.
+fn is_attestation(child: &Descriptor) -> bool {
+    child.annotation("vnd.docker.reference.type").is_some()
+        || child.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }

@@ -1,22 +1,40 @@
-//! The store: content and layers together.
+//! The store: content and layers together, and the lease that a starting run takes.
+//!
+//! How nothing that is needed is ever deleted, in order of what happens:
+//! - load and pull *lease* every blob and diff_id before they look whether it is here, and let go after the reference is
+//!   written; so what they found, and what they brought, is there when the reference appears.
+//! - run leases the image's id ([`Store::lease`]), sees that the image still has its root, writes the container's
+//!   record, and lets go.
+//! - rmi *claims* the image's id, asks which containers use it, and only then forgets its roots ([`Store::remove`]).
+//! - collection deletes what no root reaches, each thing under a claim, after looking again ([`Store::collect`]).
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use conex_content::{Content, Lease};
 use conex_oci::Reference;
 
-use crate::{Image, Result};
+use crate::layers::{Directories, Layers};
+use crate::{Error, Image, Result};
 
 /// The images of one ROOT. Cheap to open; holds no lock and no thread.
-#[derive(Debug)]
 pub struct Store {
     content: Content,
+    layers: Box<dyn Layers + Send + Sync>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("root", &self.root()).finish_non_exhaustive()
+    }
 }
 
 impl Store {
     /// Opens the store at `root`, making what is missing.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
-        Ok(Self { content: Content::open(root)? })
+        let content = Content::open(root)?;
+        let layers = Directories::open(&content.root().join("layers"))?;
+        Ok(Self { content, layers: Box::new(layers) })
     }
 
     /// ROOT.
@@ -29,16 +47,36 @@ impl Store {
         &self.content
     }
 
-    /// Keeps the image from being removed while this lives: taken between `resolve` and the writing of the container's
-    /// record. Fails with [`crate::Error::NotFound`] when the image went in between. Drop it before a fork.
-    pub fn lease(&self, image: &Image) -> Result<Lease> {
-        let _ = image;
-        todo!()
+    /// The unpacked layers.
+    pub fn layers(&self) -> &(dyn Layers + Send + Sync) {
+        &*self.layers
     }
 
-    /// All references that point at the image, or at an index that holds it, in order.
+    /// Keeps the image from being removed while this lives: taken between `resolve` and the writing of the container's
+    /// record. Fails with [`Error::NotFound`] when the image went in between. Drop it before a fork.
+    pub fn lease(&self, image: &Image) -> Result<Lease> {
+        let lease = self.content.lease()?;
+        lease.add(&image.id)?;
+        // Whoever removes the image held the id alone until all was forgotten: what has a root now keeps it.
+        let target = image.target.digest;
+        if let Some(reference) = image.references.first() {
+            if self.content.get(reference)?.is_some_and(|now| now.digest == target) {
+                return Ok(lease);
+            }
+        }
+        if self.images_of_roots()?.iter().any(|rooted| rooted.id == image.id) {
+            return Ok(lease);
+        }
+        Err(Error::NotFound { name: image.name() })
+    }
+
+    /// All references that lead to the image, by themselves or by an index, in order.
     pub fn names(&self, image: &Image) -> Result<Vec<Reference>> {
-        let _ = image;
-        todo!()
+        let rooted = self.images_of_roots()?;
+        Ok(rooted
+            .iter()
+            .filter(|rooted| rooted.id == image.id)
+            .filter_map(|rooted| rooted.root.reference().cloned())
+            .collect())
     }
 }

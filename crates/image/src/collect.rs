@@ -1,0 +1,57 @@
+//! Collection: blobs and layers that no root reaches are deleted, each under a claim (see [`crate::Store`]).
+
+use conex_content::Claim;
+use conex_oci::DiffId;
+
+use crate::{Result, Store};
+
+/// What a collection took away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Bytes of blobs and layers.
+    pub bytes: u64,
+    /// Layers that are gone.
+    pub layers: Vec<DiffId>,
+}
+
+impl Store {
+    /// Deletes what dead processes have left, and the blobs and layers that no image needs and nobody is about to need.
+    pub fn collect(&self) -> Result<Collected> {
+        self.collect_with(&self.content().claim()?)
+    }
+
+    /// The same, by somebody who has claimed something already.
+    pub(crate) fn collect_with(&self, claim: &Claim) -> Result<Collected> {
+        self.content().clear_temporary()?;
+        let marked = self.content().mark()?;
+        let mut blobs = Vec::new();
+        for digest in self.content().blobs()? {
+            if !marked.blobs.contains(&digest) && claim.try_add(&digest)? {
+                blobs.push(digest);
+            }
+        }
+        let mut layers = Vec::new();
+        for layer in self.layers().list()? {
+            if !marked.layers.contains(&layer) && claim.try_add(&layer.0)? {
+                layers.push(layer);
+            }
+        }
+        let mut collected = Collected::default();
+        if blobs.is_empty() && layers.is_empty() {
+            return Ok(collected);
+        }
+        // Whoever let go of a lease between the first look and the claim has written its reference by now.
+        let marked = self.content().mark()?;
+        for layer in layers.into_iter().filter(|layer| !marked.layers.contains(layer)) {
+            let size = self.layers().size(&layer)?.unwrap_or(0);
+            self.layers().remove(&layer)?;
+            collected.bytes += size;
+            collected.layers.push(layer);
+        }
+        // Manifests last: a collection that is cut short leaves what the next one still understands.
+        for digest in blobs.into_iter().filter(|digest| !marked.blobs.contains(digest)) {
+            collected.bytes += self.content().delete(&digest, claim)?;
+        }
+        Ok(collected)
+    }
+}
