@@ -10,7 +10,7 @@ use conex_content::{Claim, Name, Root};
 use conex_oci::{ChainId, Digest, Reference};
 
 use crate::resolve::Rooted;
-use crate::{Error, Image, Result, Store};
+use crate::{Image, Result, Store};
 
 /// A container that was made from an image.
 #[derive(Debug, Clone, PartialEq, Eq)]

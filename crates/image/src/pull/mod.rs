@@ -22,7 +22,8 @@ pub struct Pulled {
 
 /// Why an image that a registry serves is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {}
+pub enum Refusal {
+}
 
 impl Store {
     /// Pulls `reference` for `platform` (the host's without one), from the registry that it names. Options for
