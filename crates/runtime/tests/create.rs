@@ -20,6 +20,9 @@ const CASES: &[(&str, fn())] = &[
     ("a_symlink_at_proc_is_refused", a_symlink_at_proc_is_refused),
     ("a_symlink_at_a_bind_target_stays_inside", a_symlink_at_a_bind_target_stays_inside),
     ("exec_joins_everything", exec_joins_everything),
+    ("another_containers_namespaces_are_joined", another_containers_namespaces_are_joined),
+    ("time_offsets", time_offsets),
+    ("init_reaps_and_passes_signals_on", init_reaps_and_passes_signals_on),
     ("a_terminal_is_a_terminal", a_terminal_is_a_terminal),
     ("descriptors_do_not_leak", descriptors_do_not_leak),
     ("nothing_is_mounted_on_the_host", nothing_is_mounted_on_the_host),
@@ -66,9 +69,10 @@ impl Bed {
         }
         let busybox = ["/usr/bin/busybox", "/bin/busybox"].map(PathBuf::from);
         fs::copy(busybox.iter().find(|path| path.exists()).unwrap(), path.join("bin/busybox")).unwrap();
-        for applet in
-            ["sh", "cat", "ls", "id", "mount", "hostname", "stat", "sleep", "tty", "readlink", "touch"]
-        {
+        for applet in [
+            "sh", "cat", "ls", "id", "mount", "hostname", "stat", "sleep", "tty", "readlink", "touch",
+            "true", "wc",
+        ] {
             symlink("busybox", path.join("bin").join(applet)).unwrap();
         }
         let mount = |destination: &str, kind: &str, options: &str| Mount {
@@ -189,9 +193,7 @@ fn all_eight_namespaces() {
     }
     linux.uid_mappings = vec![map];
     linux.gid_mappings = vec![map];
-    // The container's root has to be allowed through the temporary directory's owner.
-    let path = bed.rootfs.path();
-    rustix::fs::chown(path, Some(rustix::fs::Uid::from_raw(200_000)), None).unwrap();
+    open_to_mapped_root(&bed);
     let output = bed.output();
     let lines: Vec<_> = output.lines().collect();
     for (line, kind) in lines.iter().zip(["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]) {
@@ -317,6 +319,119 @@ fn exec_joins_everything() {
     assert_eq!((lines[0], lines[3]), ("bed", "sleep"), "{output}");
     assert_eq!(lines[1], lines[2]);
     assert_eq!(status.exit_status(), Some(0));
+}
+
+fn another_containers_namespaces_are_joined() {
+    let map = conex_oci::runtime::IdMapping { container_id: 0, host_id: 200_000, size: 65536 };
+    let script = "sleep 100";
+    let mut first = Bed::new(script);
+    first.linux().namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
+    first.linux().uid_mappings = vec![map];
+    first.linux().gid_mappings = vec![map];
+    open_to_mapped_root(&first);
+    let (stdio, _output) = pipes();
+    let (running, _) = first.start(stdio).unwrap();
+    let kinds = [
+        NamespaceKind::User,
+        NamespaceKind::Pid,
+        NamespaceKind::Network,
+        NamespaceKind::Ipc,
+        NamespaceKind::Uts,
+    ];
+    let mut second = Bed::new("hostname; cat /proc/1/comm; id -u; cat /proc/self/uid_map");
+    second.spec.hostname = None;
+    open_to_mapped_root(&second);
+    for namespace in &mut second.linux().namespaces {
+        namespace.path = None;
+    }
+    second.linux().namespaces.retain(|namespace| !kinds.contains(&namespace.kind));
+    for kind in kinds {
+        let path = format!("/proc/{}/ns/{}", running.pid, kind.proc_name());
+        second.linux().namespaces.push(Namespace { kind, path: Some(path.into()) });
+    }
+    let output = second.output();
+    rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL).unwrap();
+    wait(&running);
+    let words: Vec<_> = output.split_whitespace().collect();
+    assert_eq!(words, ["bed", "sleep", "0", "0", "200000", "65536"]);
+}
+
+/// A user namespace's root passes through the temporary directory only as its owner.
+fn open_to_mapped_root(bed: &Bed) {
+    rustix::fs::chown(bed.rootfs.path(), Some(rustix::fs::Uid::from_raw(200_000)), None).unwrap();
+}
+
+fn time_offsets() {
+    let mut bed = Bed::new("cat /proc/uptime");
+    bed.linux().namespaces.push(Namespace { kind: NamespaceKind::Time, path: None });
+    let offset = conex_oci::runtime::TimeOffset { secs: 1_000_000_000, nanosecs: 0 };
+    bed.linux().time_offsets.insert("boottime".to_owned(), offset);
+    let output = bed.output();
+    let uptime: f64 = output.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(uptime > 1e9, "{output}");
+}
+
+/// Compiles the init as the build of the command line does.
+fn init_program() -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("init");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../sys/init/main.rs");
+    let status = std::process::Command::new("rustc")
+        .args([
+            "--edition",
+            "2024",
+            "-C",
+            "opt-level=s",
+            "-C",
+            "panic=abort",
+            "-C",
+            "relocation-model=static",
+        ])
+        .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib", "-C", "link-arg=-static"])
+        .args([source, "-o"])
+        .arg(&program)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    fs::read(program).unwrap()
+}
+
+fn init_reaps_and_passes_signals_on() {
+    let init = init_program();
+    let start = |bed: &Bed| {
+        let (stdio, output) = pipes();
+        let request = Create {
+            spec: &bed.spec,
+            rootfs: Rootfs::Path(bed.rootfs.path().into()),
+            cgroup: None,
+            stdio,
+            seccomp: None,
+            init: Some(&init),
+        };
+        create(request).and_then(|created| created.process.start()).map(|running| (running, output))
+    };
+    // An orphan that has ended must not stay as a zombie.
+    let script =
+        "(sh -c 'true & exec sleep 0.3' &); sleep 0.6; cat /proc/1/comm; ls -d /proc/[0-9]* | wc -l; exit 3";
+    let bed = Bed::new(script);
+    let (running, output) = start(&bed).unwrap();
+    let output = read(output);
+    assert_eq!(wait(&running), 3);
+    let words: Vec<_> = output.split_whitespace().collect();
+    // init, the shell, and the two of the pipe.
+    assert_eq!(words[1], "4", "a zombie is left: {output}");
+
+    let bed = Bed::new("trap 'echo caught; exit 5' TERM; echo up; while :; do sleep 0.05; done");
+    let (running, output) = start(&bed).unwrap();
+    let mut output = fs::File::from(output);
+    let mut up = [0; 3];
+    output.read_exact(&mut up).unwrap();
+    rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::TERM).unwrap();
+    assert_eq!((wait(&running), read(output.into()).as_str()), (5, "caught\n"));
+
+    let mut bed = Bed::new("");
+    bed.spec.process.as_mut().unwrap().args = vec!["nowhere".to_owned()];
+    assert!(matches!(start(&bed).unwrap_err(), Error::NotFound { .. }), "told before the init runs");
 }
 
 fn a_terminal_is_a_terminal() {
