@@ -4,10 +4,18 @@
 //! verified while it streams into the store ▶ unpack ▶ point the reference at it. A pull that fails or is killed leaves
 //! verified blobs at most, which the next one finds; it never leaves a reference to something incomplete.
 
-use conex_oci::{Digest, Platform, Reference};
-use conex_registry::Client;
+mod choose;
+mod download;
+mod refusal;
 
-use crate::{Image, Progress, Result, Store};
+use conex_content::Lease;
+use conex_oci::image::ImageIndex;
+use conex_oci::{Descriptor, Digest, Platform, Reference};
+use conex_registry::{Client, Options};
+
+pub use refusal::Refusal;
+
+use crate::{Error, Image, Progress, Result, Store};
 
 /// A pulled image.
 #[derive(Debug, Clone)]
@@ -20,21 +28,28 @@ pub struct Pulled {
     pub updated: bool,
 }
 
-/// Why an image that a registry serves is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+/// One pull: the store, the registry, and what is being asked of them.
+pub(crate) struct Pull<'a> {
+    store: &'a Store,
+    client: &'a Client,
+    reference: &'a Reference,
+    platform: Option<&'a Platform>,
+    progress: &'a dyn Progress,
+    /// Keeps what is here, and what comes, from being collected before the reference is written.
+    lease: Lease,
 }
 
 impl Store {
     /// Pulls `reference` for `platform` (the host's without one), from the registry that it names. Options for
-    /// registries come from the environment ([`conex_registry::Options::from_env`]).
+    /// registries come from the environment ([`Options::from_env`]). All connections and threads are gone when it
+    /// returns.
     pub fn pull(
         &self,
         reference: &Reference,
         platform: Option<&Platform>,
         progress: &dyn Progress,
     ) -> Result<Pulled> {
-        self.pull_with(&Client::new(conex_registry::Options::from_env()), reference, platform, progress)
+        self.pull_with(&Client::new(Options::from_env()), reference, platform, progress)
     }
 
     /// As [`pull`](Self::pull), through a client at hand.
@@ -45,7 +60,106 @@ impl Store {
         platform: Option<&Platform>,
         progress: &dyn Progress,
     ) -> Result<Pulled> {
-        let _ = (client, reference, platform, progress);
-        todo!()
+        // A tag beside a digest is for people; the digest alone is the name, as with Docker.
+        let reference = &reference.digest().map_or_else(|| reference.clone(), |d| reference.with_digest(*d));
+        let lease = self.content().lease()?;
+        Pull { store: self, client, reference, platform, progress, lease }.run()
+    }
+}
+
+impl Pull<'_> {
+    fn run(&self) -> Result<Pulled> {
+        let selector = self.reference.tag().map_or_else(|| self.reference.familiar(), str::to_owned);
+        self.progress.message(&format!("{selector}: Pulling from {}", self.reference.repository()));
+        if let Some(image) = self.up_to_date()? {
+            return Ok(Pulled { digest: image.target.digest, image, updated: false });
+        }
+        let resolved = self.client.resolve(self.reference)?;
+        let target = resolved.descriptor;
+        self.keep(&target, &resolved.bytes)?;
+        let manifest = if target.is_index() {
+            let index = self.index(&target, &resolved.bytes)?;
+            self.choose(&target, &index)?
+        } else {
+            target.clone()
+        };
+        let image = self.image(&target, &manifest)?;
+        self.download(&image)?;
+        self.store.unpack(&image, self.progress)?;
+        let before = self.store.content().get(self.reference)?;
+        let updated = before.as_ref() != Some(&target);
+        if updated {
+            self.store.content().set(self.reference, &target)?;
+        }
+        Ok(Pulled { digest: target.digest, image, updated })
+    }
+
+    /// The image, if what is here under the reference is what the registry serves, whole.
+    fn up_to_date(&self) -> Result<Option<Image>> {
+        let content = self.store.content();
+        let Some(here) = content.get(self.reference)? else { return Ok(None) };
+        if self.reference.digest().is_none() {
+            let there = self.client.look(self.reference)?;
+            if there.is_none_or(|there| there.digest != here.digest) {
+                return Ok(None);
+            }
+        }
+        let host = Platform::host();
+        let wanted = self.platform.unwrap_or(&host);
+        let image = match self.store.image_of(&here, Some(self.reference), Some(wanted)) {
+            Ok(image) => image,
+            // Another platform's is here, or parts are gone: pulled like one that never was.
+            Err(Error::Content(_) | Error::Platform { .. } | Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        for digest in image.manifest.layers.iter().map(|layer| layer.digest) {
+            self.lease.add(&digest)?;
+            if !content.has(&digest) {
+                return Ok(None);
+            }
+        }
+        for digest in [here.digest, image.manifest_digest, image.id] {
+            self.lease.add(&digest)?;
+        }
+        self.store.unpack(&image, self.progress)?;
+        Ok(Some(image))
+    }
+
+    /// Stores a document whose bytes are at hand.
+    fn keep(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        use std::io::Write;
+        self.lease.add(&descriptor.digest)?;
+        let content = self.store.content();
+        if content.has(&descriptor.digest) {
+            return Ok(());
+        }
+        let mut writer = content.writer(Some((descriptor.digest, descriptor.size)))?;
+        writer.write_all(bytes).map_err(|source| self.unwritten(descriptor, source))?;
+        writer.commit()?;
+        Ok(())
+    }
+
+    /// A manifest or index of the repository: from the store, or fetched into it.
+    fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        self.lease.add(&descriptor.digest)?;
+        if self.store.content().has(&descriptor.digest) {
+            return Ok(self.store.content().read(descriptor)?);
+        }
+        let bytes = self.client.document(self.reference, descriptor)?;
+        self.keep(descriptor, &bytes)?;
+        Ok(bytes)
+    }
+
+    fn index(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<ImageIndex> {
+        let digest = descriptor.digest;
+        serde_json::from_slice(bytes).map_err(|source| self.refuse(Refusal::Malformed { digest, source }))
+    }
+
+    fn refuse(&self, why: Refusal) -> Error {
+        Error::Pull { reference: self.reference.familiar(), why }
+    }
+
+    fn unwritten(&self, descriptor: &Descriptor, source: std::io::Error) -> Error {
+        self.refuse(Refusal::Unwritten { digest: descriptor.digest, source })
     }
 }

@@ -1,0 +1,170 @@
+//! Downloads: the configuration, then the layers, a few at once. Each blob streams through its hash into the store.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use conex_content::DOCUMENT_LIMIT;
+use conex_oci::image::ImageManifest;
+use conex_oci::{Descriptor, Platform, media_type};
+
+use super::{Pull, Refusal};
+use crate::{Error, Image, Result, State};
+
+/// Downloads at once, as Docker.
+const THREADS: usize = 3;
+/// The most layers that are stacked; Docker's limit is about the same.
+const LAYERS: usize = 128;
+/// Bytes moved at a time.
+const CHUNK: usize = 128 << 10;
+/// Bytes between two reports of progress.
+const REPORT: u64 = 512 << 10;
+
+impl Pull<'_> {
+    /// Brings manifest and configuration here, and checks that they are an image we can run.
+    pub(super) fn image(&self, target: &Descriptor, manifest: &Descriptor) -> Result<Image> {
+        let bytes = self.document(manifest)?;
+        let malformed = |source| self.refuse(Refusal::Malformed { digest: manifest.digest, source });
+        let document: ImageManifest = serde_json::from_slice(&bytes).map_err(malformed)?;
+        self.check_layers(&document.layers)?;
+        let config = &document.config;
+        if config.size > DOCUMENT_LIMIT {
+            let (digest, size) = (config.digest, config.size);
+            return Err(self.refuse(Refusal::TooLarge { digest, size, limit: DOCUMENT_LIMIT }));
+        }
+        self.blob(config, &AtomicBool::new(false), &|_| {})?;
+        let mut image = self.store.image_of_manifest(target, manifest)?;
+        image.references = vec![self.reference.clone()];
+        let ours = image.platform();
+        // What a configuration says goes before an index that says nothing. An image that has but one platform is pulled
+        // without being asked for it, as with Docker; the engine warns when it runs.
+        if let Some(wanted) = self.platform
+            && !ours.serves(wanted)
+        {
+            return Err(self.refuse(Refusal::Platform { wanted: wanted.clone(), available: clean(&ours) }));
+        }
+        Ok(image)
+    }
+
+    fn check_layers(&self, layers: &[Descriptor]) -> Result<()> {
+        if layers.len() > LAYERS {
+            return Err(self.refuse(Refusal::TooManyLayers { count: layers.len(), limit: LAYERS }));
+        }
+        for layer in layers {
+            let digest = layer.digest;
+            let kind = layer.media_type.as_str();
+            if layer.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+                || kind.contains("foreign")
+                || kind.contains("nondistributable")
+            {
+                return Err(self.refuse(Refusal::Foreign { digest }));
+            }
+            if !is_layer(kind) {
+                let media_type = kind.chars().filter(|c| !c.is_control()).take(80).collect();
+                return Err(self.refuse(Refusal::LayerType { digest, media_type }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Downloads the image's layers that are not here. All threads have ended when it returns; the first error stops
+    /// the others.
+    pub(super) fn download(&self, image: &Image) -> Result<()> {
+        for layer in &image.document.rootfs.diff_ids {
+            self.lease.add(&layer.0)?;
+        }
+        let mut seen = BTreeSet::new();
+        let mut missing = Vec::new();
+        for layer in image.manifest.layers.iter().filter(|layer| seen.insert(layer.digest)) {
+            self.lease.add(&layer.digest)?;
+            if self.store.content().has(&layer.digest) {
+                self.progress.layer(&layer.digest, State::Exists, layer.size, Some(layer.size));
+            } else {
+                missing.push(layer);
+            }
+        }
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let failure: Mutex<Option<Error>> = Mutex::new(None);
+        let work = || {
+            while let Some(layer) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                if let Err(error) = self.layer(layer, &stop) {
+                    stop.store(true, Ordering::Relaxed);
+                    let mut failure = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    failure.get_or_insert(error);
+                }
+            }
+        };
+        // A single layer needs no thread.
+        match missing.len() {
+            0 | 1 => work(),
+            count => std::thread::scope(|scope| {
+                for _ in 0..count.min(THREADS) {
+                    scope.spawn(work);
+                }
+            }),
+        }
+        failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    fn layer(&self, layer: &Descriptor, stop: &AtomicBool) -> Result<()> {
+        let tell = |bytes| self.progress.layer(&layer.digest, State::Downloading, bytes, Some(layer.size));
+        tell(0);
+        self.blob(layer, stop, &tell)
+    }
+
+    /// Brings a blob here unless it is, telling how many bytes have come. Gives up quietly when `stop` is set: somebody
+    /// else has the error.
+    fn blob(&self, descriptor: &Descriptor, stop: &AtomicBool, tell: &dyn Fn(u64)) -> Result<()> {
+        self.lease.add(&descriptor.digest)?;
+        let content = self.store.content();
+        if content.has(&descriptor.digest) {
+            return Ok(());
+        }
+        let mut blob = self.client.fetch(self.reference, descriptor)?;
+        let mut writer = content.writer(Some((descriptor.digest, descriptor.size)))?;
+        let mut buffer = vec![0; CHUNK];
+        let mut told = 0;
+        loop {
+            let count = blob.next(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            writer.write_all(&buffer[..count]).map_err(|source| self.unwritten(descriptor, source))?;
+            if writer.written() - told >= REPORT {
+                told = writer.written();
+                tell(told);
+            }
+        }
+        match writer.commit() {
+            Ok(_) => Ok(()),
+            Err(source @ conex_content::Error::Mismatch { .. }) => {
+                Err(self.refuse(Refusal::Corrupt { digest: descriptor.digest, source }))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+/// Layers are tars, plain, gzip or zstd; the bytes themselves say which.
+fn is_layer(kind: &str) -> bool {
+    [
+        media_type::LAYER,
+        media_type::LAYER_GZIP,
+        media_type::LAYER_ZSTD,
+        media_type::DOCKER_LAYER,
+        media_type::DOCKER_LAYER_GZIP,
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    ]
+    .contains(&kind)
+}
+
+fn clean(platform: &Platform) -> String {
+    platform.to_string().chars().filter(|c| !c.is_control()).take(40).collect()
+}
