@@ -32,10 +32,10 @@ pub struct Lease(Locks);
 #[derive(Debug)]
 pub struct Claim(Locks);
 
-/// One name that nobody else changes while this lives.
-#[must_use]
+/// One name that nobody else changes (or pulls) while this lives.
+#[must_use = "dropping a guard lets others in"]
 #[derive(Debug)]
-pub(crate) struct Guard(#[expect(dead_code, reason = "held for its lock")] Locks);
+pub struct Guard(#[expect(dead_code, reason = "held for its lock")] Locks);
 
 impl Content {
     /// An empty lease.
@@ -49,7 +49,7 @@ impl Content {
     }
 
     /// Waits until nobody else changes what is called `name`.
-    pub(crate) fn guard(&self, name: &str) -> Result<Guard> {
+    pub fn guard(&self, name: &str) -> Result<Guard> {
         let locks = self.locks()?;
         locks.wait(&Digest::of(name.as_bytes()), Mode::Exclusive)?;
         Ok(Guard(locks))

@@ -16,7 +16,7 @@ mod writer;
 pub use blob::DOCUMENT_LIMIT;
 pub use error::{Error, Result};
 pub use layout::Content;
-pub use lease::{Claim, Lease};
+pub use lease::{Claim, Guard, Lease};
 pub use mark::Reachable;
 pub use references::{Name, REF_NAME, Root};
 pub use writer::BlobWriter;

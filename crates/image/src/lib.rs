@@ -31,7 +31,7 @@ pub use image::Image;
 pub use list::{Filter, Summary};
 pub use load::{LoadOptions, Loaded, Source};
 pub use progress::{Progress, Silent, State};
-pub use pull::Pulled;
+pub use pull::{Pulled, Refusal};
 pub use remove::{Conflict, Removed, Usage};
 pub use save::{Compression, Format, SaveOptions};
 pub use store::Store;

@@ -56,7 +56,13 @@ impl Store {
         failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn unpack_layer(&self, blob: &Descriptor, layer: &DiffId, progress: &dyn Progress) -> Result<()> {
+    /// Unpacks one layer unless it is there; pull does so while other layers are still on their way.
+    pub(crate) fn unpack_layer(
+        &self,
+        blob: &Descriptor,
+        layer: &DiffId,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let draft = match self.layers().prepare(layer)? {
             Prepared::Ready(_) => {
                 progress.layer(&blob.digest, State::Exists, blob.size, Some(blob.size));

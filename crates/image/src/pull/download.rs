@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use conex_content::DOCUMENT_LIMIT;
 use conex_oci::image::ImageManifest;
-use conex_oci::{Descriptor, Platform, media_type};
+use conex_oci::{Descriptor, DiffId, Platform, media_type};
 
 use super::{Pull, Refusal};
 use crate::{Error, Image, Result, State};
@@ -68,30 +68,33 @@ impl Pull<'_> {
         Ok(())
     }
 
-    /// Downloads the image's layers that are not here. All threads have ended when it returns; the first error stops
+    /// Downloads and unpacks the image's layers that are not here. All threads have ended when it returns; the first error stops
     /// the others.
     pub(super) fn download(&self, image: &Image) -> Result<()> {
+        let (blobs, layers) = (image.manifest.layers.len(), image.document.rootfs.diff_ids.len());
+        if blobs != layers {
+            return Err(Error::LayerCount { id: image.id, blobs, layers });
+        }
         for layer in &image.document.rootfs.diff_ids {
             self.lease.add(&layer.0)?;
         }
         let mut seen = BTreeSet::new();
         let mut missing = Vec::new();
-        for layer in image.manifest.layers.iter().filter(|layer| seen.insert(layer.digest)) {
+        let pairs = image.manifest.layers.iter().zip(&image.document.rootfs.diff_ids);
+        for (layer, diff_id) in pairs.filter(|(layer, _)| seen.insert(layer.digest)) {
             self.lease.add(&layer.digest)?;
-            if self.store.content().has(&layer.digest) {
-                self.progress.layer(&layer.digest, State::Exists, layer.size, Some(layer.size));
-            } else {
-                missing.push(layer);
+            if !self.store.content().has(&layer.digest) {
+                missing.push((layer, diff_id));
             }
         }
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let failure: Mutex<Option<Error>> = Mutex::new(None);
         let work = || {
-            while let Some(layer) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some((layer, diff_id)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                if let Err(error) = self.layer(layer, &stop) {
+                if let Err(error) = self.layer(layer, diff_id, &stop) {
                     stop.store(true, Ordering::Relaxed);
                     let mut failure = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     failure.get_or_insert(error);
@@ -110,19 +113,23 @@ impl Pull<'_> {
         failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn layer(&self, layer: &Descriptor, stop: &AtomicBool) -> Result<()> {
+    /// Downloads a layer and unpacks it at once, while others are still on their way.
+    fn layer(&self, layer: &Descriptor, diff_id: &DiffId, stop: &AtomicBool) -> Result<()> {
         let tell = |bytes| self.progress.layer(&layer.digest, State::Downloading, bytes, Some(layer.size));
         tell(0);
-        self.blob(layer, stop, &tell)
+        if self.blob(layer, stop, &tell)? {
+            self.store.unpack_layer(layer, diff_id, self.progress)?;
+        }
+        Ok(())
     }
 
-    /// Brings a blob here unless it is, telling how many bytes have come. Gives up quietly when `stop` is set: somebody
-    /// else has the error.
-    fn blob(&self, descriptor: &Descriptor, stop: &AtomicBool, tell: &dyn Fn(u64)) -> Result<()> {
+    /// Brings a blob here unless it is, telling how many bytes have come. False when it gave up because `stop` was set:
+    /// somebody else has the error.
+    fn blob(&self, descriptor: &Descriptor, stop: &AtomicBool, tell: &dyn Fn(u64)) -> Result<bool> {
         self.lease.add(&descriptor.digest)?;
         let content = self.store.content();
         if content.has(&descriptor.digest) {
-            return Ok(());
+            return Ok(true);
         }
         let mut blob = self.client.fetch(self.reference, descriptor)?;
         let mut writer = content.writer(Some((descriptor.digest, descriptor.size)))?;
@@ -134,7 +141,7 @@ impl Pull<'_> {
                 break;
             }
             if stop.load(Ordering::Relaxed) {
-                return Ok(());
+                return Ok(false);
             }
             writer.write_all(&buffer[..count]).map_err(|source| self.unwritten(descriptor, source))?;
             if writer.written() - told >= REPORT {
@@ -143,7 +150,7 @@ impl Pull<'_> {
             }
         }
         match writer.commit() {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(source @ conex_content::Error::Mismatch { .. }) => {
                 Err(self.refuse(Refusal::Corrupt { digest: descriptor.digest, source }))
             }

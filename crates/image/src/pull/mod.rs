@@ -62,6 +62,8 @@ impl Store {
     ) -> Result<Pulled> {
         // A tag beside a digest is for people; the digest alone is the name, as with Docker.
         let reference = &reference.digest().map_or_else(|| reference.clone(), |d| reference.with_digest(*d));
+        // Of several pulls of one name the first does the work; the others find it done.
+        let _guard = self.content().guard(&format!("pull {reference}"))?;
         let lease = self.content().lease()?;
         Pull { store: self, client, reference, platform, progress, lease }.run()
     }
