@@ -2,6 +2,7 @@
 //!
 //! Nodes are made with mknod on our own tmpfs; in a user namespace, where that is refused, the host's are bound.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -97,28 +98,35 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn make(&self, name: &Path, node: &Node) -> Result<(), Errno> {
-        let parent = match name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => beneath::ensure(self.dev, parent, Make::Directory)?,
-            None => self.dev.try_clone_to_owned().map_err(|_| Errno::MFILE)?,
-        };
         let file = name.file_name().ok_or(Errno::INVAL)?;
+        match name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => {
+                let parent = beneath::ensure(self.dev, parent, Make::Directory)?;
+                self.make_in(parent.as_fd(), file, node)
+            }
+            None => self.make_in(self.dev, file, node),
+        }
+    }
+
+    fn make_in(&self, parent: BorrowedFd<'_>, file: &OsStr, node: &Node) -> Result<(), Errno> {
         if self.bind && node.kind != FileType::Fifo {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
             let host = rustix::mount::open_tree(fs::CWD, &node.host, flags)?;
-            let target = beneath::ensure(parent.as_fd(), Path::new(file), Make::File)?;
+            let target = beneath::ensure(parent, Path::new(file), Make::File)?;
             return attach(host.as_fd(), target.as_fd());
         }
-        match fs::mknodat(&parent, file, node.kind, Mode::from_raw_mode(node.mode), node.device) {
+        let mode = Mode::from_raw_mode(node.mode);
+        match fs::mknodat(parent, file, node.kind, mode, node.device) {
             // The spec may name a default one again, with another mode or owner.
             Err(Errno::EXIST) => {
-                fs::unlinkat(&parent, file, AtFlags::empty())?;
-                fs::mknodat(&parent, file, node.kind, Mode::from_raw_mode(node.mode), node.device)?;
+                fs::unlinkat(parent, file, AtFlags::empty())?;
+                fs::mknodat(parent, file, node.kind, mode, node.device)?;
             }
             made => made?,
         }
         if let Some((uid, gid)) = node.owner.filter(|owner| *owner != (0, 0)) {
             let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            fs::chownat(&parent, file, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+            fs::chownat(parent, file, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
         }
         Ok(())
     }
@@ -170,7 +178,7 @@ fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: u32) -> Resul
     Ok(())
 }
 
-/// Holds a device open across the making of others; used by the terminal.
+/// Whether `fd` is the character device `major:minor`.
 pub(super) fn is_device(fd: &OwnedFd, major: u32, minor: u32) -> Result<bool, Errno> {
     let stat = fs::fstat(fd)?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice

@@ -238,9 +238,10 @@ pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
     rustix::mount::move_mount(mount, "", target, "", flags)
 }
 
-/// Private unless something else is asked (a clone of a shared mount would be its peer).
+/// As asked; else a bind becomes private (a clone of a shared mount would be its peer), which a new filesystem already is.
 fn propagate(mount: BorrowedFd<'_>, options: &MountOptions) -> Result<(), Failure> {
-    let (kind, recursion) = options.propagation.unwrap_or((Propagation::Private, Recursion::All));
+    let default = options.bind.map(|_| (Propagation::Private, Recursion::All));
+    let Some((kind, recursion)) = options.propagation.or(default) else { return Ok(()) };
     let change = Change { propagation: Some(kind), ..Change::default() };
     set_attributes(mount, &change, recursion == Recursion::All)?;
     Ok(())
@@ -260,8 +261,10 @@ fn mount_cgroups(
         && only.hierarchy.is_empty()
     {
         attach(only.mount.as_fd(), target.as_fd())?;
-        set_attributes(only.mount.as_fd(), &Change { set: options.set, ..Change::default() }, false)?;
-        return propagate(only.mount.as_fd(), options);
+        let change =
+            Change { set: options.set, propagation: Some(Propagation::Private), ..Change::default() };
+        set_attributes(only.mount.as_fd(), &change, false)?;
+        return Ok(());
     }
     let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_set_string(context.as_fd(), "mode", "755")?;
@@ -281,8 +284,9 @@ fn mount_cgroups(
         )?;
         attach(group.mount.as_fd(), place.as_fd())?;
     }
-    set_attributes(holder.as_fd(), &Change { set: options.set, ..Change::default() }, true)?;
-    propagate(holder.as_fd(), options)
+    let change = Change { set: options.set, propagation: Some(Propagation::Private), ..Change::default() };
+    set_attributes(holder.as_fd(), &change, true)?;
+    Ok(())
 }
 
 /// Makes the tree the root and drops the old one with all that was mounted on it: pivot_root(2), "pivot_root(".", ".")".
