@@ -1,0 +1,121 @@
+//! Unpacks a layer into a directory that will be a lower layer of an overlay mount.
+//!
+//! Nothing in the archive can reach outside the directory: parents are resolved by openat2 within it, the last name is
+//! never followed, and everything is made, owned and dated through directory handles. What a layer says in AUFS's
+//! whiteout names becomes what overlayfs understands.
+//!
+//! Devices are made as they are, as Docker does: a container opens none that its device filter does not allow. The
+//! directory must therefore lie where no other user of the host can enter, as it must for setuid programs too.
+
+mod create;
+mod path;
+mod tree;
+mod xattr;
+
+use std::io::Read;
+use std::os::fd::BorrowedFd;
+
+use self::path::{Meaning, Relative};
+use self::tree::Tree;
+use crate::{Entry, Error, Limits, Reader, Result};
+
+/// Which extended attributes overlayfs will look for when the directory is a lower layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OverlayXattrs {
+    /// `trusted.overlay.*`: a mount by root.
+    #[default]
+    Trusted,
+    /// `user.overlay.*`: a mount with `userxattr`, inside a user namespace.
+    User,
+}
+
+impl OverlayXattrs {
+    /// The name of the attribute that marks an opaque directory with the value `y`.
+    pub fn opaque(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted.overlay.opaque",
+            Self::User => "user.overlay.opaque",
+        }
+    }
+}
+
+/// How to unpack.
+#[derive(Debug, Clone, Default)]
+pub struct UnpackOptions {
+    /// The bounds.
+    pub limits: Limits,
+    /// How opaque directories are marked.
+    pub overlay: OverlayXattrs,
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnpackStats {
+    /// Entries of every kind.
+    pub entries: u64,
+    /// Bytes of regular files, holes included: the size of the layer, as image listings add it up.
+    pub bytes: u64,
+    /// Whiteouts and opaque marks.
+    pub whiteouts: u64,
+    /// Entries passed over: of unknown types, AUFS's bookkeeping (`.wh..wh.*`), devices when not root.
+    pub skipped: u64,
+    /// Extended attributes that were not set: reserved for the host, or not supported by the file system.
+    pub dropped_xattrs: u64,
+}
+
+/// Unpacks the tar stream `reader` into the directory `destination`, which should be empty, and reads the stream to its
+/// very end. After an error the directory holds a part of the archive and is only good to be removed.
+pub fn unpack(
+    reader: impl Read,
+    destination: BorrowedFd<'_>,
+    options: &UnpackOptions,
+) -> Result<UnpackStats> {
+    let mut reader = Reader::new(reader, options.limits.clone());
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let mut unpacker = Unpacker {
+        tree: Tree::new(destination, options.overlay),
+        overlay: options.overlay,
+        owner: (uid.as_raw(), gid.as_raw()),
+        is_root: uid.is_root(),
+        stats: UnpackStats::default(),
+    };
+    while let Some(entry) = reader.next()? {
+        unpacker.entry(entry)?;
+        let made = unpacker.stats.entries + unpacker.tree.implied;
+        if made > options.limits.max_entries {
+            let limit = options.limits.max_entries;
+            return Err(Error::Limit { what: "the number of its entries", limit, path: None });
+        }
+    }
+    unpacker.tree.leave()?;
+    reader.drain()?;
+    Ok(unpacker.stats)
+}
+
+struct Unpacker<'a> {
+    tree: Tree<'a>,
+    overlay: OverlayXattrs,
+    /// What new files belong to.
+    owner: (u32, u32),
+    is_root: bool,
+    stats: UnpackStats,
+}
+
+impl Unpacker<'_> {
+    fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<()> {
+        self.stats.entries += 1;
+        let path = Relative::new(&entry.header().path)?;
+        let Some((parent, name)) = path.split() else { return self.root(entry.header()) };
+        match Meaning::of(parent, name)? {
+            Meaning::File(name) => return self.create(parent, name, &mut entry),
+            Meaning::Whiteout(name) => self.tree.whiteout(parent, name)?,
+            Meaning::Opaque => self.tree.opaque(parent)?,
+            Meaning::Bookkeeping => {
+                self.stats.skipped += 1;
+                return Ok(());
+            }
+        }
+        self.stats.whiteouts += 1;
+        Ok(())
+    }
+}
