@@ -19,7 +19,7 @@ impl<R: Read> HashingReader<R> {
     }
 
     /// Bytes read so far.
-    pub fn bytes(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.bytes
     }
 

@@ -1,7 +1,9 @@
 //! What can go wrong with a root filesystem.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 /// The result of this module's calls.
 pub type Result<T> = std::result::Result<T, RootfsError>;
@@ -31,6 +33,28 @@ pub enum RootfsError {
         /// What overlayfs itself had to say, if anything.
         log: Option<String>,
     },
+    /// The writable layer could not be removed.
+    #[error("cannot clear {}: {source}", path.display())]
+    Clear {
+        /// The container's directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: conex_archive::RemoveError,
+    },
+}
+
+impl RootfsError {
+    pub(super) fn directory(what: &'static str, path: &Path) -> impl FnOnce(Errno) -> Self {
+        move |error| Self::Directory { what, path: path.to_owned(), source: error.into() }
+    }
+
+    /// Whether the kernel does not know what it was asked for.
+    pub(super) fn is_invalid(&self) -> bool {
+        let (Self::Directory { source, .. } | Self::Overlay { source, .. }) = self else { return false };
+        let invalid = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP].map(Errno::raw_os_error);
+        source.raw_os_error().is_some_and(|error| invalid.contains(&error))
+    }
 }
 
 fn said(log: &Option<String>) -> String {
