@@ -8,11 +8,9 @@ use super::OptionError;
 /// Files larger than this hold no list of settings.
 const FILE_LIMIT: u64 = 16 << 20;
 
-/// `-e NAME=value`, or `-e NAME`, whose value is the caller's own; `None` when the caller has none, and nothing is then set.
-pub fn resolve_env(
-    text: &str,
-    lookup: impl Fn(&str) -> Option<String>,
-) -> Result<Option<String>, OptionError> {
+/// `-e NAME=value`, or `-e NAME`, whose value is the caller's own. When the caller has none the
+/// bare `NAME` comes back, which takes the image's variable away, as Docker does.
+pub fn resolve_env(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, OptionError> {
     let name = text.split('=').next().unwrap_or_default();
     if name.is_empty() {
         return Err(OptionError::syntax("--env", text, "expected NAME=VALUE or NAME"));
@@ -21,9 +19,9 @@ pub fn resolve_env(
         return Err(OptionError::syntax("--env", text, "a variable holds no NUL"));
     }
     if text.contains('=') {
-        return Ok(Some(text.to_owned()));
+        return Ok(text.to_owned());
     }
-    Ok(lookup(text).map(|value| format!("{text}={value}")))
+    Ok(lookup(text).map_or_else(|| text.to_owned(), |value| format!("{text}={value}")))
 }
 
 /// `--env-file`: a `NAME=value` or `NAME` a line. Empty lines and those that start with `#` are skipped; quotes are part of the
@@ -42,7 +40,9 @@ pub fn read_env_file(
         if name.contains([' ', '\t']) {
             return Err(wrong(format!("variable {name:?} contains whitespaces")));
         }
-        list.extend(resolve_env(&text, &lookup).map_err(|error| wrong(error.to_string()))?);
+        // Unlike -e, a name that the caller has not is skipped.
+        let resolved = resolve_env(&text, &lookup).map_err(|error| wrong(error.to_string()))?;
+        list.extend(Some(resolved).filter(|text| text.contains('=')));
     }
     Ok(list)
 }
@@ -108,10 +108,10 @@ mod tests {
 
     #[test]
     fn a_bare_name_is_the_callers() {
-        assert_eq!(resolve_env("A=b=c", caller).unwrap().unwrap(), "A=b=c");
-        assert_eq!(resolve_env("A=", caller).unwrap().unwrap(), "A=");
-        assert_eq!(resolve_env("HERE", caller).unwrap().unwrap(), "HERE=a value");
-        assert_eq!(resolve_env("GONE", caller).unwrap(), None);
+        assert_eq!(resolve_env("A=b=c", caller).unwrap(), "A=b=c");
+        assert_eq!(resolve_env("A=", caller).unwrap(), "A=");
+        assert_eq!(resolve_env("HERE", caller).unwrap(), "HERE=a value");
+        assert_eq!(resolve_env("GONE", caller).unwrap(), "GONE");
         for bad in ["", "=x", "A=\0"] {
             assert!(resolve_env(bad, caller).is_err());
         }

@@ -42,6 +42,7 @@ pub use signal::{parse_signal, signal_name};
 pub use size::{format_size, parse_size};
 pub use suggest::nearest;
 pub use sysctl::parse_sysctl;
+pub(crate) use sysctl::{Holder as SysctlHolder, holder as sysctl_holder};
 pub use tmpfs::Tmpfs;
 pub use ulimit::Ulimit;
 
@@ -120,7 +121,7 @@ pub struct ProcessOptions {
     pub entrypoint: Option<String>,
     /// The words after the image; replace the image's command.
     pub command: Vec<String>,
-    /// `-e`, `--env-file`, already resolved to `NAME=value`, in order.
+    /// `--env-file`, then `-e`, already resolved to `NAME=value`, in order; a bare `NAME` takes the image's away.
     pub env: Vec<String>,
     /// `-w`
     pub workdir: Option<String>,

@@ -71,5 +71,5 @@ pub enum SpecError {
     NoIdRange(u32),
     /// The seccomp profile.
     #[error("seccomp profile: {0}")]
-    Seccomp(String),
+    Seccomp(#[source] conex_seccomp::Error),
 }

@@ -11,12 +11,20 @@ pub trait Host {
     fn all_devices(&self) -> io::Result<Vec<HostDevice>>;
     /// Whether a path exists, symbolic links followed.
     fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// How the mount that holds a path passes mounts on.
+    fn propagation(&self, path: &Path) -> io::Result<HostPropagation>;
     /// /sys/devices/system/cpu/cpu*/thermal_throttle, those that exist.
     fn thermal_throttle(&self) -> Vec<PathBuf>;
-    /// /etc/resolv.conf; empty when there is none.
-    fn resolv_conf(&self) -> io::Result<String>;
+    /// A small text file of the host's; `None` when there is none.
+    fn read(&self, path: &Path) -> io::Result<Option<String>>;
     /// The names of the capabilities in the caller's bounding set, in the kernel's order.
-    fn capabilities(&self) -> Vec<&'static str>;
+    fn bounding(&self) -> Vec<&'static str>;
+    /// The names of all capabilities that the kernel has: those of root in a new user namespace.
+    fn kernel_capabilities(&self) -> Vec<&'static str>;
+    /// The caller's hard limit by [`Ulimit`](crate::options::Ulimit)'s name; `None` is unlimited.
+    fn hard_limit(&self, name: &str) -> Option<u64>;
+    /// How many processors the caller may use.
+    fn processors(&self) -> u64;
     /// Whether AppArmor is in force.
     fn apparmor(&self) -> bool;
     /// Whether SELinux is in force.
@@ -44,36 +52,11 @@ pub struct HostDevice {
     pub gid: u32,
 }
 
-/// The machine this runs on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LiveHost;
-
-impl Host for LiveHost {
-    fn devices(&self, _path: &Path) -> io::Result<Vec<HostDevice>> {
-        todo!()
-    }
-    fn all_devices(&self) -> io::Result<Vec<HostDevice>> {
-        todo!()
-    }
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        path.try_exists()
-    }
-    fn thermal_throttle(&self) -> Vec<PathBuf> {
-        todo!()
-    }
-    fn resolv_conf(&self) -> io::Result<String> {
-        todo!()
-    }
-    fn capabilities(&self) -> Vec<&'static str> {
-        todo!()
-    }
-    fn apparmor(&self) -> bool {
-        todo!()
-    }
-    fn selinux(&self) -> bool {
-        todo!()
-    }
-    fn hostname(&self) -> String {
-        todo!()
-    }
+/// Of a mount of the host's: mount_namespaces(7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostPropagation {
+    /// It is in a peer group.
+    pub shared: bool,
+    /// It receives from one.
+    pub slave: bool,
 }

@@ -5,23 +5,43 @@
 //! The result, a [`Plan`], says all that the engine then does: which files to write, which directories to make, the spec to run.
 //! Nothing here may mount, create or start anything.
 
+mod capabilities;
+mod confine;
+mod devices;
 mod error;
+mod etc;
+mod exec;
 mod host;
 mod idrange;
 mod image_files;
+mod live_host;
+mod mounts;
+mod namespaces;
+mod paths;
+mod process;
+mod resources;
+mod sysctl;
+#[cfg(test)]
+mod tests;
+mod user;
 
 pub use error::SpecError;
-pub use host::{Host, HostDevice, LiveHost};
-pub use idrange::{IdRange, free_range};
+pub use exec::{ExecProcess, exec};
+pub use host::{Host, HostDevice, HostPropagation};
+pub use idrange::{IdRange, free_range, id_pool};
 pub use image_files::{ImageFiles, RootfsFiles};
+pub use live_host::LiveHost;
 
 use std::path::{Path, PathBuf};
 
 use conex_oci::image::ImageConfig;
-use conex_oci::runtime::{Process, Spec};
+use conex_oci::runtime::{IdMapping, Linux, Root, Spec};
 use conex_oci::{ContainerId, ContainerName};
 
-use crate::options::{CreateOptions, IpcMode};
+use crate::options::{CreateOptions, IpcMode, UserMode, parse_signal};
+
+/// The version of the specification that is followed.
+pub const OCI_VERSION: &str = "1.2.0";
 
 /// All that a spec depends on.
 #[derive(Clone, Copy)]
@@ -76,6 +96,8 @@ pub struct JoinedContainer {
     pub pid: u32,
     /// `containers/<id>`: with `--network container:` its hosts, hostname and resolv.conf are shared.
     pub directory: PathBuf,
+    /// Its hostname.
+    pub hostname: String,
     /// Its own `--ipc`: only shareable ones may be joined.
     pub ipc: IpcMode,
     /// Its range of host ids, when it has a user namespace of its own.
@@ -87,10 +109,14 @@ pub struct JoinedContainer {
 pub struct Plan {
     /// For the runtime.
     pub spec: Spec,
-    /// Written before the start into the container's directory (file name, content); the spec binds them.
+    /// Written before the start into the container's directory (file name, content, mode 0644); the spec binds them.
     pub files: Vec<(&'static str, String)>,
+    /// Who owns [`Plan::files`] on the host: the container's root.
+    pub owner: u32,
     /// Host directories that `-v` names and that are not there: made before the start, as Docker does.
     pub directories: Vec<PathBuf>,
+    /// Its hostname, also when the namespace is another's.
+    pub hostname: String,
     /// Whether a small init of ours is PID 1.
     pub init: bool,
     /// Where the filter in `spec.linux.seccomp` comes from.
@@ -112,34 +138,106 @@ pub enum SeccompSource {
     Profile,
 }
 
-/// Builds the spec of a new container.
-pub fn build(_request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
-    todo!()
+impl<'a> SpecRequest<'a> {
+    /// The host ids of the container's user namespace, its own or a joined one's; `None` when it has the host's.
+    fn id_range(&self) -> Result<Option<IdRange>, SpecError> {
+        match &self.options.namespaces.user {
+            UserMode::Host => Ok(None),
+            UserMode::Private => match self.id_range {
+                Some(range) => Ok(Some(range)),
+                None => Err(SpecError::NoIdRange(idrange::SIZE)),
+            },
+            UserMode::Container(name) => {
+                let joined = self.joined("--userns", name, self.joined.user.as_ref())?;
+                // A container in the host's user namespace has none to give: joining it is `--userns host`.
+                Ok(joined.id_range)
+            }
+        }
+    }
+
+    /// The joined container that an option must have been resolved to.
+    fn joined(
+        &self,
+        option: &str,
+        name: &str,
+        joined: Option<&'a JoinedContainer>,
+    ) -> Result<&'a JoinedContainer, SpecError> {
+        joined.ok_or_else(|| SpecError::Join {
+            option: format!("{option} container:{name}"),
+            why: "it is not running",
+        })
+    }
 }
 
-/// What `exec` asks of a running container.
-#[derive(Debug, Clone, Default)]
-pub struct ExecProcess<'a> {
-    /// Program and arguments.
-    pub args: &'a [String],
-    /// `-e`, `--env-file`: `NAME=value`, put after the container's own.
-    pub env: &'a [String],
-    /// `-w`; the container's when absent.
-    pub workdir: Option<&'a str>,
-    /// `-u`; the container's when absent.
-    pub user: Option<&'a str>,
-    /// `--privileged`
-    pub privileged: bool,
-    /// `-t`
-    pub tty: bool,
+/// Builds the spec of a container.
+///
+/// # Errors
+/// Any [`SpecError`]: what the image or the machine lacks.
+pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
+    let options = request.options;
+    let mut warnings = Vec::new();
+    let range = request.id_range()?;
+    let identity = namespaces::identity(request)?;
+    let capabilities = capabilities::container_sets(request, range.is_some())?;
+    let process = process::build(request, &identity, &capabilities, range)?;
+    let (seccomp, source) = confine::seccomp(&options.security, &capabilities.bounding)?;
+    let etc = etc::build(request, &identity)?;
+    let mounts = mounts::build(request, &etc, &mut warnings)?;
+    let paths = paths::build(request.host, &options.security);
+    let (devices, device_rules) = devices::build(request, &mut warnings)?;
+    let mapping = range.map(|range| IdMapping { container_id: 0, host_id: range.base, size: range.size });
+    // A joined user namespace brings its mappings along.
+    let mappings: Vec<_> =
+        mapping.into_iter().filter(|_| options.namespaces.user == UserMode::Private).collect();
+    let init = process::init(options, &mut warnings);
+    let linux = Linux {
+        namespaces: namespaces::list(request, range)?,
+        uid_mappings: mappings.clone(),
+        gid_mappings: mappings,
+        devices,
+        cgroups_path: Some(request.cgroups_path.to_owned()),
+        resources: Some(resources::build(request, device_rules)?),
+        seccomp,
+        rootfs_propagation: mounts.rootfs_propagation,
+        masked_paths: paths.masked,
+        readonly_paths: paths.read_only,
+        mount_label: confine::mount_label(request.host, &options.security)?,
+        sysctl: sysctl::build(request, range.is_some())?,
+        ..Linux::default()
+    };
+    let spec = Spec {
+        oci_version: OCI_VERSION.to_owned(),
+        root: Some(Root { path: request.rootfs.to_owned(), readonly: options.storage.read_only }),
+        mounts: mounts.list,
+        process: Some(process),
+        hostname: identity.sets_hostname.then(|| identity.hostname.clone()),
+        domainname: if identity.sets_hostname { options.namespaces.domainname.clone() } else { None },
+        hooks: None,
+        annotations: options.annotations.clone(),
+        linux: Some(linux),
+    };
+    Ok(Plan {
+        spec,
+        files: etc.files,
+        owner: range.map_or(0, |range| range.base),
+        directories: mounts.directories,
+        hostname: identity.hostname,
+        init,
+        seccomp: source,
+        stop_signal: stop_signal(request)?,
+        warnings,
+    })
 }
 
-/// Builds the process of an `exec` in the container that runs by `base`.
-pub fn exec(
-    _base: &Spec,
-    _asked: &ExecProcess<'_>,
-    _host: &dyn Host,
-    _files: &dyn ImageFiles,
-) -> Result<Process, SpecError> {
-    todo!()
+fn stop_signal(request: &SpecRequest<'_>) -> Result<i32, SpecError> {
+    const SIGTERM: i32 = 15;
+    match (request.options.supervision.stop_signal, request.image.stop_signal.as_deref()) {
+        (Some(signal), _) => Ok(signal),
+        (None, None | Some("")) => Ok(SIGTERM),
+        (None, Some(text)) => parse_signal(text).map_err(|error| SpecError::Invalid {
+            what: "stop signal of the image",
+            text: text.to_owned(),
+            why: error.to_string(),
+        }),
+    }
 }

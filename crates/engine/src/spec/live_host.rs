@@ -1,0 +1,290 @@
+//! The machine this runs on.
+
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
+
+use super::{Host, HostDevice, HostPropagation};
+use crate::options::CAPABILITIES;
+
+/// The machine this runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LiveHost;
+
+/// No configuration file of a host is larger.
+const TEXT_LIMIT: u64 = 1 << 20;
+/// More device nodes than any /dev has: a directory that is given by mistake must not fill the memory.
+const DEVICE_LIMIT: usize = 65_536;
+/// A tree of devices is flat.
+const DEPTH_LIMIT: usize = 16;
+
+impl Host for LiveHost {
+    fn devices(&self, path: &Path) -> io::Result<Vec<HostDevice>> {
+        let real = std::fs::canonicalize(path)?;
+        let about = std::fs::metadata(&real)?;
+        if about.is_dir() {
+            let mut list = Vec::new();
+            walk(&real, 0, &mut list)?;
+            // Named by what was asked, so that the part below it can be told.
+            for device in &mut list {
+                if let Ok(below) = device.path.strip_prefix(&real) {
+                    device.path = path.join(below);
+                }
+            }
+            return Ok(list);
+        }
+        let device = device(path.to_owned(), &about);
+        device.map(|device| vec![device]).ok_or_else(|| io::Error::other("not a device node"))
+    }
+
+    fn all_devices(&self) -> io::Result<Vec<HostDevice>> {
+        let mut list = Vec::new();
+        walk(Path::new("/dev"), 0, &mut list)?;
+        // The container's terminal has one of its own.
+        list.retain(|device| {
+            device.path != Path::new("/dev/console") && device.path != Path::new("/dev/ptmx")
+        });
+        Ok(list)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn propagation(&self, path: &Path) -> io::Result<HostPropagation> {
+        let real = std::fs::canonicalize(path)?;
+        let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+        propagation_of(&table, &real).ok_or_else(|| io::Error::other("not below any mount point"))
+    }
+
+    fn thermal_throttle(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir("/sys/devices/system/cpu") else {
+            return Vec::new();
+        };
+        let mut numbers: Vec<u32> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("cpu")?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        let path = |number| PathBuf::from(format!("/sys/devices/system/cpu/cpu{number}/thermal_throttle"));
+        numbers.into_iter().map(path).filter(|path| path.exists()).collect()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<String>> {
+        let file = match std::fs::File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(TEXT_LIMIT).read_to_end(&mut bytes)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn bounding(&self) -> Vec<&'static str> {
+        capabilities(|found| found)
+    }
+
+    fn kernel_capabilities(&self) -> Vec<&'static str> {
+        capabilities(|_| true)
+    }
+
+    fn hard_limit(&self, name: &str) -> Option<u64> {
+        let resource = match name {
+            "as" => Resource::As,
+            "core" => Resource::Core,
+            "cpu" => Resource::Cpu,
+            "data" => Resource::Data,
+            "fsize" => Resource::Fsize,
+            "locks" => Resource::Locks,
+            "memlock" => Resource::Memlock,
+            "msgqueue" => Resource::Msgqueue,
+            "nice" => Resource::Nice,
+            "nofile" => Resource::Nofile,
+            "nproc" => Resource::Nproc,
+            "rss" => Resource::Rss,
+            "rtprio" => Resource::Rtprio,
+            "rttime" => Resource::Rttime,
+            "sigpending" => Resource::Sigpending,
+            "stack" => Resource::Stack,
+            _ => return None,
+        };
+        getrlimit(resource).maximum
+    }
+
+    fn processors(&self) -> u64 {
+        let set = rustix::thread::sched_getaffinity(None);
+        set.map_or(1, |set| u64::from(set.count())).max(1)
+    }
+
+    fn apparmor(&self) -> bool {
+        std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
+    }
+
+    fn selinux(&self) -> bool {
+        Path::new("/sys/fs/selinux/enforce").exists()
+    }
+
+    fn hostname(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+}
+
+/// Those the kernel knows and `keep` says yes to, given whether they are in the bounding set.
+fn capabilities(keep: impl Fn(bool) -> bool) -> Vec<&'static str> {
+    let read = |number: usize| capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << number));
+    CAPABILITIES
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| read(*number).is_ok_and(&keep))
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// The devices below a directory. Links are left out, as are the directories that a container has of its own.
+fn walk(directory: &Path, depth: usize, list: &mut Vec<HostDevice>) -> io::Result<()> {
+    const OWN: [&str; 6] = ["pts", "shm", "fd", "mqueue", ".udev", ".lxc"];
+    let mut entries = std::fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let about = match entry.metadata() {
+            // Devices come and go.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            about => about?,
+        };
+        if about.is_dir() {
+            let own = OWN.iter().any(|name| entry.file_name() == *name);
+            if !own && depth < DEPTH_LIMIT {
+                walk(&entry.path(), depth + 1, list)?;
+            }
+        } else if let Some(device) = device(entry.path(), &about) {
+            list.push(device);
+        }
+        if list.len() > DEVICE_LIMIT {
+            return Err(io::Error::other("holds too many devices"));
+        }
+    }
+    Ok(())
+}
+
+fn device(path: PathBuf, about: &std::fs::Metadata) -> Option<HostDevice> {
+    let kind = match about.file_type() {
+        kind if kind.is_char_device() => 'c',
+        kind if kind.is_block_device() => 'b',
+        _ => return None,
+    };
+    let number = about.rdev();
+    Some(HostDevice {
+        path,
+        kind,
+        major: rustix::fs::major(number),
+        minor: rustix::fs::minor(number),
+        mode: about.mode() & 0o7777,
+        uid: about.uid(),
+        gid: about.gid(),
+    })
+}
+
+/// The optional fields of the last mount on the longest mount point above a path: proc_pid_mountinfo(5).
+fn propagation_of(table: &str, path: &Path) -> Option<HostPropagation> {
+    let mut best: Option<(usize, HostPropagation)> = None;
+    for line in table.lines() {
+        let Some((head, _)) = line.split_once(" - ") else { continue };
+        let mut fields = head.split(' ').skip(4);
+        let Some(point) = fields.next().map(unescape) else { continue };
+        if !path.starts_with(&point) {
+            continue;
+        }
+        let mut found = HostPropagation::default();
+        for field in fields.skip(1) {
+            found.shared |= field.starts_with("shared:");
+            found.slave |= field.starts_with("master:");
+        }
+        let length = point.components().count();
+        if best.is_none_or(|(longest, _)| length >= longest) {
+            best = Some((length, found));
+        }
+    }
+    best.map(|(_, found)| found)
+}
+
+/// `\040` and the like.
+fn unescape(text: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let code = bytes.get(at + 1..at + 4).filter(|_| bytes[at] == b'\\');
+        let code = code
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(code) => {
+                plain.push(code);
+                at += 4;
+            }
+            None => {
+                plain.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    std::ffi::OsString::from_vec(plain).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mountinfo_is_read() {
+        let table = "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
+            22 21 0:5 / /mnt/a\\040b rw shared:2 master:1 - tmpfs tmpfs rw\n\
+            23 21 0:6 / /mnt rw - tmpfs tmpfs rw\n\
+            24 23 0:7 / /mnt/slave rw,noatime master:3 - tmpfs tmpfs rw\n\
+            25 24 0:7 / /mnt/slave rw,noatime - tmpfs tmpfs rw\nbroken line\n";
+        let of = |path: &str| propagation_of(table, Path::new(path)).unwrap();
+        assert_eq!(of("/etc"), HostPropagation { shared: true, slave: false });
+        assert_eq!(of("/mnt/a b/c"), HostPropagation { shared: true, slave: true });
+        assert_eq!(of("/mnt/x"), HostPropagation::default());
+        // Only the topmost of two mounts on one point counts.
+        assert_eq!(of("/mnt/slave/x"), HostPropagation::default());
+    }
+
+    #[test]
+    fn this_machine() {
+        let null = LiveHost.devices(Path::new("/dev/null")).unwrap();
+        assert_eq!((null[0].kind, null[0].major, null[0].minor), ('c', 1, 3));
+        assert_eq!(LiveHost.devices(Path::new("/etc")).unwrap(), []);
+        assert_eq!(LiveHost.devices(Path::new("/etc/passwd")).unwrap_err().to_string(), "not a device node");
+        assert!(LiveHost.devices(Path::new("/dev/nothing-here")).is_err());
+        let all = LiveHost.all_devices().unwrap();
+        assert!(all.iter().any(|device| device.path == Path::new("/dev/null")));
+        assert!(all.iter().all(|device| !device.path.starts_with("/dev/pts")));
+        assert!(LiveHost.kernel_capabilities().len() >= LiveHost.bounding().len());
+        assert!(LiveHost.processors() >= 1);
+        assert!(!LiveHost.hostname().is_empty());
+        assert_eq!(LiveHost.read(Path::new("/nonexistent")).unwrap(), None);
+        assert!(LiveHost.read(Path::new("/proc/self/status")).unwrap().unwrap().contains("Name:"));
+        LiveHost.propagation(Path::new("/proc/self")).unwrap();
+    }
+
+    #[test]
+    fn a_directory_of_devices_keeps_the_name_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/dev", &link).unwrap();
+        let devices = LiveHost.devices(&link).unwrap();
+        assert!(devices.iter().any(|device| device.path == link.join("null")), "{devices:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn unescape_never_panics(text in ".{0,30}|[\\\\0-9]{0,20}") {
+            let _ = unescape(&text);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Kernel parameters of the container's own namespaces.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{SpecError, SpecRequest};
+use crate::options::{IpcMode, NamespaceMode, NetworkMode, SysctlHolder, sysctl_holder};
+
+/// Docker's defaults in a network namespace of the container's own: any port, and ping without a capability.
+const PORTS: (&str, &str) = ("net.ipv4.ip_unprivileged_port_start", "0");
+const PING: (&str, &str) = ("net.ipv4.ping_group_range", "0 2147483647");
+
+pub(super) fn build(
+    request: &SpecRequest<'_>,
+    user_namespace: bool,
+) -> Result<BTreeMap<String, String>, SpecError> {
+    let asked = &request.options.namespaces;
+    let mut list = BTreeMap::new();
+    if asked.network == NetworkMode::None {
+        // A range of groups beyond those mapped is refused in a user namespace.
+        for (name, value) in [PORTS, PING].into_iter().filter(|default| *default != PING || !user_namespace) {
+            // Kernels without IPv4 are built.
+            let path = PathBuf::from(format!("/proc/sys/{}", name.replace('.', "/")));
+            if request.host.exists(&path).unwrap_or(false) {
+                list.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    for (name, value) in &asked.sysctls {
+        let shared = match sysctl_holder(name) {
+            Some(SysctlHolder::Network) if asked.network == NetworkMode::Host => "--network host",
+            Some(SysctlHolder::Ipc) if asked.ipc == IpcMode::Host => "--ipc host",
+            Some(SysctlHolder::Uts) if asked.uts == NamespaceMode::Host => "--uts host",
+            Some(_) => {
+                list.insert(name.clone(), value.clone());
+                continue;
+            }
+            // A record written by hand.
+            None => "the host's other namespaces",
+        };
+        return Err(SpecError::Conflict(format!(
+            "sysctl {name:?} is not allowed with {shared}: it would change the host"
+        )));
+    }
+    Ok(list)
+}
