@@ -1,5 +1,8 @@
 //! What can go wrong with images. Each message is one line and, where there is a cure, names it.
 
+use std::io;
+use std::path::PathBuf;
+
 use conex_oci::{Digest, Platform};
 
 /// The result of an image operation.
@@ -89,4 +92,76 @@ pub enum Error {
     /// An image that may not be removed.
     #[error("conflict: {0}")]
     Conflict(#[from] crate::remove::Conflict),
+    /// A source that cannot be opened.
+    #[error("cannot open {}: {source}", path.display())]
+    Source {
+        /// As typed.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A source that cannot be read as a tar.
+    #[error("cannot load {name}: {source}")]
+    Archive {
+        /// The source.
+        name: String,
+        /// Why.
+        source: conex_archive::Error,
+    },
+    /// A source that holds no images, or none that can be trusted.
+    #[error("cannot load {name}: {why}")]
+    Load {
+        /// The source.
+        name: String,
+        /// Why not.
+        why: crate::load::Refusal,
+    },
+    /// A blob of a source could not be copied into the store.
+    #[error("cannot copy {entry} from {name}: {source}")]
+    Copy {
+        /// The blob or file.
+        entry: String,
+        /// The source.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// An archive could not be written.
+    #[error("cannot save: {source}")]
+    Save {
+        /// What failed.
+        source: conex_archive::Error,
+    },
+    /// Where an archive is written to failed.
+    #[error("cannot write the archive: {source}")]
+    Output {
+        /// What failed.
+        source: io::Error,
+    },
+    /// An OCI layout was to be written to a stream.
+    #[error("format oci-dir is a directory and cannot be written to a stream (give an output directory)")]
+    DirectoryNeeded,
+    /// The directory for a layout holds other things.
+    #[error("cannot save to {}: it is neither empty nor an OCI layout", path.display())]
+    NotALayout {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file of a layout could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    WriteLayout {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing to save.
+    #[error("no image to save was named")]
+    NothingNamed,
+}
+
+impl Error {
+    pub(crate) fn save(source: conex_archive::Error) -> Self {
+        Self::Save { source }
+    }
 }

@@ -6,7 +6,7 @@ use conex_oci::{Digest, Reference};
 use jiff::Timestamp;
 
 use crate::pattern::Pattern;
-use crate::{Error, Image, Result, Store};
+use crate::{Image, Result, Store};
 
 /// Which images to list; everything set must hold. Docker's `--filter`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,14 +97,7 @@ impl Store {
     fn summaries(&self) -> Result<Vec<Summary>> {
         let mut images: BTreeMap<Digest, Summary> = BTreeMap::new();
         for root in self.content().roots()? {
-            let image = self.image_of(&root.target, None, None).or_else(|error| match error {
-                // For several platforms, none of them the host's: any of them stands for the index.
-                Error::Platform { .. } => {
-                    self.platforms_here(&root.target)?.into_iter().map(|(_, image)| image).next().ok_or(error)
-                }
-                other => Err(other),
-            });
-            let mut image = match image {
+            let mut image = match self.primary(&root.target, None, None) {
                 Ok(image) => image,
                 Err(error) => {
                     log::warn!("an image is passed over: {error}");
