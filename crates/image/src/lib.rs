@@ -29,7 +29,7 @@ pub use error::{Error, Result};
 pub use history::HistoryRow;
 pub use image::Image;
 pub use list::{Filter, Summary};
-pub use load::{LoadOptions, Loaded, Refusal, Source};
+pub use load::{LoadOptions, Loaded, Refusal as LoadRefusal, Source};
 pub use progress::{Progress, Silent, State};
 pub use pull::{Pulled, Refusal};
 pub use remove::{Conflict, Removed, Usage};
