@@ -1,2 +1,18 @@
-//! To be written.
-fn main() {}
+//! The command line of Conex. This file only decides which life the process leads.
+
+mod cli;
+mod commands;
+mod errors;
+mod flags;
+mod format;
+mod images;
+mod output;
+mod progress;
+mod terminal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A hidden role (a re-entered binary) is taken here, before anything of the command line is built.
+    cli::run(std::env::args_os().collect())
+}

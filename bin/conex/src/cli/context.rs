@@ -1,0 +1,88 @@
+//! What every verb needs: where the stores are, and handles on them when it asks.
+
+use std::path::PathBuf;
+
+use conex_engine::{Engine, Paths};
+use conex_image::Store;
+
+use super::Given;
+use crate::errors::Error;
+
+/// The settings of this call.
+pub(crate) struct Context {
+    paths: Paths,
+}
+
+impl Context {
+    /// From global flags and the environment; turns the log on when it is asked for.
+    ///
+    /// # Errors
+    /// A path that is empty, a log level that does not exist.
+    pub(crate) fn new(given: &Given<'_>) -> Result<Self, Error> {
+        log(given)?;
+        let root = directory(given, "root", "CONEX_ROOT", "XDG_DATA_HOME", "/var/lib/conex")?;
+        let run = directory(given, "run-root", "CONEX_RUN_ROOT", "XDG_RUNTIME_DIR", "/run/conex")?;
+        Ok(Self { paths: Paths { root, run } })
+    }
+
+    /// The engine on these directories.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub(crate) fn engine(&self) -> Result<Engine, Error> {
+        Ok(Engine::open(self.paths.clone())?)
+    }
+
+    /// The images alone.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub(crate) fn images(&self) -> Result<Store, Error> {
+        Ok(Store::open(&self.paths.root)?)
+    }
+}
+
+/// A flag, else the environment, else the place that the user's kind has.
+fn directory(
+    given: &Given<'_>,
+    flag: &str,
+    variable: &str,
+    private: &str,
+    shared: &str,
+) -> Result<PathBuf, Error> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let path = match given.text(flag) {
+        Some(path) => PathBuf::from(path),
+        None => match set(variable) {
+            Some(path) => PathBuf::from(path),
+            None if rustix::process::geteuid().is_root() => return Ok(PathBuf::from(shared)),
+            None => match (set(private), set("HOME")) {
+                (Some(path), _) => PathBuf::from(path).join("conex"),
+                (None, Some(home)) => PathBuf::from(home).join(".local/share/conex"),
+                (None, None) => PathBuf::from(shared),
+            },
+        },
+    };
+    std::path::absolute(&path)
+        .map_err(|_| Error::usage(format!("--{flag} must name a directory (the path is empty)")))
+}
+
+fn log(given: &Given<'_>) -> Result<(), Error> {
+    let level = match given.text("log-level") {
+        Some(level) => Some(level.to_owned()),
+        None if given.on("debug") => Some("debug".to_owned()),
+        None => std::env::var("CONEX_LOG").ok().filter(|level| !level.is_empty()),
+    };
+    let Some(level) = level else { return Ok(()) };
+    // `conex_engine=trace,info` is for developers: env_logger's own language.
+    if !level.contains(['=', ',']) {
+        level.replace("fatal", "error").parse::<log::LevelFilter>().map_err(|_| {
+            Error::usage(format!(
+                "log level {level:?} is unknown; use off, error, warn, info, debug or trace"
+            ))
+        })?;
+    }
+    let _ = env_logger::Builder::new().parse_filters(&level).try_init();
+    log::debug!("conex {} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! `inspect`, of containers and images; also `container inspect` and `image inspect`.
+
+use clap::Command;
+use conex_engine::Engine;
+use conex_image::Store;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::args::{flag, many, value};
+use crate::cli::{Arity, Context, Given, Verb};
+use crate::errors::Error;
+use crate::format::Template;
+use crate::output;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "inspect",
+    aliases: &[],
+    about: "Return low-level information on containers and images",
+    usage: "NAME|ID [NAME|ID...]",
+    arity: Arity::AtLeast(1),
+    examples: "  conex inspect web
+  conex inspect -f '{{.State.Status}} {{.State.ExitCode}}' web
+  conex inspect -f '{{range .Mounts}}{{println .Source .Destination}}{{end}}' web",
+    unsupported: &[],
+    failure: 1,
+    define: |command| {
+        shared(command).args([
+            value("type", "string").help("Only inspect objects of the given type (container, image)"),
+            flag("size").short('s').help("Display total file sizes if the type is container"),
+        ])
+    },
+    run: |context, given| run(context, given, given.filled("type")),
+};
+
+pub(crate) const CONTAINER: Verb = Verb {
+    name: "inspect",
+    about: "Display detailed information on one or more containers",
+    usage: "CONTAINER [CONTAINER...]",
+    define: |command| shared(command).arg(flag("size").short('s').help("Display total file sizes")),
+    run: |context, given| run(context, given, Some("container")),
+    ..VERB
+};
+
+pub(crate) const IMAGE: Verb = Verb {
+    name: "inspect",
+    about: "Display detailed information on one or more images",
+    usage: "IMAGE [IMAGE...]",
+    examples: "  conex image inspect -f '{{json .Config.Env}}' alpine:3.20",
+    define: |command| {
+        shared(command).arg(value("platform", "string").help("Inspect a specific platform of the image"))
+    },
+    run: |context, given| run(context, given, Some("image")),
+    ..VERB
+};
+
+fn shared(command: Command) -> Command {
+    command.args([
+        value("format", "string")
+            .short('f')
+            .help("Format output using a custom template: 'json', 'TEMPLATE'"),
+        many("name"),
+    ])
+}
+
+/// What is looked for under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Any,
+    Container,
+    Image,
+}
+
+fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, Error> {
+    let kind = match kind {
+        None => Kind::Any,
+        Some("container") => Kind::Container,
+        Some("image") => Kind::Image,
+        Some(
+            other @ ("volume" | "network" | "node" | "plugin" | "secret" | "service" | "task" | "config"),
+        ) => {
+            return Err(Error::usage(format!("--type {other} is not supported yet; use container or image")));
+        }
+        Some(other) => {
+            return Err(Error::usage(format!(
+                "{other:?} is not a valid value for --type; use container or image"
+            )));
+        }
+    };
+    let format = match given.filled("format") {
+        None => None,
+        Some("json") => Some(Template::parse("{{json .}}")?),
+        Some(text) => Some(Template::parse(text)?),
+    };
+    let (engine, images) = (context.engine()?, context.images()?);
+    let mut code = 0;
+    let mut found = Vec::new();
+    for name in given.texts("name") {
+        match look(&engine, &images, name, kind, given) {
+            Ok(value) => found.push(value),
+            Err(error) => {
+                error.tell();
+                code = 1;
+            }
+        }
+    }
+    match format {
+        None => output::line(pretty(&Value::Array(found)))?,
+        Some(template) => {
+            for value in &found {
+                output::line(template.render(value)?)?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'_>) -> Result<Value, Error> {
+    if kind != Kind::Image {
+        match engine.find(name) {
+            Ok(id) => return Ok(engine.inspect(&id, given.on("size"))?),
+            Err(conex_engine::Error::NoSuchContainer { .. }) if kind == Kind::Any => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let platform = if kind == Kind::Image { given.parsed("platform", str::parse)? } else { None };
+    match images.resolve(name, platform.as_ref()) {
+        Ok(image) => Ok(images.inspect(&image)?),
+        Err(conex_image::Error::NotFound { .. }) if kind == Kind::Any => {
+            Err(Error::Refused(format!("no such object: {name} (neither a container nor an image)")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Four spaces, as Docker.
+pub(super) fn pretty(value: &Value) -> String {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    // A value that was read or built in memory is always text again.
+    match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8(bytes).unwrap_or_default(),
+        Err(error) => error.to_string(),
+    }
+}

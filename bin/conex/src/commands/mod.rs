@@ -1,0 +1,136 @@
+//! The verbs, one file each, and Docker's nouns over them.
+//!
+//! A verb reads its flags, calls the engine or the image store, and prints. It holds no state and knows no exit code
+//! but those of the processes it reports on: errors get theirs in `errors`.
+
+mod attach;
+mod completion;
+mod create;
+mod exec;
+mod history;
+mod images;
+mod info;
+mod inspect;
+mod kill;
+mod load;
+mod logs;
+mod man;
+mod pause;
+mod ps;
+mod pull;
+mod rename;
+mod restart;
+mod rm;
+mod rmi;
+mod run;
+mod save;
+mod session;
+mod start;
+mod stop;
+mod tag;
+mod time;
+mod top;
+mod unpause;
+mod version;
+mod wait;
+
+use conex_engine::Engine;
+use conex_oci::ContainerId;
+
+use crate::cli::{Context, Given, Noun, Verb};
+use crate::errors::Error;
+use crate::output;
+
+/// All verbs.
+pub(crate) static VERBS: &[&Verb] = &[
+    &run::VERB,
+    &create::VERB,
+    &start::VERB,
+    &stop::VERB,
+    &restart::VERB,
+    &kill::VERB,
+    &wait::VERB,
+    &rm::VERB,
+    &rename::VERB,
+    &attach::VERB,
+    &exec::VERB,
+    &logs::VERB,
+    &ps::VERB,
+    &inspect::VERB,
+    &top::VERB,
+    &pause::VERB,
+    &unpause::VERB,
+    &images::VERB,
+    &load::VERB,
+    &save::VERB,
+    &tag::VERB,
+    &rmi::VERB,
+    &history::VERB,
+    &pull::VERB,
+    &version::VERB,
+    &info::VERB,
+    &completion::VERB,
+    &man::VERB,
+];
+
+/// Docker's management commands.
+pub(crate) static NOUNS: &[Noun] = &[
+    Noun {
+        name: "container",
+        about: "Manage containers",
+        verbs: &[
+            ("attach", &attach::VERB),
+            ("create", &create::VERB),
+            ("exec", &exec::VERB),
+            ("inspect", &inspect::CONTAINER),
+            ("kill", &kill::VERB),
+            ("logs", &logs::VERB),
+            ("ls", &ps::VERB),
+            ("pause", &pause::VERB),
+            ("rename", &rename::VERB),
+            ("restart", &restart::VERB),
+            ("rm", &rm::VERB),
+            ("run", &run::VERB),
+            ("start", &start::VERB),
+            ("stop", &stop::VERB),
+            ("top", &top::VERB),
+            ("unpause", &unpause::VERB),
+            ("wait", &wait::VERB),
+        ],
+    },
+    Noun {
+        name: "image",
+        about: "Manage images",
+        verbs: &[
+            ("history", &history::VERB),
+            ("inspect", &inspect::IMAGE),
+            ("load", &load::VERB),
+            ("ls", &images::VERB),
+            ("pull", &pull::VERB),
+            ("rm", &rmi::VERB),
+            ("save", &save::VERB),
+            ("tag", &tag::VERB),
+        ],
+    },
+    Noun { name: "system", about: "Manage Conex", verbs: &[("info", &info::VERB)] },
+];
+
+/// Does the same to each container named; prints the name, or the error, and goes on. 1 when one failed.
+fn each_container(
+    context: &Context,
+    given: &Given<'_>,
+    act: impl Fn(&Engine, &ContainerId) -> Result<(), Error>,
+) -> Result<u8, Error> {
+    let engine = context.engine()?;
+    let mut code = 0;
+    for name in given.texts("container") {
+        match engine.find(name).map_err(Error::from).and_then(|id| act(&engine, &id)) {
+            Ok(()) => output::line(name)?,
+            Err(error) => {
+                error.tell();
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,28 @@
+//! `pause`
+
+use clap::Command;
+
+use crate::cli::args::many;
+use crate::cli::{Arity, Context, Given, Verb};
+use crate::errors::Error;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "pause",
+    aliases: &[],
+    about: "Pause all processes within one or more containers",
+    usage: "CONTAINER [CONTAINER...]",
+    arity: Arity::AtLeast(1),
+    examples: "  conex pause web",
+    unsupported: &[],
+    failure: 1,
+    define,
+    run,
+};
+
+fn define(command: Command) -> Command {
+    command.arg(many("container"))
+}
+
+fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    super::each_container(context, given, |engine, id| Ok(engine.pause(id)?))
+}

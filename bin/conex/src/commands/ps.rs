@@ -1,0 +1,154 @@
+//! `ps`, also `container ls`.
+
+use std::collections::BTreeMap;
+
+use clap::Command;
+use conex_engine::{ContainerSummary, ListFilter};
+use serde_json::{Value, json};
+
+use crate::cli::args::{flag, list, value};
+use crate::cli::{Arity, Context, Given, Verb};
+use crate::errors::Error;
+use crate::format::listing::{Column, Format, Row};
+use crate::format::units::{ago, created_at, ellipsis, now, quoted, short_id, size};
+use crate::output;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "ps",
+    aliases: &[],
+    about: "List containers",
+    usage: "",
+    arity: Arity::None,
+    examples: "  conex ps -a --filter status=exited
+  conex ps --format 'table {{.Names}}\\t{{.Status}}'
+  conex ps -a --format json",
+    unsupported: &[],
+    failure: 1,
+    define,
+    run,
+};
+
+const COLUMNS: &[Column] = &[
+    ("ID", "CONTAINER ID"),
+    ("Image", "IMAGE"),
+    ("Command", "COMMAND"),
+    ("CreatedAt", "CREATED AT"),
+    ("RunningFor", "CREATED"),
+    ("Ports", "PORTS"),
+    ("State", "STATE"),
+    ("Status", "STATUS"),
+    ("Size", "SIZE"),
+    ("Names", "NAMES"),
+    ("Labels", "LABELS"),
+    ("Mounts", "MOUNTS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Networks", "NETWORKS"),
+];
+
+const TABLE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+
+fn define(command: Command) -> Command {
+    command.args([
+        flag("all").short('a').help("Show all containers (default shows just running)"),
+        flag("quiet").short('q').help("Only display container IDs"),
+        value("last", "int")
+            .short('n')
+            .help("Show n last created containers (includes all states) (default -1)"),
+        flag("latest").short('l').help("Show the latest created container (includes all states)"),
+        flag("size").short('s').help("Display total file sizes"),
+        flag("no-trunc").help("Don't truncate output"),
+        list("filter", "filter")
+            .short('f')
+            .help("Filter output based on conditions provided (status=, name=, label=, …)"),
+        value("format", "string")
+            .help("Format output using a custom template: 'table', 'table TEMPLATE', 'json', 'TEMPLATE'"),
+    ])
+}
+
+fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let quiet = given.on("quiet");
+    let sized = given.on("size");
+    let default = if sized { format!("{TABLE}\t{{{{.Size}}}}") } else { TABLE.to_owned() };
+    let format = match given.text("format") {
+        _ if quiet => Format::parse("{{.ID}}", "")?,
+        Some(format) => Format::parse(format, &default)?,
+        None => Format::parse("table", &default)?,
+    };
+    let mut filter = ListFilter::default();
+    filter.all = given.on("all");
+    filter.last = last(given)?;
+    // Walks each writable layer: not when nobody looks at it.
+    filter.size = !quiet && (sized || given.text("format").is_some_and(|format| format.contains(".Size")));
+    for text in given.texts("filter") {
+        filter.add(text)?;
+    }
+    let (full, now) = (given.on("no-trunc"), now());
+    let containers = context.engine()?.list(&filter)?;
+    let rows: Vec<(Value, &BTreeMap<String, String>)> =
+        containers.iter().map(|container| (row(container, full, now), &container.labels)).collect();
+    let methods: Vec<_> = rows
+        .iter()
+        .map(|(_, labels)| move |name: &str, arguments: &[Value]| label(labels, name, arguments))
+        .collect();
+    let rows = rows.iter().zip(&methods).map(|((fields, _), method)| Row { fields, method });
+    output::text(&format.render(COLUMNS, rows)?)?;
+    Ok(0)
+}
+
+fn last(given: &Given<'_>) -> Result<Option<usize>, Error> {
+    if given.on("latest") {
+        return Ok(Some(1));
+    }
+    let number = given.parsed("last", |text| {
+        text.parse::<i64>().map_err(|_| {
+            Error::usage(format!("invalid argument {text:?} for \"-n, --last\" flag: expected a number"))
+        })
+    })?;
+    // As with Docker, -1 is no limit, and neither is 0.
+    Ok(number.and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0))
+}
+
+fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
+    let labels: Vec<_> = container.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mounts: Vec<_> =
+        container.mounts.iter().map(|mount| if full { mount.clone() } else { ellipsis(mount, 15) }).collect();
+    json!({
+        "ID": if full { container.id.as_str() } else { container.id.short() },
+        "Image": image(container, full),
+        "Command": quoted(&if full { container.command.clone() } else { ellipsis(&container.command, 20) }),
+        "CreatedAt": created_at(container.created),
+        "RunningFor": ago(container.created, now),
+        "Ports": "",
+        "State": container.state,
+        "Status": container.status,
+        "Size": container.size.map_or_else(String::new, |(own, whole)| {
+            format!("{} (virtual {})", size(own), size(whole))
+        }),
+        "Names": container.name,
+        "Labels": labels.join(","),
+        "Mounts": mounts.join(","),
+        "LocalVolumes": "0",
+        "Networks": container.network,
+    })
+}
+
+/// What was typed; an image named by its id is shortened like one.
+fn image(container: &ContainerSummary, full: bool) -> String {
+    let typed = container.image.as_str();
+    let id = container.image_id.to_string();
+    let hex = typed.strip_prefix("sha256:").unwrap_or(typed);
+    let by_id = hex.len() >= 12 && id.contains(hex);
+    match typed {
+        "" => "<no image>".to_owned(),
+        _ if by_id && !full => short_id(&id).to_owned(),
+        typed => typed.to_owned(),
+    }
+}
+
+/// `.Label "key"`
+fn label(labels: &BTreeMap<String, String>, name: &str, arguments: &[Value]) -> Option<Value> {
+    match (name, arguments) {
+        ("Label", [Value::String(key)]) => Some(Value::String(labels.get(key).cloned().unwrap_or_default())),
+        _ => None,
+    }
+}

@@ -1,0 +1,44 @@
+//! `top`
+
+use clap::Command;
+
+use crate::cli::args::words;
+use crate::cli::{Arity, Context, Given, Verb};
+use crate::errors::Error;
+use crate::format::table;
+use crate::output;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "top",
+    aliases: &[],
+    about: "Display the running processes of a container",
+    usage: "CONTAINER [ps OPTIONS]",
+    arity: Arity::AtLeast(1),
+    examples: "  conex top web\n  conex top web -o pid,rss,args",
+    unsupported: &[],
+    failure: 1,
+    define,
+    run,
+};
+
+fn define(command: Command) -> Command {
+    command.arg(words("words", "CONTAINER"))
+}
+
+fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let mut words = given.texts("words").map(str::to_owned);
+    let container = words.next().unwrap_or_default();
+    let options: Vec<String> = words.collect();
+    let engine = context.engine()?;
+    let id = engine.find(&container)?;
+    let top = engine.top(&id, &options)?;
+    let mut lines = top.titles.join("\t");
+    for process in &top.processes {
+        lines.push('\n');
+        // A tab in a command line must not begin a column.
+        let cells: Vec<_> = process.iter().map(|cell| cell.replace(['\t', '\n'], " ")).collect();
+        lines.push_str(&cells.join("\t"));
+    }
+    output::line(table::align_wide(&lines))?;
+    Ok(0)
+}

@@ -1,0 +1,138 @@
+//! The one place where an error becomes an exit code, a line on standard error, and a hint.
+//!
+//! 125: the command line's flags, or the engine on `run` and `create`; 126 and 127: the container's program cannot
+//! be executed, is not there; 1: any other verb that failed.
+
+use std::io;
+use std::path::PathBuf;
+
+use conex_engine::Failure;
+use conex_engine::options::OptionError;
+use conex_oci::{IdError, PlatformError, ReferenceError};
+
+use crate::cli::Verb;
+use crate::terminal::{KeysError, RelayError};
+use crate::{format, output};
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A flag that does not exist, is not supported yet, or has no such value.
+    #[error("{0}")]
+    Usage(String),
+    /// A verb that does not exist.
+    #[error("{0}")]
+    Command(String),
+    /// Too many or too few arguments.
+    #[error("{0}")]
+    Arguments(String),
+    /// The value of a flag.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// A container's name.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// An image's reference.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// `--platform`
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// `--detach-keys`
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// `--format`
+    #[error("cannot use --format: {0}")]
+    Format(#[from] format::Error),
+    /// `-t` with something else than a terminal at standard input.
+    #[error("the input device is not a TTY; leave -t out, or run this in a terminal")]
+    NotATerminal,
+    /// A file that the user named.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// `write`, `create`, …
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Refused before anything was done.
+    #[error("{0}")]
+    Refused(String),
+    /// Standard output.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] io::Error),
+    /// The streams of a container.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// Containers.
+    #[error(transparent)]
+    Engine(#[from] conex_engine::Error),
+    /// Images.
+    #[error(transparent)]
+    Image(#[from] conex_image::Error),
+}
+
+/// What a process killed by SIGPIPE leaves: the reader of our output has gone.
+const BROKEN_PIPE: u8 = 141;
+
+impl Error {
+    /// A fault in the command line.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+
+    /// Prints the error, one line; gives the exit code.
+    pub(crate) fn report(&self, verb: Option<&Verb>) -> u8 {
+        if self.is_broken_pipe() {
+            return BROKEN_PIPE;
+        }
+        output::note(format!("conex: {}{}", one_line(&self.to_string()), self.hint()));
+        log::debug!("{self:?}");
+        self.code(verb)
+    }
+
+    /// Prints the error of one of several things; the others go on.
+    pub(crate) fn tell(&self) {
+        output::note(format!("conex: {}{}", one_line(&self.to_string()), self.hint()));
+        log::debug!("{self:?}");
+    }
+
+    /// Whether whoever read our output has gone.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        match self {
+            Self::Output(source) | Self::Relay(RelayError::Write(source)) => {
+                source.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
+    }
+
+    fn code(&self, verb: Option<&Verb>) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Option(_) | Self::Keys(_) | Self::Platform(_) => 125,
+            Self::NotATerminal => 1,
+            Self::Engine(error) | Self::Relay(RelayError::Engine(error)) => match error.failure() {
+                Failure::NotExecutable => 126,
+                Failure::NotFound => 127,
+                Failure::Engine => verb.map_or(1, |verb| verb.failure),
+            },
+            _ => verb.map_or(1, |verb| verb.failure),
+        }
+    }
+
+    /// What to do about it, where the error does not say so itself.
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Engine(conex_engine::Error::NoSuchContainer { .. }) => "; 'conex ps -a' lists them",
+            Self::Image(conex_image::Error::NotFound { .. }) => "; 'conex images' lists them",
+            _ => "",
+        }
+    }
+}
+
+/// An error never breaks its line, whatever was in a name or a file.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,170 @@
+//! The flags of `run` and `create`, one file a subject: how they are defined, and how they become [`CreateOptions`].
+//!
+//! Docker's flags that Conex does not have yet are listed in [`UNSUPPORTED`]: using one is an error with its name,
+//! never silence.
+
+mod limits;
+mod namespaces;
+mod process;
+mod security;
+mod storage;
+mod supervision;
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, Command};
+use conex_engine::CreateOptions;
+use conex_engine::options::{parse_label, read_env_file, read_label_file, resolve_env};
+
+use crate::cli::Given;
+use crate::cli::args::{flag, list, value, words};
+use crate::errors::Error;
+
+pub(crate) use supervision::seconds;
+
+/// Flags of Docker's that are refused by name.
+pub(crate) const UNSUPPORTED: &[&str] = &[
+    "--publish",
+    "-p",
+    "--publish-all",
+    "-P",
+    "--expose",
+    "--link",
+    "--link-local-ip",
+    "--ip",
+    "--ip6",
+    "--mac-address",
+    "--network-alias",
+    "--net-alias",
+    "--volumes-from",
+    "--volume-driver",
+    "--storage-opt",
+    "--runtime",
+    "--gpus",
+    "--health-cmd",
+    "--health-interval",
+    "--health-retries",
+    "--health-start-interval",
+    "--health-start-period",
+    "--health-timeout",
+    "--isolation",
+    "--disable-content-trust",
+    "--kernel-memory",
+    "--memory-swappiness",
+    "--oom-kill-disable",
+    "--blkio-weight-device",
+    "--device-cgroup-rule",
+    "--device-read-bps",
+    "--device-read-iops",
+    "--device-write-bps",
+    "--device-write-iops",
+    "--cpu-rt-period",
+    "--cpu-rt-runtime",
+    "--cpu-count",
+    "--cpu-percent",
+    "--io-maxbandwidth",
+    "--io-maxiops",
+    "--use-api-socket",
+];
+
+/// The flags that `run` and `create` share, and IMAGE [COMMAND] [ARG...].
+pub(crate) fn define(command: Command) -> Command {
+    command
+        .args(general())
+        .args(process::define())
+        .args(storage::define())
+        .args(limits::define())
+        .args(namespaces::define())
+        .args(security::define())
+        .args(supervision::define())
+        .arg(words("words", "IMAGE"))
+}
+
+fn general() -> Vec<Arg> {
+    vec![
+        list("attach", "list").short('a').help("Attach to STDIN, STDOUT or STDERR"),
+        value("name", "string").help("Assign a name to the container"),
+        value("cidfile", "string").help("Write the container ID to the file"),
+        value("pull", "string")
+            .help("Pull image before creating (\"always\", \"missing\", \"never\") (default \"missing\")"),
+        value("platform", "string").help("Set platform if server is multi-platform capable"),
+        flag("quiet").short('q').help("Suppress the pull output"),
+        flag("rm").help("Automatically remove the container and its writable layer when it exits"),
+        list("label", "list").short('l').help("Set meta data on a container"),
+        list("label-file", "list").help("Read in a line delimited file of labels"),
+        list("annotation", "map")
+            .help("Add an annotation to the container (passed through to the OCI runtime)"),
+        flag("no-healthcheck").help("Disable any container-specified HEALTHCHECK"),
+    ]
+}
+
+/// What the flags ask for.
+///
+/// # Errors
+/// A value that does not parse, flags that exclude each other, a file that cannot be read.
+pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
+    let mut words = given.texts("words").map(str::to_owned);
+    let image = words.next().unwrap_or_default();
+    let options = CreateOptions {
+        image,
+        name: given.parsed("name", str::parse)?,
+        platform: given.parsed("platform", str::parse)?,
+        pull: given.parsed("pull", str::parse)?.unwrap_or_default(),
+        auto_remove: given.on("rm"),
+        interactive: given.on("interactive"),
+        tty: given.on("tty"),
+        labels: labels(given)?,
+        annotations: given.texts("annotation").map(parse_label).collect::<Result<_, _>>()?,
+        process: process::read(given, words.collect())?,
+        namespaces: namespaces::read(given)?,
+        storage: storage::read(given)?,
+        limits: limits::read(given)?,
+        security: security::read(given)?,
+        supervision: supervision::read(given)?,
+    };
+    if options.auto_remove && options.supervision.restart != Default::default() {
+        return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
+    }
+    Ok(options)
+}
+
+/// Those of files first, as with the environment.
+fn labels(given: &Given<'_>) -> Result<BTreeMap<String, String>, Error> {
+    let mut labels = BTreeMap::new();
+    for path in given.texts("label-file") {
+        labels.extend(read_label_file(path.as_ref())?);
+    }
+    for text in given.texts("label") {
+        labels.extend([parse_label(text)?]);
+    }
+    Ok(labels)
+}
+
+/// `--env-file`, then `-e`: what stands later wins in the container.
+pub(crate) fn environment(given: &Given<'_>) -> Result<Vec<String>, Error> {
+    let own = |name: &str| std::env::var(name).ok();
+    let mut list = Vec::new();
+    for path in given.texts("env-file") {
+        list.extend(read_env_file(path.as_ref(), own)?);
+    }
+    for text in given.texts("env") {
+        list.push(resolve_env(text, own)?);
+    }
+    Ok(list)
+}
+
+/// The flags of the environment, which `exec` has too.
+pub(crate) fn environment_args() -> [Arg; 2] {
+    [
+        list("env", "list").short('e').help("Set environment variables"),
+        list("env-file", "list").help("Read in a file of environment variables"),
+    ]
+}
+
+/// A flag of one subject of `run`'s help.
+fn under(heading: &'static str, args: Vec<Arg>) -> Vec<Arg> {
+    args.into_iter().map(|arg| arg.help_heading(heading)).collect()
+}
+
+#[cfg(test)]
+mod tests;

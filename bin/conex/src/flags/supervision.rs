@@ -1,0 +1,58 @@
+//! How it is watched: `--restart --stop-signal --stop-timeout --log-driver --log-opt --detach-keys`.
+
+use std::time::Duration;
+
+use clap::Arg;
+use conex_engine::options::{LogOptions, SupervisionOptions, parse_signal};
+
+use super::under;
+use crate::cli::Given;
+use crate::cli::args::{list, value};
+use crate::errors::Error;
+use crate::terminal::DetachKeys;
+
+pub(super) fn define() -> Vec<Arg> {
+    under(
+        "Supervision",
+        vec![
+            value("restart", "string").help(
+                "Restart policy to apply when a container exits (no, on-failure[:max], always, unless-stopped)",
+            ),
+            value("stop-signal", "string").help("Signal to stop the container"),
+            value("stop-timeout", "int").help("Timeout (in seconds) to stop a container, -1 for none (default 10)"),
+            value("log-driver", "string").help("Logging driver (json-file, none, journald, journald-if-present)"),
+            list("log-opt", "list").help("Log driver options (max-size, max-file)"),
+            value("detach-keys", "string").help("Override the key sequence for detaching a container"),
+        ],
+    )
+}
+
+pub(super) fn read(given: &Given<'_>) -> Result<SupervisionOptions, Error> {
+    let mut log = LogOptions {
+        driver: given.parsed("log-driver", str::parse)?.unwrap_or_default(),
+        ..LogOptions::default()
+    };
+    for text in given.texts("log-opt") {
+        log.set(text)?;
+    }
+    // Read here too, so that a fault shows before the container is made.
+    given.parsed("detach-keys", str::parse::<DetachKeys>)?;
+    Ok(SupervisionOptions {
+        restart: given.parsed("restart", str::parse)?.unwrap_or_default(),
+        stop_signal: given.parsed("stop-signal", parse_signal)?,
+        stop_timeout: given.parsed("stop-timeout", |text| seconds("stop-timeout", text))?,
+        log,
+        detach_keys: given.filled("detach-keys").map(str::to_owned),
+    })
+}
+
+/// Whole seconds; -1 is without end.
+pub(crate) fn seconds(flag: &str, text: &str) -> Result<Duration, Error> {
+    match text.parse::<i64>() {
+        Ok(-1) => Ok(Duration::MAX),
+        Ok(seconds) if seconds >= 0 => Ok(Duration::from_secs(seconds.unsigned_abs())),
+        _ => Err(Error::usage(format!(
+            "invalid argument {text:?} for \"--{flag}\" flag: expected seconds, or -1 to wait without end"
+        ))),
+    }
+}
