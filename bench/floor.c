@@ -1,6 +1,9 @@
 /* The floor: what the kernel itself costs for one container, with nothing but system calls.
  *
  *   floor LOWER SCRATCH CGROUP PROGRAM [ARG…]
+ *   floor exec PID PROGRAM [ARG…]
+ *
+ * The second form is one process in the container of PID: setns by pidfd, fork, execve, wait.
  *
  * One clone3 with new pid, mount, network, ipc and uts namespaces, into the cgroup v2 directory CGROUP ("-" for none); a
  * cgroup namespace; an overlay of LOWER with a fresh upper directory in SCRATCH; the mounts of a Docker container; pivot_root;
@@ -13,6 +16,7 @@
 #include <linux/mount.h>
 #include <linux/sched.h>
 #include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -103,11 +107,26 @@ static void container(int rootfs, int cgroup, char **program)
 	CHECK(execve(program[0], program, environment));
 }
 
+static int exec_in(pid_t pid, char **program)
+{
+	int status, pidfd = CHECK(syscall(SYS_pidfd_open, pid, 0));
+	CHECK(setns(pidfd, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP));
+	pid_t child = CHECK(fork());
+	if (child == 0) {
+		char *environment[] = {"PATH=/usr/bin:/bin", NULL};
+		CHECK(execve(program[0], program, environment));
+	}
+	CHECK(waitpid(child, &status, 0));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc >= 4 && !strcmp(argv[1], "exec"))
+		return exec_in(atoi(argv[2]), argv + 3);
 	char upper[4096], work[4096];
 	if (argc < 5) {
-		fprintf(stderr, "usage: floor LOWER SCRATCH CGROUP PROGRAM [ARG...]\n");
+		fprintf(stderr, "usage: floor LOWER SCRATCH CGROUP PROGRAM [ARG...] | floor exec PID PROGRAM [ARG...]\n");
 		return 99;
 	}
 	snprintf(upper, sizeof upper, "%s/%d.upper", argv[2], getpid());

@@ -1,2 +1,52 @@
-//! To be written.
-fn main() {}
+//! Comparisons: Conex against the bare system calls (`bench/floor.c`) and the engines that are installed, in one
+//! run, interleaved, as medians and ratios. Absolute times say little about another machine; ratios do.
+//!
+//! `cargo xtask bench [run|exec|memory|size|pull]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
+//! them. Results are printed and kept in `bench/results/` as data.
+
+mod bundle;
+mod exec;
+mod machine;
+mod measure;
+mod memory;
+mod options;
+mod peers;
+mod pull;
+mod report;
+mod run;
+mod scene;
+mod size;
+
+use std::process::ExitCode;
+
+/// What can go wrong here has nobody to tell but a person.
+pub(crate) type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let done = options::Options::parse(std::env::args().skip(1)).and_then(|options| all(&options));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all(options: &options::Options) -> Result<()> {
+    let scene = scene::Scene::set(options)?;
+    for what in &options.what {
+        let report = match what.as_str() {
+            "run" => run::bench(&scene, options)?,
+            "exec" => exec::bench(&scene, options)?,
+            "memory" => memory::bench(&scene)?,
+            "pull" => pull::bench(&scene, options)?,
+            _ => size::bench(&scene)?,
+        };
+        report.print();
+        if options.save {
+            println!("kept in {}\n", report.save()?.display());
+        }
+    }
+    Ok(())
+}

@@ -15,11 +15,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod action;
+mod arch;
 mod cache;
 mod compile;
+mod condition;
 mod error;
+mod multiplexed;
 mod profile;
 mod program;
+mod rules;
+mod syscalls;
 
 pub use cache::Cache;
 pub use compile::compile;

@@ -32,6 +32,11 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// These but those.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The kernel's number.
     pub fn bits(self) -> u32 {
         self.0

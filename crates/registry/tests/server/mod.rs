@@ -1,4 +1,7 @@
 //! A tiny HTTP server on loopback that says whatever a test wants said.
+//! Each test file that includes it uses a part of it.
+
+#![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
