@@ -1,138 +1,160 @@
-//! A container's groups, one in each hierarchy that it needs.
+//! A container's groups, one in each hierarchy that it needs: the v2 group wherever there is a v2 tree, and of v1 only
+//! those that a limit asks for (each costs a mkdir and its writes, which the kernel serialises across the machine).
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use conex_oci::runtime::Resources;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
-use crate::error::Result;
+use crate::controllers::Controller;
+use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::host::Host;
 use crate::path::CgroupPath;
-use crate::stats::Stats;
 
 /// A container's groups, held by file descriptor (close-on-exec). Dropping it removes nothing: the processes live on.
 #[derive(Debug)]
-pub struct Cgroup {}
+pub struct Cgroup {
+    pub(crate) host: Host,
+    pub(crate) path: CgroupPath,
+    pub(crate) unified: Option<Group>,
+    /// One a hierarchy.
+    pub(crate) v1: Vec<Group>,
+    /// `cgroup.procs` of each of `v1`.
+    pub(crate) join: Vec<OwnedFd>,
+}
 
 impl Cgroup {
-    /// Makes the groups that `resources` needs and puts every limit in force, before any process is in them.
-    ///
-    /// # Errors
-    /// A limit that this host cannot enforce names its controller; whatever was made is removed again.
-    pub fn create(host: &Host, path: &CgroupPath, resources: &Resources) -> Result<Self> {
-        let _ = (host, path, resources);
-        todo!()
+    /// Nothing yet.
+    pub(crate) fn new(host: &Host, path: &CgroupPath) -> Self {
+        Self { host: host.clone(), path: path.clone(), unified: None, v1: Vec::new(), join: Vec::new() }
     }
 
     /// Finds the groups of a container that exist; none at all is no error (see [`Cgroup::exists`]).
     ///
     /// # Errors
-    /// [`crate::Error::Open`].
+    /// [`Error::Open`].
     pub fn open(host: &Host, path: &CgroupPath) -> Result<Self> {
-        let _ = (host, path);
-        todo!()
+        let mut cgroup = Self::new(host, path);
+        if let Some(unified) = &host.unified {
+            cgroup.unified = Group::open(unified, path)?;
+        }
+        for hierarchy in &host.v1 {
+            if let Some(group) = Group::open(hierarchy, path)? {
+                cgroup.hold(group)?;
+            }
+        }
+        Ok(cgroup)
+    }
+
+    /// Keeps a v1 group, with its `cgroup.procs` open.
+    pub(crate) fn hold(&mut self, group: Group) -> Result<()> {
+        let join = group.file("cgroup.procs", OFlags::WRONLY);
+        self.v1.push(group);
+        self.join.push(join?);
+        Ok(())
     }
 
     /// Whether any group was found.
     pub fn exists(&self) -> bool {
-        todo!()
+        self.unified.is_some() || !self.v1.is_empty()
     }
 
     /// The v2 group, for `clone3(CLONE_INTO_CGROUP)`; absent on a pure v1 host.
     pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
-        todo!()
+        self.unified.as_ref().map(Group::directory)
     }
 
     /// Open `cgroup.procs` files of the v1 groups: the new process writes `0` to each before it does anything else.
     pub fn join_fds(&self) -> &[OwnedFd] {
-        todo!()
+        &self.join
     }
 
     /// Puts a process and its threads into every group, from outside.
     ///
     /// # Errors
-    /// [`crate::Error::Write`].
+    /// [`Error::Write`].
     pub fn add(&self, pid: u32) -> Result<()> {
-        let _ = pid;
-        todo!()
-    }
-
-    /// Changes the limits that `resources` names; the others stay.
-    ///
-    /// # Errors
-    /// As for [`Cgroup::create`].
-    pub fn update(&mut self, resources: &Resources) -> Result<()> {
-        let _ = resources;
-        todo!()
-    }
-
-    /// Stops every process; returns when all have stopped.
-    ///
-    /// # Errors
-    /// [`crate::Error::Timeout`] when one sits in an uninterruptible sleep; the group is thawed again then.
-    pub fn freeze(&self) -> Result<()> {
-        todo!()
-    }
-
-    /// Lets the processes go on.
-    ///
-    /// # Errors
-    /// [`crate::Error::Write`].
-    pub fn thaw(&self) -> Result<()> {
-        todo!()
-    }
-
-    /// Whether the group is frozen or freezing.
-    ///
-    /// # Errors
-    /// [`crate::Error::Read`].
-    pub fn is_frozen(&self) -> Result<bool> {
-        todo!()
-    }
-
-    /// Kills every process, also of groups below, frozen or not, and waits until none is left.
-    ///
-    /// # Errors
-    /// [`crate::Error::Timeout`].
-    pub fn kill(&self) -> Result<()> {
-        todo!()
+        self.all().try_for_each(|group| group.write("cgroup.procs", &pid.to_string()))
     }
 
     /// The processes, also of groups below, in the caller's pid namespace; sorted.
     ///
     /// # Errors
-    /// [`crate::Error::Read`].
+    /// [`Error::Read`].
     pub fn procs(&self) -> Result<Vec<u32>> {
-        todo!()
+        let mut pids = Vec::new();
+        if let Some(group) = self.tracking() {
+            group.walk(&mut |group| {
+                // A threaded group has no such file to read; its processes are in the domain above it.
+                let text = group.read_if_there("cgroup.procs")?.unwrap_or_default();
+                // 0 is a process that the caller's pid namespace does not see.
+                pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
+                Ok(())
+            })?;
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(pids)
     }
 
-    /// How many processes the kernel killed because the group's memory limit was reached.
+    /// How many processes the kernel killed because the group's memory limit was reached; in groups below as well.
+    /// Always 0 without a memory controller's group.
     ///
     /// # Errors
-    /// [`crate::Error::Read`].
+    /// [`Error::Read`].
     pub fn oom_kills(&self) -> Result<u64> {
-        todo!()
+        let Some(group) = self.group_of(Controller::Memory) else { return Ok(0) };
+        // v2 counts what happened below as well, v1 does not.
+        if group.is_v2() {
+            return Ok(
+                field(&group.read_if_there("memory.events")?.unwrap_or_default(), "oom_kill").unwrap_or(0)
+            );
+        }
+        let mut kills = 0;
+        group.walk(&mut |group| {
+            kills += field(&group.read_if_there("memory.oom_control")?.unwrap_or_default(), "oom_kill")
+                .unwrap_or(0);
+            Ok(())
+        })?;
+        Ok(kills)
     }
 
-    /// What the group has used.
-    ///
-    /// # Errors
-    /// [`crate::Error::Read`].
-    pub fn stats(&self) -> Result<Stats> {
-        todo!()
-    }
-
-    /// Removes the groups and those below; idempotent.
-    ///
-    /// # Errors
-    /// [`crate::Error::Delete`] when processes are still in it; the other groups are removed all the same.
-    pub fn delete(&self) -> Result<()> {
-        todo!()
-    }
-
-    /// The directories of the groups.
+    /// The directories of the groups; the v2 one first.
     pub fn paths(&self) -> Vec<PathBuf> {
-        todo!()
+        self.all().map(|group| group.path().to_owned()).collect()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Group> {
+        self.unified.iter().chain(&self.v1)
+    }
+
+    /// The v1 group of a controller.
+    pub(crate) fn v1_of(&self, controller: Controller) -> Option<&Group> {
+        self.v1.iter().find(|group| group.carries(controller.v1()))
+    }
+
+    /// Where a controller's files are: v1 where the host has it there, else the v2 group.
+    pub(crate) fn group_of(&self, controller: Controller) -> Option<&Group> {
+        match self.host.v1_of(controller.v1()) {
+            Some(_) => self.v1_of(controller),
+            None => controller.v2().and(self.unified.as_ref()),
+        }
+    }
+
+    /// The group that knows every process: v2's, else v1's freezer, which is always made.
+    pub(crate) fn tracking(&self) -> Option<&Group> {
+        self.unified.as_ref().or_else(|| self.v1_of(Controller::Freezer)).or_else(|| self.v1.first())
+    }
+
+    /// The group's directory for messages, also when it does not exist.
+    pub(crate) fn name(&self) -> PathBuf {
+        self.tracking().map_or_else(|| PathBuf::from(self.path.name()), |group| group.path().to_owned())
+    }
+
+    pub(crate) fn gone(&self) -> Error {
+        Error::Open { path: self.name(), source: Errno::NOENT }
     }
 
     /// The directories of the groups by the name they have below /sys/fs/cgroup in a container: empty for the one of a pure v2
@@ -140,4 +162,9 @@ impl Cgroup {
     pub fn directories(&self) -> Vec<(String, PathBuf)> {
         todo!("by the owner of this crate")
     }
+}
+
+/// The number behind a word, in a file of `WORD NUMBER` lines.
+pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }

@@ -72,7 +72,7 @@ pub enum Error {
     #[error("cannot set {limit}: this host has no {controller} cgroup controller ({hint})")]
     NoController {
         /// The controller.
-        controller: &'static str,
+        controller: String,
         /// The limit, by its name in the runtime specification.
         limit: String,
         /// What to do.
@@ -82,7 +82,7 @@ pub enum Error {
     #[error("cannot set {limit}: the {controller} cgroup controller has no {path} on this host ({hint})", path = path.display())]
     NoFile {
         /// The controller.
-        controller: &'static str,
+        controller: String,
         /// The limit, by its name in the runtime specification.
         limit: String,
         /// The file that is missing.
@@ -94,7 +94,7 @@ pub enum Error {
     #[error("cannot set {limit}: the {controller} cgroup controller of this host cannot enforce it ({hint})")]
     Unsupported {
         /// The controller.
-        controller: &'static str,
+        controller: String,
         /// The limit, by its name in the runtime specification.
         limit: String,
         /// What to do.
@@ -114,7 +114,7 @@ pub enum Error {
     #[error("cannot set {limit}: the {controller} cgroup controller refused {value:?} in {path}: {source}", path = path.display())]
     Limit {
         /// The controller.
-        controller: &'static str,
+        controller: String,
         /// The limit, by its name in the runtime specification.
         limit: String,
         /// What was written.

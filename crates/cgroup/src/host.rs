@@ -1,9 +1,15 @@
 //! What control groups this machine has, from one read each of `/proc/self/mountinfo` and `/proc/self/cgroup`.
+//! The parsing is pure; nothing is opened below a mount point but the v2 root's list of controllers.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::path::CgroupPath;
+
+const MOUNTS: &str = "/proc/self/mountinfo";
+const OWN: &str = "/proc/self/cgroup";
 
 /// The host's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +38,7 @@ pub struct Hierarchy {
 pub struct Host {
     pub(crate) unified: Option<Hierarchy>,
     pub(crate) v1: Vec<Hierarchy>,
+    /// What the v2 root offers to its children.
     pub(crate) v2_controllers: Vec<String>,
 }
 
@@ -39,19 +46,60 @@ impl Host {
     /// Reads what is mounted; a fraction of a millisecond.
     ///
     /// # Errors
-    /// [`crate::Error::Detect`] without /proc, [`crate::Error::NotMounted`] without any cgroup tree.
+    /// [`Error::Detect`] without /proc, [`Error::NotMounted`] without any cgroup tree.
     pub fn detect() -> Result<Self> {
-        todo!()
+        let read = |path| std::fs::read(path).map_err(|source| Error::Detect { path, source });
+        let mut host = Self::parse(&read(MOUNTS)?, &read(OWN)?)?;
+        if let Some(unified) = &host.unified {
+            // Absent or unreadable: then it offers none, and the limit that wants one says so.
+            let offered =
+                std::fs::read_to_string(unified.mount.join("cgroup.controllers")).unwrap_or_default();
+            host.v2_controllers = offered.split_ascii_whitespace().map(str::to_owned).collect();
+        }
+        Ok(host)
+    }
+
+    /// The same from the texts of the two files, without the v2 root's controllers.
+    fn parse(mounts: &[u8], own: &[u8]) -> Result<Self> {
+        let mounts: Vec<Mount> = mounts.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect();
+        let own = String::from_utf8_lossy(own);
+        let mut host = Self { unified: None, v1: Vec::new(), v2_controllers: Vec::new() };
+        for line in own.lines() {
+            // 4:memory:/user.slice — 0::/ is the v2 tree. A path may hold colons.
+            let mut fields = line.splitn(3, ':');
+            let (Some(_), Some(controllers), Some(group)) = (fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            if controllers.is_empty() {
+                host.unified = hierarchy(&mounts, &[], group);
+            } else if !controllers.starts_with("name=") {
+                let controllers: Vec<String> = controllers.split(',').map(str::to_owned).collect();
+                host.v1.extend(hierarchy(&mounts, &controllers, group));
+            }
+        }
+        if host.unified.is_none() && host.v1.is_empty() { Err(Error::NotMounted) } else { Ok(host) }
     }
 
     /// v1, hybrid or v2.
     pub fn version(&self) -> Version {
-        todo!()
+        match (&self.unified, self.v1.is_empty()) {
+            (Some(_), true) => Version::V2,
+            (Some(_), false) => Version::Hybrid,
+            (None, _) => Version::V1,
+        }
     }
 
-    /// The names of all controllers, by their v2 names where they have one (`io`, not `blkio`).
+    /// The names of all controllers, by their v2 names where they have one (`io`, not `blkio`); sorted.
     pub fn controllers(&self) -> Vec<String> {
-        todo!()
+        let v1 = self.v1.iter().flat_map(|hierarchy| &hierarchy.controllers);
+        let mut names: Vec<String> = v1
+            .chain(&self.v2_controllers)
+            .map(|name| if name == "blkio" { "io".to_owned() } else { name.clone() })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// The v2 tree.
@@ -64,28 +112,199 @@ impl Host {
         &self.v1
     }
 
+    /// The v1 tree that carries a controller (by its v1 name).
+    pub fn v1_of(&self, controller: &str) -> Option<&Hierarchy> {
+        self.v1.iter().find(|hierarchy| hierarchy.controllers.iter().any(|name| name == controller))
+    }
+
     /// Whether memory+swap limits can be enforced (v1 `memory.memsw.*`, v2 `memory.swap.max`): a default that
     /// sets one should ask first.
     pub fn swap_limit(&self) -> bool {
-        todo!()
+        if let Some(memory) = self.v1_of("memory") {
+            return memory.mount.join("memory.memsw.limit_in_bytes").exists();
+        }
+        // The v2 root has no such file and there may be no other group to look at; it comes with swap itself.
+        self.v2_controllers.iter().any(|name| name == "memory") && PathBuf::from("/proc/swaps").exists()
     }
 
-    /// Where a container's groups go: `/conex/ID`, or below `parent` (`--cgroup-parent`).
+    /// Where a container's groups go: `/conex/ID`, or below `parent` (`--cgroup-parent`); from the root of the v2
+    /// tree, and from the caller's own group in each v1 tree.
     ///
     /// # Errors
-    /// [`crate::Error::Path`] when parent or id cannot be a part of a path.
+    /// [`Error::Path`] when parent or id cannot be a part of a path.
     pub fn container_path(&self, parent: Option<&str>, id: &str) -> Result<CgroupPath> {
-        let _ = (parent, id);
-        todo!()
+        if id.is_empty() || id.contains('/') || id == "." {
+            return Err(Error::Path { path: id.chars().take(200).collect(), why: "an id is one component" });
+        }
+        let mut path = CgroupPath::new(&format!("{}/{id}", parent.unwrap_or(DEFAULT_PARENT)))?;
+        for hierarchy in &self.v1 {
+            path = path.beginning(&hierarchy.controllers.join(","), &hierarchy.own)?;
+        }
+        Ok(path)
     }
 
-    /// A `linux.cgroupsPath` of a bundle: an absolute one from the roots, a relative one from the caller's own groups
-    /// (runtime-spec config-linux.md#cgroups-path).
+    /// A `linux.cgroupsPath` of a bundle (runtime-spec config-linux.md#cgroups-path): an absolute one from the roots; a
+    /// relative one from the caller's own groups in v1, and beside the caller's own in v2, which may not hold both
+    /// processes and groups.
     ///
     /// # Errors
-    /// [`crate::Error::Path`].
+    /// [`Error::Path`].
     pub fn bundle_path(&self, text: &str) -> Result<CgroupPath> {
-        let _ = text;
-        todo!()
+        let mut path = CgroupPath::new(text)?;
+        if !text.starts_with('/') {
+            for hierarchy in &self.v1 {
+                path = path.beginning(&hierarchy.controllers.join(","), &hierarchy.own)?;
+            }
+            if let Some(unified) = &self.unified {
+                let above = unified.own.rsplit_once('/').map_or("/", |(above, _)| above);
+                path = path.beginning(CgroupPath::UNIFIED, above)?;
+            }
+        }
+        Ok(path)
+    }
+}
+
+/// The group that all of Conex's containers are in, unless the user names another.
+pub(crate) const DEFAULT_PARENT: &str = "conex";
+
+/// A cgroup mount.
+struct Mount {
+    /// What of the tree is visible: `/`, or a group in a container.
+    root: String,
+    point: PathBuf,
+    /// The super block's options of v1, where the controllers are; none for v2.
+    options: Option<String>,
+}
+
+impl Mount {
+    /// `36 35 0:30 /root /mount/point rw,... [shared:1 ...] - cgroup cgroup rw,memory`
+    fn parse(line: &[u8]) -> Option<Self> {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let dash = fields.iter().position(|field| *field == b"-")?;
+        let options = match *fields.get(dash + 1)? {
+            b"cgroup2" => None,
+            b"cgroup" => Some(String::from_utf8_lossy(fields.get(dash + 3)?).into_owned()),
+            _ => return None,
+        };
+        let root = String::from_utf8_lossy(&unescape(fields.get(3)?)).into_owned();
+        Some(Self { root, point: PathBuf::from(OsString::from_vec(unescape(fields.get(4)?))), options })
+    }
+
+    fn carries(&self, controllers: &[String]) -> bool {
+        match &self.options {
+            None => controllers.is_empty(),
+            Some(options) => {
+                !controllers.is_empty()
+                    && controllers.iter().all(|name| options.split(',').any(|option| option == name))
+            }
+        }
+    }
+
+    /// `group` as seen from the mount point; nothing when it is not below it.
+    fn visible<'a>(&self, group: &'a str) -> Option<&'a str> {
+        let below = group.strip_prefix(self.root.trim_end_matches('/'))?;
+        match below {
+            "" => Some("/"),
+            below if below.starts_with('/') && !below.starts_with("/..") => Some(below),
+            _ => None,
+        }
+    }
+}
+
+/// The tree of `controllers` (none: v2) with the caller's `group` in it. A mount that shows the caller's group is
+/// preferred; from elsewhere (another cgroup namespace) one can only begin at the mount point.
+fn hierarchy(mounts: &[Mount], controllers: &[String], group: &str) -> Option<Hierarchy> {
+    let carrying = || mounts.iter().filter(|mount| mount.carries(controllers));
+    let showing = carrying().find_map(|mount| mount.visible(group).map(|own| (mount, own)));
+    let (mount, own) = showing.or_else(|| carrying().next().map(|mount| (mount, "/")))?;
+    Some(Hierarchy { mount: mount.point.clone(), controllers: controllers.to_vec(), own: own.to_owned() })
+}
+
+/// mountinfo writes blanks, tabs, line ends and backslashes as `\040` and the like.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .filter(|digits| *first == b'\\' && digits.iter().all(|digit| matches!(digit, b'0'..=b'7')));
+        if let Some(digits) = octal {
+            plain
+                .push(digits.iter().fold(0u8, |byte, digit| byte.wrapping_mul(8).wrapping_add(digit - b'0')));
+            rest = &after[3..];
+        } else {
+            plain.push(*first);
+            rest = after;
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:3 - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn hybrid() {
+        let host =
+            Host::parse(HYBRID.as_bytes(), b"4:name=systemd:/\n3:memory:/a/b:c\n1:cpu,cpuacct:/\n0::/x\n")
+                .expect("parses");
+        assert_eq!(host.version(), Version::Hybrid);
+        assert_eq!(host.v1.len(), 2);
+        let memory = host.v1_of("memory").expect("memory");
+        assert_eq!((memory.mount.to_str(), memory.own.as_str()), (Some("/sys/fs/cgroup/memory"), "/a/b:c"));
+        let path = host.container_path(None, "id").expect("valid");
+        assert_eq!(path.to_string(), "/conex/id;memory=/a/b:c");
+        assert_eq!(host.container_path(Some("/my/parent"), "id").expect("valid").name(), "/my/parent/id");
+        assert!(host.container_path(Some("../up"), "id").is_err());
+        assert!(host.container_path(None, "a/b").is_err());
+        assert_eq!(host.bundle_path("/k8s/x").expect("valid").to_string(), "/k8s/x");
+        assert_eq!(host.bundle_path("x").expect("valid").to_string(), "/x;memory=/a/b:c");
+    }
+
+    #[test]
+    fn pure_v2_and_pure_v1() {
+        let v2 = Host::parse(
+            b"26 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n",
+            b"0::/user.slice/s\n",
+        )
+        .expect("parses");
+        assert_eq!(v2.version(), Version::V2);
+        assert_eq!(v2.unified.as_ref().map(|h| h.own.as_str()), Some("/user.slice/s"));
+        assert_eq!(v2.bundle_path("x").expect("valid").to_string(), "/x;unified=/user.slice");
+        let v1 = Host::parse(
+            b"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+            b"3:memory:/\n0::/\n",
+        )
+        .expect("parses");
+        assert_eq!(v1.version(), Version::V1);
+    }
+
+    #[test]
+    fn inside_a_container_the_mounts_root_is_cut_off() {
+        let mounts = b"35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let own = |text: &[u8]| Host::parse(mounts, text).expect("parses").v1[0].own.clone();
+        assert_eq!(own(b"3:memory:/docker/abc\n"), "/");
+        assert_eq!(own(b"3:memory:/docker/abc/x\n"), "/x");
+        assert_eq!(own(b"3:memory:/docker/abcd\n"), "/");
+        assert_eq!(own(b"3:memory:/..\n"), "/");
+    }
+
+    #[test]
+    fn nothing_mounted_is_an_error_and_junk_is_skipped() {
+        assert!(matches!(Host::parse(b"", b"0::/\n"), Err(Error::NotMounted)));
+        assert!(matches!(
+            Host::parse(b"- cgroup2\n1 2 3 -\n\xff\xff - cgroup\n", b"junk\n::\n"),
+            Err(Error::NotMounted)
+        ));
+        assert_eq!(unescape(br"/a\040b\134\04"), br"/a b\\04");
     }
 }

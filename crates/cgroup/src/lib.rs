@@ -10,8 +10,15 @@
 //! forks, mounts or touches a group that was not asked for.
 
 mod cgroup;
+mod controllers;
+mod create;
+mod delete;
+mod devices;
 mod error;
+mod freeze;
+mod group;
 mod host;
+mod kill;
 mod path;
 mod stats;
 

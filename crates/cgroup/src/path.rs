@@ -23,6 +23,9 @@ pub struct CgroupPath {
 }
 
 impl CgroupPath {
+    /// How the v2 tree is called among the beginnings, where v1 trees go by their controllers.
+    pub(crate) const UNIFIED: &str = "unified";
+
     /// `name` is taken from the root of every hierarchy, whether or not it starts with a slash.
     ///
     /// # Errors
@@ -54,10 +57,11 @@ impl CgroupPath {
 
     /// The components below a hierarchy's mount point; `controllers` are those that the hierarchy carries (none for v2).
     pub(crate) fn components(&self, controllers: &[String]) -> Vec<&str> {
-        let beginning = self
-            .beginnings
-            .iter()
-            .find(|(key, _)| key.split(',').any(|name| controllers.iter().any(|c| c == name)));
+        let beginning = self.beginnings.iter().find(|(key, _)| {
+            key.split(',').any(|name| {
+                controllers.iter().any(|c| c == name) || controllers.is_empty() && name == Self::UNIFIED
+            })
+        });
         let beginning = beginning.map_or("/", |(_, group)| group);
         beginning.split('/').chain(self.name.split('/')).filter(|part| !part.is_empty()).collect()
     }

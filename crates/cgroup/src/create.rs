@@ -1,0 +1,285 @@
+//! Makes the groups that a set of limits needs and puts the limits in force; later, changes them.
+//! A failure on the way removes what was made; a crash leaves groups that [`Cgroup::open`] and `delete` clear.
+
+use std::collections::BTreeSet;
+
+use conex_oci::runtime::Resources;
+use rustix::io::Errno;
+
+use crate::cgroup::Cgroup;
+use crate::controllers::{self, Controller};
+use crate::devices;
+use crate::error::{Error, Result};
+use crate::group::Group;
+use crate::host::{Hierarchy, Host};
+use crate::path::CgroupPath;
+
+const SUBTREE: &str = "cgroup.subtree_control";
+const PROCESSES_INSIDE: &str = "a v2 group hands controllers down only while no process is in it itself: move them into a group below, or choose another --cgroup-parent";
+
+impl Cgroup {
+    /// Makes the groups that `resources` needs and puts every limit in force, before any process is in them.
+    ///
+    /// # Errors
+    /// A limit that this host cannot enforce names its controller; whatever was made is removed again.
+    pub fn create(host: &Host, path: &CgroupPath, resources: &Resources) -> Result<Self> {
+        let needs = Needs::of(host, resources)?;
+        let mut making = Making { cgroup: Some(Self::new(host, path)) };
+        if let Some(cgroup) = &mut making.cgroup {
+            cgroup.fill(needs, resources)?;
+        }
+        making.finish()
+    }
+
+    fn fill(&mut self, needs: Needs, resources: &Resources) -> Result<()> {
+        if let Some(unified) = self.host.unified.clone() {
+            let group = Group::make(&unified, &self.path)?;
+            self.unified = Some(group.try_clone()?);
+            hand_down(&unified, &self.path, &group, &needs.v2)?;
+        }
+        for controller in needs.v1 {
+            self.make_v1(controller)?;
+        }
+        self.write(resources)?;
+        self.filter_devices(resources)
+    }
+
+    /// Makes the v1 group of a controller, unless a sibling in the same hierarchy did.
+    fn make_v1(&mut self, controller: Controller) -> Result<()> {
+        let Some(hierarchy) = self.host.v1_of(controller.v1()).cloned() else { return Ok(()) };
+        if self.v1_of(controller).is_some() {
+            return Ok(());
+        }
+        let group = Group::make(&hierarchy, &self.path)?;
+        let is_cpuset = group.carries("cpuset");
+        self.hold(group)?;
+        match self.v1.last() {
+            Some(group) if is_cpuset => controllers::seed(&hierarchy, &self.path, group),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes every limit to the group of its controller.
+    fn write(&self, resources: &Resources) -> Result<()> {
+        let enabled = self.enabled()?;
+        for controller in Controller::LIMITS {
+            let is_enabled =
+                |group: &&Group| !group.is_v2() || controller.v2().is_some_and(|name| enabled.contains(name));
+            if let Some(group) = self.group_of(controller).filter(is_enabled) {
+                controller.apply(group, resources)?;
+            }
+        }
+        match &self.unified {
+            // Last: what the user wrote himself wins.
+            Some(group) => controllers::unified::apply(group, &resources.unified),
+            None => Ok(()),
+        }
+    }
+
+    /// The controllers of the v2 group.
+    fn enabled(&self) -> Result<BTreeSet<String>> {
+        self.unified.as_ref().map_or_else(|| Ok(BTreeSet::new()), enabled)
+    }
+
+    fn filter_devices(&mut self, resources: &Resources) -> Result<()> {
+        if !devices::is_needed(&resources.devices)? {
+            return Ok(());
+        }
+        let attached = match &self.unified {
+            Some(group) => devices::attach(group, &resources.devices),
+            None => return self.filter_devices_v1(resources),
+        };
+        match attached {
+            Err(error) if devices::is_unsupported(&error) && self.host.v1_of("devices").is_some() => {
+                log::debug!("{error}; using the devices controller of cgroup v1");
+                self.filter_devices_v1(resources)
+            }
+            result => result,
+        }
+    }
+
+    fn filter_devices_v1(&mut self, resources: &Resources) -> Result<()> {
+        self.make_v1(Controller::Devices)?;
+        match self.v1_of(Controller::Devices) {
+            Some(group) => devices::apply_v1(group, &resources.devices),
+            None => Err(no_controller(Controller::Devices.v1(), "devices", Controller::Devices.hint())),
+        }
+    }
+
+    /// Changes the limits that `resources` names; the others stay. Processes move into groups that a new limit needs.
+    ///
+    /// # Errors
+    /// As for [`Cgroup::create`]; limits before the failing one are changed. [`Error::Open`] when there are no groups.
+    pub fn update(&mut self, resources: &Resources) -> Result<()> {
+        if !self.exists() {
+            return Err(self.gone());
+        }
+        let needs = Needs::of(&self.host, resources)?;
+        if let (Some(unified), Some(group)) = (&self.host.unified, &self.unified) {
+            hand_down(unified, &self.path, group, &needs.v2)?;
+        }
+        let before = self.v1.len();
+        for controller in needs.v1 {
+            self.make_v1(controller)?;
+        }
+        self.write(resources)?;
+        self.update_devices(resources)?;
+        for group in &self.v1[before..] {
+            self.move_all(group)?;
+        }
+        Ok(())
+    }
+
+    fn update_devices(&mut self, resources: &Resources) -> Result<()> {
+        if resources.devices.is_empty() {
+            return Ok(());
+        }
+        match (&self.unified, self.v1_of(Controller::Devices)) {
+            (_, Some(group)) => devices::apply_v1(group, &resources.devices),
+            (Some(group), None) if !devices::is_needed(&resources.devices)? => devices::detach(group),
+            _ => self.filter_devices(resources),
+        }
+    }
+
+    /// Moves every process into a new v1 group, until no new one has appeared outside it.
+    fn move_all(&self, group: &Group) -> Result<()> {
+        for _ in 0..1000 {
+            let mut moved = 0;
+            let text = group.read("cgroup.procs")?;
+            let inside: BTreeSet<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+            for pid in self.procs()?.into_iter().filter(|pid| !inside.contains(pid)) {
+                match group.write_raw("cgroup.procs", &pid.to_string()) {
+                    Ok(()) => moved += 1,
+                    Err(Errno::SRCH) => {}
+                    Err(source) => {
+                        return Err(Error::Write {
+                            value: pid.to_string(),
+                            path: group.path().join("cgroup.procs"),
+                            source,
+                        });
+                    }
+                }
+            }
+            if moved == 0 {
+                return Ok(());
+            }
+        }
+        Err(Error::Timeout { path: group.path().to_owned(), state: "complete", seconds: 0 })
+    }
+}
+
+/// Removes what was made, unless it is finished.
+struct Making {
+    cgroup: Option<Cgroup>,
+}
+
+impl Making {
+    fn finish(mut self) -> Result<Cgroup> {
+        // Taken out, so that the drop finds nothing.
+        self.cgroup.take().ok_or(Error::NotMounted)
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        if let Some(cgroup) = &self.cgroup
+            && let Err(error) = cgroup.delete()
+        {
+            log::warn!("{error}");
+        }
+    }
+}
+
+/// What a set of limits needs of a host.
+struct Needs {
+    /// By their names in v2.
+    v2: BTreeSet<String>,
+    v1: Vec<Controller>,
+}
+
+impl Needs {
+    fn of(host: &Host, resources: &Resources) -> Result<Self> {
+        let mut needs = Self { v2: BTreeSet::new(), v1: Vec::new() };
+        if host.unified.is_none() {
+            needs.v1.push(Controller::Freezer);
+        }
+        for controller in Controller::LIMITS {
+            let Some(limit) = controller.needed(resources) else { continue };
+            let offered =
+                controller.v2().filter(|name| host.v2_controllers.iter().any(|offered| offered == name));
+            if host.v1_of(controller.v1()).is_some() {
+                needs.v1.push(controller);
+            } else if let Some(name) = offered {
+                needs.v2.insert(name.to_owned());
+            } else {
+                let name = if host.v1.is_empty() {
+                    controller.v2().unwrap_or(controller.v1())
+                } else {
+                    controller.v1()
+                };
+                return Err(no_controller(name, limit, controller.hint()));
+            }
+        }
+        for (controller, file) in controllers::unified::needed(&resources.unified)? {
+            let hint = "files of 'unified' need a controller on cgroup v2; drop them, or use the typed limit";
+            if !host.v2_controllers.iter().any(|offered| offered == controller) {
+                return Err(no_controller(controller, &format!("unified[{file}]"), hint));
+            }
+            needs.v2.insert(controller.to_owned());
+        }
+        if let (None, Some(file)) = (&host.unified, resources.unified.keys().next()) {
+            return Err(no_controller(
+                "v2",
+                &format!("unified[{file}]"),
+                "this is a cgroup v1 host; use the typed limit",
+            ));
+        }
+        Ok(needs)
+    }
+}
+
+fn no_controller(controller: &str, limit: &str, hint: &'static str) -> Error {
+    Error::NoController { controller: controller.to_owned(), limit: limit.to_owned(), hint }
+}
+
+fn enabled(group: &Group) -> Result<BTreeSet<String>> {
+    Ok(group.read("cgroup.controllers")?.split_ascii_whitespace().map(str::to_owned).collect())
+}
+
+/// Enables controllers from the v2 root down to the group, where they are not yet.
+fn hand_down(
+    hierarchy: &Hierarchy,
+    path: &CgroupPath,
+    group: &Group,
+    wanted: &BTreeSet<String>,
+) -> Result<()> {
+    if wanted.is_empty() || wanted.is_subset(&enabled(group)?) {
+        return Ok(());
+    }
+    for above in Group::above(hierarchy, path)? {
+        let text = above.read(SUBTREE)?;
+        let there: BTreeSet<&str> = text.split_ascii_whitespace().collect();
+        let missing: Vec<String> = wanted
+            .iter()
+            .filter(|name| !there.contains(name.as_str()))
+            .map(|name| format!("+{name}"))
+            .collect();
+        if missing.is_empty() {
+            continue;
+        }
+        above.write_raw(SUBTREE, &missing.join(" ")).map_err(|source| {
+            let hint = if source == Errno::BUSY {
+                PROCESSES_INSIDE
+            } else {
+                "see cgroup.controllers in the same directory for what is offered"
+            };
+            Error::Enable {
+                controllers: wanted.iter().cloned().collect::<Vec<_>>().join(", "),
+                path: above.path().join(SUBTREE),
+                source,
+                hint,
+            }
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Removes groups. A group can be removed when no process is in it; a process that has just been killed leaves it a
+//! moment later than its parent learns of it, so a busy group is tried again for a while.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{self, AtFlags};
+use rustix::io::Errno;
+
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Result};
+use crate::group::{self, Group, MAX_DEPTH};
+use crate::host::{DEFAULT_PARENT, Hierarchy};
+
+/// How long a busy group is tried again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Cgroup {
+    /// Removes the groups and those below; idempotent. In v1 the caller's own group may belong to somebody who wants
+    /// to remove it: there `/conex` goes with its last container.
+    ///
+    /// # Errors
+    /// [`Error::Delete`] when processes are still in it; the other groups are removed all the same.
+    pub fn delete(&self) -> Result<()> {
+        let hierarchies = self.host.unified.iter().chain(&self.host.v1);
+        let deadline = Instant::now() + PATIENCE;
+        let results: Vec<Result<()>> = hierarchies
+            .filter(|hierarchy| self.has_group_in(hierarchy))
+            .map(|hierarchy| self.delete_in(hierarchy, deadline))
+            .collect();
+        results.into_iter().collect()
+    }
+
+    fn has_group_in(&self, hierarchy: &Hierarchy) -> bool {
+        let is_same = |group: &Group| match hierarchy.controllers.first() {
+            Some(controller) => group.carries(controller),
+            None => group.is_v2(),
+        };
+        self.all().any(is_same)
+    }
+
+    fn delete_in(&self, hierarchy: &Hierarchy, deadline: Instant) -> Result<()> {
+        let components = self.path.components(&hierarchy.controllers);
+        let below = components.join("/");
+        let full = hierarchy.mount.join(&below);
+        let root = group::root(hierarchy)?;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            match fs::unlinkat(&root, &below, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => break,
+                // Busy: processes, or groups of the container's own making below.
+                Err(Errno::BUSY | Errno::NOTEMPTY) if Instant::now() < deadline => {
+                    if let Some(group) = Group::open(hierarchy, &self.path)? {
+                        remove_children(group.directory(), &full)?;
+                    }
+                }
+                Err(source) => return Err(Error::Delete { path: full, source }),
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+        let is_default = components.len() >= 2
+            && self.path.depth() == 2
+            && components[components.len() - 2] == DEFAULT_PARENT;
+        if is_default && !hierarchy.controllers.is_empty() {
+            // Not when another container is in it, or being put there: its maker begins again then.
+            let above = components[..components.len() - 1].join("/");
+            let _still_used = fs::unlinkat(&root, &above, AtFlags::REMOVEDIR);
+        }
+        Ok(())
+    }
+}
+
+/// Removes the groups below a directory, the lowest first; those that are busy stay.
+pub(crate) fn remove_children(directory: impl AsFd, path: &Path) -> Result<()> {
+    remove_to(directory, path, MAX_DEPTH)
+}
+
+fn remove_to(directory: impl AsFd, path: &Path, depth: usize) -> Result<()> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    for name in group::child_names(&directory).map_err(failed)? {
+        match fs::unlinkat(&directory, &name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(_) if depth > 0 => {
+                let below = path.join(&name);
+                if let Ok(child) = group::open_child(&directory, &name) {
+                    remove_to(&child, &below, depth - 1)?;
+                    // Still busy: the caller sees it at its own directory.
+                    let _busy = fs::unlinkat(&directory, &name, AtFlags::REMOVEDIR);
+                }
+            }
+            Err(source) => return Err(Error::Delete { path: path.join(&name), source }),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The device filter: which device nodes a container's processes may open and make.
+//!
+//! The rules of `linux.resources.devices` are taken in order, and for each of read, write and mknod the last rule that
+//! covers it decides; what no rule covers is denied. No rules at all: no filter. On v2 and hybrid hosts the filter is a
+//! BPF program on the v2 group ([`program`]), on v1 the devices controller ([`list`]). Both decide alike.
+
+mod list;
+mod program;
+mod rule;
+
+use std::os::fd::AsFd;
+
+use conex_oci::runtime::DeviceRule;
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::group::{Group, Limit};
+use rule::Rule;
+
+/// Whether `rules` filter anything: none, or a last one that allows all, do not.
+pub(crate) fn is_needed(rules: &[DeviceRule]) -> Result<bool> {
+    let rules = Rule::parse_all(rules)?;
+    Ok(!rules.last().is_none_or(|last| last.allow && last.covers_all()))
+}
+
+/// Puts the filter on a v2 group, in place of the one that was there.
+pub(crate) fn attach(group: &Group, rules: &[DeviceRule]) -> Result<()> {
+    let failed =
+        |doing| move |source: Errno| Error::DeviceFilter { doing, path: group.path().to_owned(), source };
+    let rules = Rule::parse_all(rules)?;
+    let program = conex_sys::bpf::load_device_program(&program::compile(&rules), b"conex_device")
+        .map_err(failed("load"))?;
+    let old = conex_sys::bpf::device_programs(group.directory()).map_err(failed("query"))?;
+    let replaced = old.last().map(AsFd::as_fd);
+    conex_sys::bpf::attach_device_program(group.directory(), program.as_fd(), replaced)
+        .map_err(failed("attach"))
+}
+
+/// Takes every filter off a v2 group.
+pub(crate) fn detach(group: &Group) -> Result<()> {
+    let failed =
+        |doing| move |source: Errno| Error::DeviceFilter { doing, path: group.path().to_owned(), source };
+    for program in conex_sys::bpf::device_programs(group.directory()).map_err(failed("query"))? {
+        conex_sys::bpf::detach_device_program(group.directory(), program.as_fd())
+            .map_err(failed("detach"))?;
+    }
+    Ok(())
+}
+
+/// Whether a host without this kind of program gave this error (no CONFIG_CGROUP_BPF, or before Linux 4.15).
+pub(crate) fn is_unsupported(error: &Error) -> bool {
+    matches!(error, Error::DeviceFilter { source: Errno::INVAL | Errno::NOSYS | Errno::PERM, .. })
+}
+
+/// Fills the lists of a v1 devices group.
+pub(crate) fn apply_v1(group: &Group, rules: &[DeviceRule]) -> Result<()> {
+    let limit = Limit { controller: "devices", name: "devices", hint: "mount the devices controller" };
+    for (file, entry) in list::writes(&Rule::parse_all(rules)?)? {
+        group.set(limit, file, &entry)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! One group of one hierarchy: a directory held by descriptor, and its files.
+//! Nothing outside this file opens a file of a cgroup tree; names below the held directory are single components
+//! or were checked by [`crate::CgroupPath`], and no link or mount point is ever followed.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::host::Hierarchy;
+use crate::path::CgroupPath;
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
+
+/// How deep groups below a container's are followed; the kernel has no lower bound of its own.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// No file of a cgroup that is read here is larger, except `cgroup.procs`, which is read in pieces.
+const MAX_FILE: usize = 4 << 20;
+
+/// A held group.
+#[derive(Debug)]
+pub(crate) struct Group {
+    directory: OwnedFd,
+    /// For messages only.
+    path: PathBuf,
+    /// v1: the controllers of its hierarchy; empty for v2.
+    controllers: Vec<String>,
+}
+
+/// A limit on its way to a file: what messages about it need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit<'a> {
+    pub(crate) controller: &'a str,
+    /// By its name in the runtime specification.
+    pub(crate) name: &'a str,
+    /// What to do when the file is missing.
+    pub(crate) hint: &'static str,
+}
+
+impl Group {
+    /// The group at `path` in a hierarchy, if it exists.
+    pub(crate) fn open(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Option<Self>> {
+        let components = path.components(&hierarchy.controllers);
+        let root = root(hierarchy)?;
+        let full = hierarchy.mount.join(components.join("/"));
+        match open_below(&root, &components.join("/")) {
+            Ok(directory) => {
+                Ok(Some(Self { directory, path: full, controllers: hierarchy.controllers.clone() }))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(source) => Err(Error::Open { path: full, source }),
+        }
+    }
+
+    /// Makes the group and those above it that are missing. One that is there already is taken over when it is empty.
+    pub(crate) fn make(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Self> {
+        let components = path.components(&hierarchy.controllers);
+        let below = components.join("/");
+        let full = hierarchy.mount.join(&below);
+        let root = root(hierarchy)?;
+        let failed = |source| Error::Make { path: full.clone(), source };
+        // Another container's end may remove an empty parent between two of these calls: begin again then.
+        for _ in 0..100 {
+            match fs::mkdirat(&root, &below, Mode::from_raw_mode(0o755)) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => clear_leftover(&root, &below, &full)?,
+                Err(Errno::NOENT) => {
+                    for own in (1..path.depth()).rev() {
+                        let above = components[..components.len() - own].join("/");
+                        match fs::mkdirat(&root, &above, Mode::from_raw_mode(0o755)) {
+                            Ok(()) | Err(Errno::EXIST) => {}
+                            // Gone again, or the caller's own group is: the loop decides.
+                            Err(Errno::NOENT) => break,
+                            Err(source) => return Err(failed(source)),
+                        }
+                    }
+                    continue;
+                }
+                Err(source) => return Err(failed(source)),
+            }
+            match open_below(&root, &below) {
+                Ok(directory) => {
+                    return Ok(Self { directory, path: full, controllers: hierarchy.controllers.clone() });
+                }
+                Err(Errno::NOENT) => {}
+                Err(source) => return Err(Error::Open { path: full, source }),
+            }
+        }
+        Err(failed(Errno::NOENT))
+    }
+
+    /// The groups above the one at `path`, the root first.
+    pub(crate) fn above(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Vec<Self>> {
+        let components = path.components(&hierarchy.controllers);
+        let root = root(hierarchy)?;
+        let mut groups = Vec::with_capacity(components.len());
+        for end in 1..components.len() {
+            let below = components[..end].join("/");
+            let full = hierarchy.mount.join(&below);
+            let directory =
+                open_below(&root, &below).map_err(|source| Error::Open { path: full.clone(), source })?;
+            groups.push(Self { directory, path: full, controllers: hierarchy.controllers.clone() });
+        }
+        groups.insert(
+            0,
+            Self {
+                directory: root,
+                path: hierarchy.mount.clone(),
+                controllers: hierarchy.controllers.clone(),
+            },
+        );
+        Ok(groups)
+    }
+
+    pub(crate) fn is_v2(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
+    /// v1: whether its hierarchy has this controller (by its v1 name).
+    pub(crate) fn carries(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// A second hold on the same group.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 3)
+            .map_err(|source| Error::Open { path: self.path.clone(), source })?;
+        Ok(Self { directory, path: self.path.clone(), controllers: self.controllers.clone() })
+    }
+
+    pub(crate) fn has(&self, file: &str) -> bool {
+        fs::accessat(&self.directory, file, fs::Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
+    /// One of the group's files, opened for reading or writing.
+    pub(crate) fn file(&self, name: &str, how: OFlags) -> Result<OwnedFd> {
+        open_file(&self.directory, name, how)
+            .map_err(|source| Error::Open { path: self.path.join(name), source })
+    }
+
+    /// A whole file.
+    pub(crate) fn read(&self, file: &str) -> Result<String> {
+        self.read_raw(file).map_err(|source| Error::Read { path: self.path.join(file), source })
+    }
+
+    /// A whole file; nothing when the kernel does not have it, or the group is gone.
+    pub(crate) fn read_if_there(&self, file: &str) -> Result<Option<String>> {
+        match self.read_raw(file) {
+            Ok(text) => Ok(Some(text)),
+            Err(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => Ok(None),
+            Err(source) => Err(Error::Read { path: self.path.join(file), source }),
+        }
+    }
+
+    fn read_raw(&self, file: &str) -> Result<String, Errno> {
+        read_at(&self.directory, file)
+    }
+
+    /// A file that holds one number, or `max` (no limit: nothing).
+    pub(crate) fn number(&self, file: &str) -> Result<Option<u64>> {
+        let text = self.read(file)?;
+        match text.trim() {
+            "max" => Ok(None),
+            digits => digits
+                .parse()
+                .map(Some)
+                .map_err(|_| Error::Parse { path: self.path.join(file), text: clip(digits) }),
+        }
+    }
+
+    /// Writes a file that is no limit.
+    pub(crate) fn write(&self, file: &str, value: &str) -> Result<()> {
+        self.write_raw(file, value).map_err(|source| Error::Write {
+            value: value.to_owned(),
+            path: self.path.join(file),
+            source,
+        })
+    }
+
+    /// Writes a limit; the error says which, and what to do when the file is missing.
+    pub(crate) fn set(&self, limit: Limit<'_>, file: &str, value: &str) -> Result<()> {
+        self.write_raw(file, value).map_err(|source| self.refused(limit, file, value, source))
+    }
+
+    /// The error for a limit that [`Group::write_raw`] could not write.
+    pub(crate) fn refused(&self, limit: Limit<'_>, file: &str, value: &str, source: Errno) -> Error {
+        let (controller, name, path) =
+            (limit.controller.to_owned(), limit.name.to_owned(), self.path.join(file));
+        match source {
+            Errno::NOENT if !self.has(file) => {
+                Error::NoFile { controller, limit: name, path, hint: limit.hint }
+            }
+            source => Error::Limit { controller, limit: name, value: value.to_owned(), path, source },
+        }
+    }
+
+    pub(crate) fn write_raw(&self, file: &str, value: &str) -> Result<(), Errno> {
+        let file = open_file(&self.directory, file, OFlags::WRONLY)?;
+        loop {
+            match rustix::io::write(&file, value.as_bytes()) {
+                // A cgroup file takes a value in one write or not at all.
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// The groups directly below; one that vanishes meanwhile is left out.
+    pub(crate) fn children(&self) -> Result<Vec<Self>> {
+        let mut children = Vec::new();
+        let names =
+            child_names(&self.directory).map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        for name in names {
+            let path = self.path.join(&name);
+            match open_below(&self.directory, &name) {
+                Ok(directory) => {
+                    children.push(Self { directory, path, controllers: self.controllers.clone() });
+                }
+                Err(Errno::NOENT) => {}
+                Err(source) => return Err(Error::Open { path, source }),
+            }
+        }
+        Ok(children)
+    }
+
+    /// Calls `visit` for this group and all below it, parents first.
+    pub(crate) fn walk(&self, visit: &mut dyn FnMut(&Self) -> Result<()>) -> Result<()> {
+        self.walk_to(MAX_DEPTH, visit)
+    }
+
+    fn walk_to(&self, depth: usize, visit: &mut dyn FnMut(&Self) -> Result<()>) -> Result<()> {
+        visit(self)?;
+        if depth > 0 {
+            for child in self.children()? {
+                child.walk_to(depth - 1, visit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The mount point itself.
+pub(crate) fn root(hierarchy: &Hierarchy) -> Result<OwnedFd> {
+    let path = &hierarchy.mount;
+    fs::open(path, DIRECTORY, Mode::empty()).map_err(|source| Error::Open { path: path.clone(), source })
+}
+
+/// A group directly below a held directory.
+pub(crate) fn open_child(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    open_below(directory, name)
+}
+
+fn open_below(root: impl AsFd, below: &str) -> Result<OwnedFd, Errno> {
+    loop {
+        match fs::openat2(&root, below, DIRECTORY, Mode::empty(), BENEATH) {
+            // A rename somewhere in the tree disturbed the walk.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn open_file(directory: impl AsFd, name: &str, how: OFlags) -> Result<OwnedFd, Errno> {
+    loop {
+        match fs::openat(&directory, name, how | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn read_at(directory: impl AsFd, name: &str) -> Result<String, Errno> {
+    let file = open_file(directory, name, OFlags::RDONLY)?;
+    let mut bytes = vec![0; 4096];
+    let mut filled = 0;
+    loop {
+        match rustix::io::read(&file, &mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if filled == bytes.len() {
+            if filled >= MAX_FILE {
+                return Err(Errno::FBIG);
+            }
+            bytes.resize(filled * 2, 0);
+        }
+    }
+    bytes.truncate(filled);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Removes a group of an earlier container of this id that crashed half-way, so that no old limit stays in force.
+fn clear_leftover(root: &OwnedFd, below: &str, full: &Path) -> Result<()> {
+    let directory = match open_below(root, below) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(source) => return Err(Error::Open { path: full.to_owned(), source }),
+    };
+    crate::delete::remove_children(&directory, full)?;
+    let remade = fs::unlinkat(root, below, AtFlags::REMOVEDIR)
+        .and_then(|()| fs::mkdirat(root, below, Mode::from_raw_mode(0o755)));
+    match remade {
+        Ok(()) | Err(Errno::NOENT | Errno::EXIST) => Ok(()),
+        Err(Errno::BUSY | Errno::NOTEMPTY) => Err(Error::InUse { path: full.to_owned() }),
+        Err(source) => Err(Error::Make { path: full.to_owned(), source }),
+    }
+}
+
+/// The names of the groups directly below a directory.
+pub(crate) fn child_names(directory: impl AsFd) -> Result<Vec<String>, Errno> {
+    let mut names = Vec::new();
+    for entry in fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type() == fs::FileType::Directory && !matches!(name.to_bytes(), b"." | b"..") {
+            // The kernel lets a group's name be any bytes; one that is no text cannot be ours or systemd's.
+            names.extend(name.to_str().map(str::to_owned));
+        }
+    }
+    Ok(names)
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(80).collect()
+}
