@@ -4,6 +4,7 @@ use std::fmt;
 
 use conex_oci::runtime::DeviceRule;
 
+use super::program::MAX_RULES;
 use crate::error::{Error, Result};
 
 /// The kernel's bits of `BPF_DEVCG_ACC_*`, which v1 uses too.
@@ -33,6 +34,9 @@ pub(crate) struct Rule {
 
 impl Rule {
     pub(crate) fn parse_all(rules: &[DeviceRule]) -> Result<Vec<Self>> {
+        if let Some(beyond) = rules.get(MAX_RULES) {
+            return Err(Error::DeviceRule { rule: describe(beyond), why: "there are more than 2000 rules" });
+        }
         rules.iter().map(Self::parse).collect()
     }
 
