@@ -160,7 +160,18 @@ impl Cgroup {
     /// The directories of the groups by the name they have below /sys/fs/cgroup in a container: empty for the one of a pure v2
     /// host, else the hierarchy's (`unified`, `memory`, `cpu,cpuacct`).
     pub fn directories(&self) -> Vec<(String, PathBuf)> {
-        todo!("by the owner of this crate")
+        let pure = self.host.v1.is_empty();
+        let name = |group: &Group| {
+            if pure && group.is_v2() {
+                return String::new();
+            }
+            let mut mounts = self.host.unified.iter().chain(&self.host.v1).map(|hierarchy| &hierarchy.mount);
+            let mount = mounts.find(|mount| group.path().starts_with(mount));
+            mount
+                .and_then(|mount| mount.file_name())
+                .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        };
+        self.all().map(|group| (name(group), group.path().to_owned())).collect()
     }
 }
 
