@@ -43,7 +43,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     }
     let tty = document["Config"]["Tty"].as_bool().unwrap_or(false);
     let open = document["Config"]["OpenStdin"].as_bool().unwrap_or(false);
-    let session = Session::new(given, tty, open && !given.on("no-stdin"))?;
+    let session = Session::new(given, tty, open && !given.on("no-stdin"))?.proxied(given);
     session.check()?;
     let attachment = engine.attach(&id, session.options())?;
     match session.follow(&engine, &id, attachment)? {

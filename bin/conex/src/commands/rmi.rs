@@ -1,9 +1,11 @@
 //! `rmi`, also `image rm`.
 
+use std::cell::RefCell;
+
 use clap::Command;
 use conex_engine::{Engine, ListFilter};
 use conex_image::Usage;
-use conex_oci::Digest;
+use conex_oci::{ContainerId, Digest};
 
 use crate::cli::args::{flag, many};
 use crate::cli::{Arity, Context, Given, Verb};
@@ -37,10 +39,19 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let force = given.on("force");
     let mut code = 0;
     for name in given.texts("image") {
-        match images.remove(name, force, &|image| users(&engine, image)) {
+        let unknown = RefCell::new(None);
+        let in_use = |image: &Digest| {
+            users(&engine, image).unwrap_or_else(|error| {
+                unknown.replace(Some(error));
+                // Whoever cannot be asked is taken to be using it.
+                vec![Usage { container: "unknown".to_owned(), running: true }]
+            })
+        };
+        let removed = images.remove(name, force, &in_use).map_err(Error::from);
+        match unknown.into_inner().map_or(removed, Err) {
             Ok(lines) => lines.iter().try_for_each(|line| output::line(line.to_string()))?,
             Err(error) => {
-                Error::from(error).tell();
+                error.tell();
                 code = 1;
             }
         }
@@ -49,16 +60,15 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
 }
 
 /// The containers in the way.
-fn users(engine: &Engine, image: &Digest) -> Vec<Usage> {
-    let ids = engine.image_users(image).unwrap_or_default();
+fn users(engine: &Engine, image: &Digest) -> Result<Vec<Usage>, Error> {
+    let ids = engine.image_users(image)?;
     if ids.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let running = engine.list(&ListFilter::default()).unwrap_or_default();
-    ids.iter()
-        .map(|id| Usage {
-            container: id.short().to_owned(),
-            running: running.iter().any(|container| container.id == *id),
-        })
-        .collect()
+    let running = engine.list(&ListFilter::default())?;
+    let usage = |id: &ContainerId| Usage {
+        container: id.short().to_owned(),
+        running: running.iter().any(|container| container.id == *id),
+    };
+    Ok(ids.iter().map(usage).collect())
 }

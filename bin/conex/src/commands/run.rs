@@ -63,7 +63,7 @@ fn attached(engine: &Engine, id: &ContainerId, session: Session) -> Result<u8, E
 
 /// `-a` chooses streams; without it there are all, and standard input with `-i`.
 fn session(given: &Given<'_>, options: &CreateOptions, detach: bool) -> Result<Session, Error> {
-    let mut session = Session::new(given, options.tty, options.interactive)?;
+    let mut session = Session::new(given, options.tty, options.interactive)?.proxied(given);
     let chosen: Vec<String> = given.texts("attach").map(str::to_ascii_lowercase).collect();
     if chosen.is_empty() {
         return Ok(session);

@@ -34,7 +34,7 @@ pub(super) enum Outcome {
 }
 
 impl Session {
-    /// With all that the container has.
+    /// With all that the container has, signals passed on.
     pub(super) fn new(given: &Given<'_>, tty: bool, stdin: bool) -> Result<Self, Error> {
         Ok(Self {
             tty,
@@ -42,8 +42,13 @@ impl Session {
             stdout: true,
             stderr: true,
             keys: given.parsed("detach-keys", str::parse)?.unwrap_or_default(),
-            proxy: given.switch("sig-proxy").unwrap_or(true),
+            proxy: true,
         })
+    }
+
+    /// As `--sig-proxy` says.
+    pub(super) fn proxied(self, given: &Given<'_>) -> Self {
+        Self { proxy: given.switch("sig-proxy").unwrap_or(true), ..self }
     }
 
     /// A terminal inside needs one outside, when it is typed at.

@@ -27,7 +27,6 @@ fn define(command: Command) -> Command {
         flag("attach").short('a').help("Attach STDOUT/STDERR and forward signals"),
         flag("interactive").short('i').help("Attach container's STDIN"),
         value("detach-keys", "string").help("Override the key sequence for detaching a container"),
-        flag("sig-proxy").hide(true),
         many("container"),
     ])
 }

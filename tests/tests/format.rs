@@ -1,0 +1,99 @@
+//! `--format` on the verbs that have it, over real data.
+
+use conex_tests::{Conex, needs_root, skip};
+
+#[test]
+fn templates_over_images() {
+    needs_root!();
+    let conex = Conex::new();
+    let (Some(_), Some(_)) = (conex.alpine(), conex.busybox()) else { skip!("no fixture images") };
+    assert_eq!(
+        conex.ok(&["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=alpine"]),
+        "alpine:3.20\n"
+    );
+    let table = conex.ok(&["images", "--format", "table {{.Tag}}\\t{{.Repository | upper}}"]);
+    let mut lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.remove(0).split_whitespace().collect::<Vec<_>>(), ["TAG", "REPOSITORY"]);
+    lines.sort_unstable();
+    assert_eq!(
+        lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect::<Vec<_>>(),
+        [["1.38.0-musl", "BUSYBOX"], ["3.20", "ALPINE"]]
+    );
+    let json = conex.ok(&["images", "--format", "json"]);
+    assert_eq!(json.lines().count(), 2);
+    for line in json.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("a JSON object a line");
+        assert_eq!(row["ID"].as_str().map(str::len), Some(12));
+    }
+    assert_eq!(conex.ok(&["images", "--format", "{{json .}}"]), json);
+}
+
+#[test]
+fn templates_over_inspect() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    for (template, expected) in [
+        ("{{.Os}}/{{.Architecture}}", "linux/amd64\n"),
+        ("{{json .Config.Cmd}}", "[\"/bin/sh\"]\n"),
+        (
+            "{{range .Config.Env}}{{println .}}{{end}}",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\n",
+        ),
+        ("{{index .RepoTags 0}}", "alpine:3.20\n"),
+        ("{{join .RepoTags \",\"}} {{len .RootFS.Layers}}", "alpine:3.20 1\n"),
+        ("{{if .Config.User}}user{{else}}nobody set{{end}}", "nobody set\n"),
+        ("{{with .Config}}{{.WorkingDir}}{{end}}", "/\n"),
+        ("{{range $i, $t := .RepoTags}}{{$i}}:{{$t | upper}}{{end}}", "0:ALPINE:3.20\n"),
+        ("{{(index (split .Id \":\") 0)}}", "sha256\n"),
+        ("{{printf \"%s|%-8s|\" .Os .Architecture}}", "linux|amd64   |\n"),
+    ] {
+        assert_eq!(conex.ok(&["inspect", "-f", template, alpine]), expected, "{template}");
+    }
+    // Each name is rendered on a line of its own.
+    assert_eq!(conex.ok(&["inspect", "-f", "{{.Os}}", alpine, alpine]), "linux\nlinux\n");
+}
+
+#[test]
+fn templates_over_version_and_info() {
+    let conex = Conex::new();
+    let version = conex.ok(&["version", "--format", "{{.Client.Version}}"]);
+    assert!(version.trim().split('.').count() >= 3, "{version}");
+    let document: serde_json::Value =
+        serde_json::from_str(&conex.ok(&["version", "-f", "json"])).expect("JSON");
+    assert_eq!(document["Client"]["Version"].as_str(), Some(version.trim()));
+    assert!(conex.ok(&["version"]).contains("Client:"));
+    let kernel = conex.ok(&["info", "--format", "{{.KernelVersion}}"]);
+    let running = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
+    assert_eq!(kernel, running);
+    let info: serde_json::Value =
+        serde_json::from_str(&conex.ok(&["info", "-f", "{{json .}}"])).expect("JSON");
+    assert_eq!(info["Containers"].as_u64(), Some(0));
+    assert!(conex.ok(&["info"]).contains(running.trim()));
+}
+
+#[test]
+fn faults_in_templates_have_a_place() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    for (words, expected) in [
+        (&["images", "--format", "{{.Foo}}"][..], "template:1:3: <.Foo>: there is no field Foo"),
+        (&["images", "--format", "{{.ID"], "template:1:1: unclosed action"),
+        (&["images", "--format", "x\n {{nosuch .}}"], "template:2:4: function \"nosuch\" not defined"),
+        (&["inspect", "-f", "{{.Config.Nope}}", alpine], "<.Nope>: there is no field Nope"),
+        (&["inspect", "-f", "{{range .Id}}{{end}}", alpine], "range can't iterate over"),
+        (&["inspect", "-f", "{{if .Id}}", alpine], "{{end}} is missing"),
+        (&["version", "-f", "{{end}}"], "unexpected {{end}}"),
+        (&["history", "--format", "{{.}", alpine], "template:1:"),
+        (&["ps", "--format", "{{.Names"], "unclosed action"),
+        (&["info", "-f", "{{.Nope}}"], "there is no field Nope"),
+    ] {
+        let error = conex.fails(1, words);
+        assert!(
+            error.starts_with("conex: cannot use --format: ") && error.contains(expected),
+            "{words:?}: {error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
