@@ -5,6 +5,7 @@
 //! become these types by [`std::str::FromStr`] or a `parse_…` function, in one place for the command line and,
 //! later, the Docker API. [`CreateOptions::validate`] checks what no single option can tell.
 
+mod bind;
 mod capability;
 mod device;
 mod env;
@@ -14,6 +15,7 @@ mod limits;
 mod log;
 mod mount;
 mod namespace;
+mod path;
 mod restart;
 mod security;
 mod signal;
@@ -24,6 +26,7 @@ mod tmpfs;
 mod ulimit;
 mod validate;
 
+pub use bind::{Bind, Propagation, Recursion, Relabel};
 pub use capability::{CAPABILITIES, parse_capability};
 pub use device::DeviceMap;
 pub use env::{parse_label, read_env_file, read_label_file, resolve_env};
@@ -34,7 +37,7 @@ pub use limits::{
     parse_pids_limit,
 };
 pub use log::{LogDriver, LogOptions};
-pub use mount::{Bind, MountOption, Propagation, Recursion, Relabel};
+pub use mount::MountOption;
 pub use namespace::{IpcMode, NamespaceMode, NetworkMode, UserMode};
 pub use restart::RestartPolicy;
 pub use security::{SeccompMode, SecurityOpt, SecurityOptions, Unmask};

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::OptionError;
-use super::mount::clean;
+use super::path::clean;
 
 /// Its rights.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

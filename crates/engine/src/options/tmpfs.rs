@@ -47,7 +47,7 @@ impl FromStr for Tmpfs {
             Some((target, options)) => (target, options),
             None => (text, ""),
         };
-        let target = super::mount::target(WHAT, text, target)?;
+        let target = super::path::target_path(WHAT, text, target)?;
         let mut taken = Vec::new();
         for option in options.split(',').filter(|option| !option.is_empty()) {
             taken.push(check(text, option)?);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use conex_oci::runtime::{Device, DeviceRule};
+use conex_oci::runtime::{Device, DeviceRule, Mount};
 
 use super::{HostDevice, SpecError, SpecRequest};
 use crate::options::DeviceMap;
@@ -20,20 +20,29 @@ const ALLOWED: [(i64, Option<i64>); 9] = [
     (136, None),
 ];
 
-/// The nodes to make beside the runtime's default ones, and the filter's rules, of which the last match wins.
+pub(super) struct Devices {
+    /// Nodes to make in /dev, beside the runtime's default ones.
+    pub(super) nodes: Vec<Device>,
+    /// The filter's rules, of which the last match wins.
+    pub(super) rules: Vec<DeviceRule>,
+    /// Devices whose node cannot be made in the container: the host's is bound there.
+    pub(super) binds: Vec<Mount>,
+}
+
 pub(super) fn build(
     request: &SpecRequest<'_>,
+    user_namespace: bool,
     warnings: &mut Vec<String>,
-) -> Result<(Vec<Device>, Vec<DeviceRule>), SpecError> {
+) -> Result<Devices, SpecError> {
     let privileged = request.options.security.privileged;
-    let mut nodes = Vec::new();
-    let mut rules = if privileged { vec![rule(true, None, None, None, "rwm")] } else { default_rules() };
+    let rules = if privileged { vec![rule(true, None, None, None, "rwm")] } else { default_rules() };
+    let mut devices = Devices { nodes: Vec::new(), rules, binds: Vec::new() };
     if privileged {
         let failed =
             |source| SpecError::HostFile { what: "cannot list the devices of", path: "/dev".into(), source };
         for device in request.host.all_devices().map_err(failed)? {
             let path = device.path.clone();
-            put(&mut nodes, node(&device, path));
+            put(&mut devices.nodes, node(&device, path));
         }
     }
     for map in &request.options.storage.devices {
@@ -45,20 +54,32 @@ pub(super) fn build(
             ));
         }
         for (device, path) in mapped(request, map)? {
-            put(&mut nodes, node(&device, path));
             if !privileged {
                 let kind = device.kind.to_string();
-                rules.push(rule(
-                    true,
-                    Some(&kind),
-                    Some(device.major.into()),
-                    Some(device.minor.into()),
-                    &map.access,
-                ));
+                let (major, minor) = (Some(device.major.into()), Some(device.minor.into()));
+                devices.rules.push(rule(true, Some(&kind), major, minor, &map.access));
+            }
+            // mknod(2) is refused in a user namespace; elsewhere than on the container's own /dev it would write to the
+            // writable layer.
+            if user_namespace || !path.starts_with("/dev") {
+                devices.binds.retain(|other| other.destination != path);
+                devices.binds.push(bind(&device, path));
+            } else {
+                put(&mut devices.nodes, node(&device, path));
             }
         }
     }
-    Ok((nodes, rules))
+    Ok(devices)
+}
+
+fn bind(device: &HostDevice, path: PathBuf) -> Mount {
+    Mount {
+        destination: path,
+        kind: Some("bind".to_owned()),
+        source: Some(device.path.clone()),
+        options: ["bind", "rprivate", "nosuid", "noexec"].map(str::to_owned).to_vec(),
+        ..Mount::default()
+    }
 }
 
 /// A later node takes the place of an earlier one.

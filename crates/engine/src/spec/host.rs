@@ -25,6 +25,8 @@ pub trait Host {
     fn hard_limit(&self, name: &str) -> Option<u64>;
     /// How many processors the caller may use.
     fn processors(&self) -> u64;
+    /// The caller's oom_score_adj, -1000 to 1000.
+    fn oom_score_adj(&self) -> i32;
     /// Whether AppArmor is in force.
     fn apparmor(&self) -> bool;
     /// Whether SELinux is in force.

@@ -119,6 +119,11 @@ impl Host for LiveHost {
         set.map_or(1, |set| u64::from(set.count())).max(1)
     }
 
+    fn oom_score_adj(&self) -> i32 {
+        let text = std::fs::read_to_string("/proc/self/oom_score_adj");
+        text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
     fn apparmor(&self) -> bool {
         std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
     }

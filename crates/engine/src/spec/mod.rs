@@ -34,9 +34,9 @@ pub use live_host::LiveHost;
 
 use std::path::{Path, PathBuf};
 
+use conex_oci::ContainerId;
 use conex_oci::image::ImageConfig;
 use conex_oci::runtime::{IdMapping, Linux, Root, Spec};
-use conex_oci::{ContainerId, ContainerName};
 
 use crate::options::{CreateOptions, IpcMode, UserMode, parse_signal};
 
@@ -52,8 +52,6 @@ pub struct SpecRequest<'a> {
     pub image: &'a ImageConfig,
     /// The container's id.
     pub id: &'a ContainerId,
-    /// The container's name.
-    pub name: &'a ContainerName,
     /// The machine.
     pub host: &'a dyn Host,
     /// The root filesystem's own files.
@@ -177,14 +175,18 @@ pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
     let options = request.options;
     let mut warnings = Vec::new();
     let range = request.id_range()?;
+    if range.is_some() && options.security.privileged {
+        let text = "privileged mode is incompatible with user namespaces (--privileged, --userns)";
+        return Err(SpecError::Conflict(text.to_owned()));
+    }
     let identity = namespaces::identity(request)?;
     let capabilities = capabilities::container_sets(request, range.is_some())?;
     let process = process::build(request, &identity, &capabilities, range)?;
     let (seccomp, source) = confine::seccomp(&options.security, &capabilities.bounding)?;
     let etc = etc::build(request, &identity)?;
-    let mounts = mounts::build(request, &etc, &mut warnings)?;
+    let devices = devices::build(request, range.is_some(), &mut warnings)?;
+    let mounts = mounts::build(request, &etc, devices.binds)?;
     let paths = paths::build(request.host, &options.security);
-    let (devices, device_rules) = devices::build(request, &mut warnings)?;
     let mapping = range.map(|range| IdMapping { container_id: 0, host_id: range.base, size: range.size });
     // A joined user namespace brings its mappings along.
     let mappings: Vec<_> =
@@ -194,9 +196,9 @@ pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
         namespaces: namespaces::list(request, range)?,
         uid_mappings: mappings.clone(),
         gid_mappings: mappings,
-        devices,
+        devices: devices.nodes,
         cgroups_path: Some(request.cgroups_path.to_owned()),
-        resources: Some(resources::build(request, device_rules)?),
+        resources: Some(resources::build(request, devices.rules)?),
         seccomp,
         rootfs_propagation: mounts.rootfs_propagation,
         masked_paths: paths.masked,

@@ -20,11 +20,7 @@ pub(super) struct Mounts {
 /// Bytes.
 const SHM_SIZE: u64 = 64 << 20;
 
-pub(super) fn build(
-    request: &SpecRequest<'_>,
-    etc: &Etc,
-    warnings: &mut Vec<String>,
-) -> Result<Mounts, SpecError> {
+pub(super) fn build(request: &SpecRequest<'_>, etc: &Etc, devices: Vec<Mount>) -> Result<Mounts, SpecError> {
     let storage = &request.options.storage;
     let mut directories = Vec::new();
     let mut rootfs_propagation = None;
@@ -36,6 +32,10 @@ pub(super) fn build(
         users.push(bind_mount(bind));
     }
     users.extend(storage.tmpfs.iter().map(tmpfs_mount));
+    // Where the user mounts something himself, that is what he gets.
+    let free = |mount: &Mount| !users.iter().any(|other: &Mount| other.destination == mount.destination);
+    let devices: Vec<_> = devices.into_iter().filter(free).collect();
+    users.extend(devices);
     for (source, place) in &etc.binds {
         if users.iter().any(|mount| mount.destination == Path::new(place)) {
             continue;
@@ -48,15 +48,8 @@ pub(super) fn build(
     }
     // By depth, so that a mount never covers one made before; equal ones as the user gave them.
     users.sort_by_key(|mount| mount.destination.components().count());
-    let under_dev = users.iter().any(|mount| mount.destination == Path::new("/dev"));
-    if under_dev {
-        warnings.push("a mount at /dev takes the place of the container's own devices".to_owned());
-    }
-    let mut list: Vec<Mount> = kernel_mounts(request)?
-        .into_iter()
-        .filter(|own| !users.iter().any(|mount| mount.destination == own.destination))
-        .filter(|own| !(under_dev && own.destination.starts_with("/dev")))
-        .collect();
+    let covered = |own: &Mount| users.iter().any(|mount| own.destination.starts_with(&mount.destination));
+    let mut list: Vec<Mount> = kernel_mounts(request)?.into_iter().filter(|own| !covered(own)).collect();
     list.extend(users);
     Ok(Mounts { list, rootfs_propagation, directories })
 }

@@ -18,7 +18,7 @@ const MASKED: [&str; 12] = [
     "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
-    // Secrets can be read from power use (CVE-2023-45142's kin, GHSA-jq35-85cj-fj4p).
+    // Keys of other processes can be told from the power used (CVE-2020-8694, GHSA-jq35-85cj-fj4p).
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];

@@ -35,7 +35,7 @@ pub(super) fn build(
         no_new_privileges: options.security.no_new_privileges,
         apparmor_profile,
         selinux_label,
-        oom_score_adj: options.process.oom_score_adj,
+        oom_score_adj: oom_score_adj(request),
         user: user_of(account),
         ..Process::default()
     })
@@ -145,6 +145,12 @@ fn rlimits(host: &dyn Host, asked: &[Ulimit]) -> Result<Vec<Rlimit>, SpecError> 
         list.push(Rlimit { kind, hard, soft });
     }
     Ok(list)
+}
+
+/// Docker's 0. A service that systemd protects (-900) must not hand that on to its containers, while a score above 0 can be
+/// taken back only with CAP_SYS_RESOURCE, so it stays.
+fn oom_score_adj(request: &SpecRequest<'_>) -> Option<i32> {
+    request.options.process.oom_score_adj.or_else(|| (request.host.oom_score_adj() < 0).then_some(0))
 }
 
 /// A small init makes sense only where it is PID 1.
