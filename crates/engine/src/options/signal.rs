@@ -60,7 +60,7 @@ pub fn signal_name(number: i32) -> Option<String> {
         1..=31 => Some(format!("SIG{}", NAMES[number as usize - 1])),
         RTMIN => Some("SIGRTMIN".to_owned()),
         RTMAX => Some("SIGRTMAX".to_owned()),
-        RTMIN..=RTMAX => Some(format!("SIGRTMIN+{}", number - RTMIN)),
+        _ if (RTMIN..RTMAX).contains(&number) => Some(format!("SIGRTMIN+{}", number - RTMIN)),
         _ => None,
     }
 }
