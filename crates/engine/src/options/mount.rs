@@ -95,7 +95,7 @@ impl Fields {
                 });
             }
             "bind-nonrecursive" => {
-                self.recursion = Some(if flag()? { Recursion::Disabled } else { Recursion::Enabled })
+                self.recursion = Some(if flag()? { Recursion::Disabled } else { Recursion::Enabled });
             }
             "bind-create-src" => self.create_source = flag()?,
             "tmpfs-size" => self.size = Some(parse_size("--mount tmpfs-size", given()?)?),

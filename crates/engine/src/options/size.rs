@@ -36,7 +36,7 @@ pub fn parse_size(what: &'static str, text: &str) -> Result<u64, OptionError> {
 /// The shortest exact text that [`parse_size`] reads back: `64m`, `1025`.
 pub fn format_size(bytes: u64) -> String {
     for (shift, unit) in [(50, "p"), (40, "t"), (30, "g"), (20, "m"), (10, "k")] {
-        if bytes != 0 && bytes % (1 << shift) == 0 {
+        if bytes != 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift);
         }
     }

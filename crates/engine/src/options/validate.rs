@@ -39,10 +39,10 @@ impl CreateOptions {
         if self.security.privileged && !self.security.cap_drop.is_empty() {
             warnings.push("--cap-drop has no effect with --privileged".to_owned());
         }
-        if let Some(directory) = self.process.workdir.as_deref().filter(|text| !text.is_empty()) {
-            if !directory.starts_with('/') {
-                return Err(OptionError::syntax("--workdir", directory, "it needs to be an absolute path"));
-            }
+        if let Some(directory) = self.process.workdir.as_deref().filter(|text| !text.is_empty())
+            && !directory.starts_with('/')
+        {
+            return Err(OptionError::syntax("--workdir", directory, "it needs to be an absolute path"));
         }
         if let Some(score) = self.process.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
             return Err(OptionError::syntax("--oom-score-adj", &score.to_string(), "expected -1000 to 1000"));
@@ -182,14 +182,14 @@ impl LimitOptions {
                 "range of blkio weight is from 10 to 1000",
             ));
         }
-        if let Some(parent) = &self.cgroup_parent {
-            if parent.contains('\0') || parent.split('/').any(|part| part == "..") {
-                return Err(OptionError::syntax(
-                    "--cgroup-parent",
-                    parent,
-                    "expected a path of groups without \"..\"",
-                ));
-            }
+        if let Some(parent) = &self.cgroup_parent
+            && (parent.contains('\0') || parent.split('/').any(|part| part == ".."))
+        {
+            return Err(OptionError::syntax(
+                "--cgroup-parent",
+                parent,
+                "expected a path of groups without \"..\"",
+            ));
         }
         Ok(())
     }
@@ -211,14 +211,14 @@ impl LimitOptions {
                 "minimum memory reservation allowed is 6MB",
             ));
         }
-        if let (Some(limit), Some(soft)) = (memory, reservation) {
-            if limit < soft {
-                return conflict(format!(
-                    "minimum memory limit can not be less than memory reservation limit (--memory {}, --memory-reservation {})",
-                    format_size(limit),
-                    format_size(soft)
-                ));
-            }
+        if let (Some(limit), Some(soft)) = (memory, reservation)
+            && limit < soft
+        {
+            return conflict(format!(
+                "minimum memory limit can not be less than memory reservation limit (--memory {}, --memory-reservation {})",
+                format_size(limit),
+                format_size(soft)
+            ));
         }
         match (memory, self.memory_swap.filter(|bytes| *bytes != 0)) {
             (_, Some(swap)) if swap < -1 => Err(OptionError::syntax(

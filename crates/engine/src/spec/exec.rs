@@ -45,10 +45,8 @@ pub fn exec(
     made.args = asked.args.to_vec();
     made.terminal = asked.tty;
     made.console_size = None;
-    if asked.tty {
-        if !made.env.iter().any(|text| text.starts_with("TERM=")) {
-            made.env.push("TERM=xterm".to_owned());
-        }
+    if asked.tty && !made.env.iter().any(|text| text.starts_with("TERM=")) {
+        made.env.push("TERM=xterm".to_owned());
     }
     if let Some(name) = asked.user.filter(|name| !name.is_empty()) {
         let account = user::find(files, name, asked.groups)?;

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
 
@@ -23,17 +24,10 @@ const DEPTH_LIMIT: usize = 16;
 
 impl Host for LiveHost {
     fn devices(&self, path: &Path) -> io::Result<Vec<HostDevice>> {
-        let real = std::fs::canonicalize(path)?;
-        let about = std::fs::metadata(&real)?;
+        let about = std::fs::metadata(path)?;
         if about.is_dir() {
             let mut list = Vec::new();
-            walk(&real, 0, &mut list)?;
-            // Named by what was asked, so that the part below it can be told.
-            for device in &mut list {
-                if let Ok(below) = device.path.strip_prefix(&real) {
-                    device.path = path.join(below);
-                }
-            }
+            walk(path, 0, &mut list)?;
             return Ok(list);
         }
         let device = device(path.to_owned(), &about);
@@ -55,9 +49,10 @@ impl Host for LiveHost {
     }
 
     fn propagation(&self, path: &Path) -> io::Result<HostPropagation> {
-        let real = std::fs::canonicalize(path)?;
+        let about = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)?;
         let table = std::fs::read_to_string("/proc/self/mountinfo")?;
-        propagation_of(&table, &real).ok_or_else(|| io::Error::other("not below any mount point"))
+        propagation_of(&table, about.stx_mnt_id)
+            .ok_or_else(|| io::Error::other("its mount is not in mountinfo"))
     }
 
     fn thermal_throttle(&self) -> Vec<PathBuf> {
@@ -192,52 +187,17 @@ fn device(path: PathBuf, about: &std::fs::Metadata) -> Option<HostDevice> {
     })
 }
 
-/// The optional fields of the last mount on the longest mount point above a path: proc_pid_mountinfo(5).
-fn propagation_of(table: &str, path: &Path) -> Option<HostPropagation> {
-    let mut best: Option<(usize, HostPropagation)> = None;
-    for line in table.lines() {
-        let Some((head, _)) = line.split_once(" - ") else { continue };
-        let mut fields = head.split(' ').skip(4);
-        let Some(point) = fields.next().map(unescape) else { continue };
-        if !path.starts_with(&point) {
-            continue;
-        }
-        let mut found = HostPropagation::default();
-        for field in fields.skip(1) {
-            found.shared |= field.starts_with("shared:");
-            found.slave |= field.starts_with("master:");
-        }
-        let length = point.components().count();
-        if best.is_none_or(|(longest, _)| length >= longest) {
-            best = Some((length, found));
-        }
+/// The optional fields of the mount with a number: proc_pid_mountinfo(5).
+fn propagation_of(table: &str, id: u64) -> Option<HostPropagation> {
+    let id = id.to_string();
+    let line = table.lines().find(|line| line.split(' ').next() == Some(&id))?;
+    let (head, _) = line.split_once(" - ")?;
+    let mut found = HostPropagation::default();
+    for field in head.split(' ').skip(6) {
+        found.shared |= field.starts_with("shared:");
+        found.slave |= field.starts_with("master:");
     }
-    best.map(|(_, found)| found)
-}
-
-/// `\040` and the like.
-fn unescape(text: &str) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = bytes.get(at + 1..at + 4).filter(|_| bytes[at] == b'\\');
-        let code = code
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code {
-            Some(code) => {
-                plain.push(code);
-                at += 4;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    std::ffi::OsString::from_vec(plain).into()
+    Some(found)
 }
 
 #[cfg(test)]
@@ -249,14 +209,13 @@ mod tests {
         let table = "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
             22 21 0:5 / /mnt/a\\040b rw shared:2 master:1 - tmpfs tmpfs rw\n\
             23 21 0:6 / /mnt rw - tmpfs tmpfs rw\n\
-            24 23 0:7 / /mnt/slave rw,noatime master:3 - tmpfs tmpfs rw\n\
-            25 24 0:7 / /mnt/slave rw,noatime - tmpfs tmpfs rw\nbroken line\n";
-        let of = |path: &str| propagation_of(table, Path::new(path)).unwrap();
-        assert_eq!(of("/etc"), HostPropagation { shared: true, slave: false });
-        assert_eq!(of("/mnt/a b/c"), HostPropagation { shared: true, slave: true });
-        assert_eq!(of("/mnt/x"), HostPropagation::default());
-        // Only the topmost of two mounts on one point counts.
-        assert_eq!(of("/mnt/slave/x"), HostPropagation::default());
+            24 23 0:7 / /mnt/slave rw,noatime master:3 - tmpfs shared:x rw\nbroken line\n25 broken";
+        let of = |id| propagation_of(table, id);
+        assert_eq!(of(21), Some(HostPropagation { shared: true, slave: false }));
+        assert_eq!(of(22), Some(HostPropagation { shared: true, slave: true }));
+        assert_eq!(of(23), Some(HostPropagation::default()));
+        assert_eq!(of(24), Some(HostPropagation { shared: false, slave: true }));
+        assert_eq!((of(2), of(25)), (None, None));
     }
 
     #[test]
@@ -284,12 +243,5 @@ mod tests {
         std::os::unix::fs::symlink("/dev", &link).unwrap();
         let devices = LiveHost.devices(&link).unwrap();
         assert!(devices.iter().any(|device| device.path == link.join("null")), "{devices:?}");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn unescape_never_panics(text in ".{0,30}|[\\\\0-9]{0,20}") {
-            let _ = unescape(&text);
-        }
     }
 }
