@@ -22,7 +22,8 @@ fn main() {
 
     let program = out.join("hello");
     compile(&variable("RUSTC"), &variable("TARGET"), &source, &program);
-    let program = fs::read(&program).unwrap_or_else(|error| panic!("cannot read {}: {error}", program.display()));
+    let program =
+        fs::read(&program).unwrap_or_else(|error| panic!("cannot read {}: {error}", program.display()));
     let image = archive::image(&program, &variable("CARGO_CFG_TARGET_ARCH"), &variable("CARGO_PKG_VERSION"));
     let path = out.join("hello.oci.tar");
     fs::write(&path, image).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));

@@ -14,11 +14,7 @@ pub(crate) fn image(program: &[u8], arch: &str, version: &str) -> Vec<u8> {
     let layer = tar(&[
         Entry::Folder("etc/"),
         Entry::File("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n"),
-        Entry::File(
-            "etc/passwd",
-            0o644,
-            b"root:x:0:0:root:/:/hello\nnobody:x:65534:65534:nobody:/:/hello\n",
-        ),
+        Entry::File("etc/passwd", 0o644, b"root:x:0:0:root:/:/hello\nnobody:x:65534:65534:nobody:/:/hello\n"),
         Entry::File("hello", 0o755, program),
     ]);
     let architecture = match arch {

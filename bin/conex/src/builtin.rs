@@ -1,7 +1,29 @@
 //! The image that comes with the program: `hello`, made by `build.rs` from `images/hello`.
 
-/// An OCI archive. Its image is named `docker.io/library/hello:latest`.
-pub static HELLO_IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.oci.tar"));
+use conex_image::Store;
+use conex_oci::{Platform, Reference};
+
+use crate::errors::Error;
+
+/// An OCI archive. Its image is named as [`NAME`] says.
+static HELLO_IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.oci.tar"));
+
+/// What people write as `hello`.
+const NAME: &str = "docker.io/library/hello:latest";
+
+/// Puts the image in the store if it is the one that is meant, and tells whether it was. An image of that name that is
+/// there already is to be preferred: the caller asks only when none is.
+///
+/// # Errors
+/// A store that cannot be written.
+pub(crate) fn provide(store: &Store, image: &str, platform: Option<&Platform>) -> Result<bool, Error> {
+    let is_meant = image.parse::<Reference>().is_ok_and(|reference| reference.to_string() == NAME);
+    if !is_meant || platform.is_some_and(|wanted| !Platform::host().serves(wanted)) {
+        return Ok(false);
+    }
+    store.import_builtin(HELLO_IMAGE)?;
+    Ok(true)
+}
 
 #[cfg(test)]
 mod tests {
@@ -32,5 +54,20 @@ mod tests {
         assert_eq!(blobs.len(), 3);
         let index: conex_oci::image::ImageIndex = serde_json::from_str(&index).unwrap();
         assert!(blobs.contains(&index.manifests[0].digest.hex()));
+    }
+
+    #[test]
+    fn it_comes_when_it_is_meant() {
+        let root = std::env::temp_dir().join(format!("conex-builtin-{}", std::process::id()));
+        let store = Store::open(&root).unwrap();
+        for other in ["hello:1", "hello-world", "example.org/hello", "HELLO", "sha256:00"] {
+            assert!(!provide(&store, other, None).unwrap(), "{other}");
+        }
+        assert!(!provide(&store, "hello", Some(&Platform::linux("none"))).unwrap());
+        assert!(provide(&store, "hello", Some(&Platform::host())).unwrap());
+        let image = store.resolve("hello", None).unwrap();
+        assert_eq!(image.document.config.entrypoint, Some(vec!["/hello".to_owned()]));
+        assert!(provide(&store, NAME, None).unwrap(), "again");
+        std::fs::remove_dir_all(&root).unwrap();
     }
 }

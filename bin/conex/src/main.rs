@@ -1,5 +1,6 @@
 //! The command line of Conex. This file only decides which life the process leads.
 
+mod builtin;
 mod cli;
 mod commands;
 mod errors;

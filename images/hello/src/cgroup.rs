@@ -55,8 +55,15 @@ impl Group<'_> {
         match self.line(file) {
             Some(text) if text == "max" => Limit::None,
             Some(text) => text.parse().map_or(Limit::Unknown, limit),
-            None => Limit::Unknown,
+            None => self.without_file(),
         }
+    }
+
+    /// A group that can be seen and has no file for a limit has none: the controller is off there, or it is the root.
+    fn without_file<T>(&self) -> Limit<T> {
+        let seen =
+            self.folders.iter().any(|folder| self.root.read(format!("{folder}/cgroup.procs")).is_some());
+        if seen { Limit::None } else { Limit::Unknown }
     }
 }
 
@@ -102,7 +109,7 @@ impl Cgroup {
         let swap_is_total = legacy("memory").is_some();
         let cpus = match legacy("cpu") {
             Some(v1) => v1_cpus(&v1),
-            None => unified.line("cpu.max").map_or(Limit::Unknown, |text| v2_cpus(&text)),
+            None => unified.line("cpu.max").map_or_else(|| unified.without_file(), |text| v2_cpus(&text)),
         };
         let cpuset = match legacy("cpuset") {
             Some(v1) => v1.line("cpuset.effective_cpus").or_else(|| v1.line("cpuset.cpus")),
@@ -142,7 +149,7 @@ fn v1_memory(group: &Group) -> Limit<u64> {
 }
 
 fn v1_cpus(group: &Group) -> Limit<f64> {
-    let Some(quota) = group.line("cpu.cfs_quota_us") else { return Limit::Unknown };
+    let Some(quota) = group.line("cpu.cfs_quota_us") else { return group.without_file() };
     match (quota.parse::<i64>(), group.number("cpu.cfs_period_us")) {
         (Ok(quota), _) if quota < 0 => Limit::None,
         (Ok(quota), Some(period)) if period > 0 => Limit::At(quota as f64 / period as f64),

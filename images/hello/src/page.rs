@@ -112,12 +112,14 @@ impl Page {
         self.row("cpu", &cpu);
         let pids = limit(cgroup.pids, |pids| pids.to_string());
         self.row("pids", &(pids + &used(cgroup.pids_used.map(|pids| pids.to_string()))));
-        let mut paths: Vec<&str> = cgroup.paths.iter().map(|(_, path)| path.as_str()).collect();
-        paths.dedup();
         self.row("version", cgroup.version.unwrap_or(UNKNOWN));
-        self.row("path", if paths.is_empty() { UNKNOWN } else { paths[0] });
-        for path in paths.iter().skip(1) {
-            self.row("", path);
+        let mut name = "path";
+        for (path, controllers) in by_path(&cgroup.paths) {
+            self.row(name, path);
+            if cgroup.paths.len() > 1 {
+                self.row("", &format!("  of {}", controllers.join(" ")));
+            }
+            name = "";
         }
     }
 
@@ -205,6 +207,19 @@ impl Page {
 }
 
 const UNKNOWN: &str = "unknown";
+
+/// Paths as they come, each with all that is there: controllers, or `v2` for the hierarchy without names.
+fn by_path(paths: &[(String, String)]) -> Vec<(&str, Vec<&str>)> {
+    let mut by_path: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (controllers, path) in paths {
+        let here = controllers.split(',').map(|name| if name.is_empty() { "v2" } else { name });
+        match by_path.iter_mut().find(|(other, _)| other == path) {
+            Some((_, all)) => all.extend(here),
+            None => by_path.push((path, here.collect())),
+        }
+    }
+    by_path
+}
 
 fn number(value: Option<u64>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string())

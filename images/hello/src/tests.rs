@@ -125,7 +125,7 @@ fn a_container_on_cgroup_v1_sees_the_limit_of_its_ancestors() {
             ("proc/self/cgroup", "4:memory:/conex/x\n2:cpu,cpuacct:/\n3:pids:/\n1:name=systemd:/\n0::/\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
             ("sys/fs/cgroup/memory/memory.stat", "cache 0\nhierarchical_memory_limit 1073741824\n"),
-            ("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/cgroup.procs", "1\n"),
             ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n"),
             ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"),
         ],
@@ -133,9 +133,11 @@ fn a_container_on_cgroup_v1_sees_the_limit_of_its_ancestors() {
     let report = tree.report();
     assert_eq!(report.cgroup.version, Some("hybrid"));
     assert_eq!(report.cgroup.memory, Limit::At(1 << 30));
-    assert_eq!(report.cgroup.swap, Limit::None);
+    assert_eq!(report.cgroup.swap, Limit::None, "there is a group, and no such file in it");
     assert_eq!(report.cgroup.cpus, Limit::None);
     assert_eq!(report.cgroup.pids, Limit::Unknown, "its hierarchy is not mounted");
+    let page = page::render(&report, false);
+    assert!(page.contains("path         /conex/x\n                 of memory\n               /\n"), "{page}");
     let json = json::render(&report);
     assert!(json.contains("\"memory_and_swap_bytes\": null"), "{json}");
     assert!(!json.contains("\"pids\": "), "{json}");

@@ -9,7 +9,7 @@ use conex_engine::{Engine, Made};
 
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
-use crate::{flags, images, output};
+use crate::{builtin, flags, images, output};
 
 pub(crate) const VERB: Verb = Verb {
     name: "create",
@@ -49,12 +49,17 @@ pub(super) fn make(
     // From here on the engine takes what is there; whether to pull is decided here, where progress can be shown.
     let here = CreateOptions { pull: PullPolicy::Never, ..options.clone() };
     let made = match engine.create(&here) {
-        Err(error) if options.pull == PullPolicy::Missing => {
-            let store = context.images()?;
-            if !images::is_missing(&store, &options.image, options.platform.as_ref()) {
+        Err(error) if options.pull != PullPolicy::Always => {
+            let (store, platform) = (context.images()?, options.platform.as_ref());
+            if !images::is_missing(&store, &options.image, platform) {
                 return Err(error.into());
             }
-            images::provide(&store, &options.image, options.platform.as_ref(), quiet)?;
+            if !builtin::provide(&store, &options.image, platform)? {
+                if options.pull == PullPolicy::Never {
+                    return Err(error.into());
+                }
+                images::provide(&store, &options.image, platform, quiet)?;
+            }
             engine.create(&here)?
         }
         other => other?,
