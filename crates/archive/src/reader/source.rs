@@ -111,6 +111,14 @@ impl<R: Read> Source<R> {
         Ok(())
     }
 
+    /// Passes over a last file's padding, which some writers leave out at the stream's end (umoci 0.4 does).
+    pub(super) fn skip_padding(&mut self, count: u64) -> Result<()> {
+        if count > 0 && self.fill(1)? == 0 {
+            return Ok(());
+        }
+        self.skip(count, "the padding of a file")
+    }
+
     /// Reads what is left of the stream.
     pub(super) fn drain(&mut self) -> Result<()> {
         while self.fill(1)? > 0 {
