@@ -219,8 +219,13 @@ impl Store {
             let layers = images.get(id).and_then(Option::as_ref).map(|image| &image.document.rootfs.diff_ids);
             let layers = layers.map_or(&[][..], Vec::as_slice);
             for height in (1..=layers.len()).rev() {
-                if collected.layers.contains(&layers[height - 1]) {
-                    removed.extend(ChainId::of(&layers[..height]).map(|chain| Removed::Deleted(chain.0)));
+                if !collected.layers.contains(&layers[height - 1]) {
+                    continue;
+                }
+                let deleted = ChainId::of(&layers[..height]).map(|chain| Removed::Deleted(chain.0));
+                // Two images may stand on one chain.
+                if let Some(line) = deleted.filter(|line| !removed.contains(line)) {
+                    removed.push(line);
                 }
             }
         }

@@ -42,7 +42,11 @@ impl Bed {
         assert_eq!(content.blobs().unwrap(), [], "blobs were kept");
         assert_eq!(content.roots().unwrap(), [], "references were kept");
         assert_eq!(self.store.layers().list().unwrap(), [], "layers were kept");
-        assert_eq!(std::fs::read_dir(content.root().join("tmp")).unwrap().count(), 0, "temporary files were kept");
+        assert_eq!(
+            std::fs::read_dir(content.root().join("tmp")).unwrap().count(),
+            0,
+            "temporary files were kept"
+        );
         assert!(!content.root().join("layers/.partial").exists(), "a half-made layer was kept");
     }
 }
@@ -59,8 +63,10 @@ pub(crate) fn is_root() -> bool {
 /// A real archive: in `CONEX_TEST_IMAGES`, or `shared/images` beside a directory above.
 pub(crate) fn fixture(name: &str) -> Option<PathBuf> {
     let given = std::env::var_os("CONEX_TEST_IMAGES").map(PathBuf::from);
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|directory| directory.join("shared/images"));
-    let found = given.into_iter().chain(above).map(|directory| directory.join(name)).find(|path| path.exists());
+    let above =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|directory| directory.join("shared/images"));
+    let found =
+        given.into_iter().chain(above).map(|directory| directory.join(name)).find(|path| path.exists());
     if found.is_none() {
         println!("skipped: no {name} (name its directory in CONEX_TEST_IMAGES)");
     }
@@ -85,11 +91,7 @@ pub(crate) fn tool(program: &str, arguments: &[&str]) -> Option<String> {
         }
         Err(error) => panic!("{program}: {error}"),
     };
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8(output.stdout).unwrap())
 }
 

@@ -1,0 +1,70 @@
+//! Many at once on one store: threads here, each with a store of its own, which is all that separate processes have in
+//! common too (locks belong to open files, not to processes).
+
+mod bed;
+
+use bed::{Bed, alpine, is_root, oci};
+use conex_image::{Error, LoadOptions, Silent, Source, Store};
+
+#[test]
+fn eight_load_one_archive_at_once() {
+    let Some(alpine) = alpine() else { return };
+    let bed = Bed::new();
+    let root = bed.path("fresh");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let store = Store::open(&root).unwrap();
+                let loaded = store.load(Source::Path(&alpine), &LoadOptions::default(), &Silent).unwrap();
+                let image = store.resolve("alpine:3.20", None).unwrap();
+                assert_eq!(image.id, loaded[0].image.id);
+                assert!(store.lowers(&image).unwrap()[0].join("bin/busybox").is_file());
+            });
+        }
+    });
+    let store = Store::open(&root).unwrap();
+    assert_eq!(store.layers().list().unwrap().len(), 1);
+    assert_eq!(store.content().blobs().unwrap().len(), 7, "the archive's blobs, each once");
+    assert_eq!(std::fs::read_dir(root.join("tmp")).unwrap().count(), 0);
+}
+
+/// Loads, removals and runs of images that share a layer: whatever resolves and is leased is whole.
+#[test]
+fn what_is_leased_is_whole_while_others_remove_it() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let root = bed.store.root();
+    let archives: Vec<Vec<u8>> =
+        (0..3).map(|number| oci(&number.to_string(), Some(&format!("app:{number}")))).collect();
+    std::thread::scope(|scope| {
+        for (number, archive) in archives.iter().enumerate() {
+            let name = format!("app:{number}");
+            let loader = name.clone();
+            scope.spawn(move || {
+                let store = Store::open(root).unwrap();
+                for _ in 0..5 {
+                    let source = Source::Stream { reader: Box::new(&archive[..]), name: "stdin".into() };
+                    store.load(source, &LoadOptions::default(), &Silent).unwrap();
+                    match store.remove(&loader, false, &|_| Vec::new()) {
+                        Ok(_) | Err(Error::NotFound { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+            scope.spawn(move || {
+                let store = Store::open(root).unwrap();
+                for _ in 0..100 {
+                    let Ok(image) = store.resolve(&name, None) else { continue };
+                    let Ok(_lease) = store.lease(&image) else { continue };
+                    let lowers = store.lowers(&image).unwrap();
+                    assert_eq!(std::fs::read_to_string(lowers[0].join("base")).unwrap(), "shared by all");
+                    assert_eq!(std::fs::read_to_string(lowers[1].join("file")).unwrap(), name[4..]);
+                }
+            });
+        }
+    });
+    bed.store.collect().unwrap();
+    bed.assert_empty();
+}
