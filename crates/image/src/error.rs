@@ -23,7 +23,7 @@ pub enum Error {
         /// As typed.
         name: String,
         /// What was asked for.
-        wanted: Platform,
+        wanted: Box<Platform>,
         /// What there is, comma-separated.
         available: String,
     },
@@ -47,7 +47,7 @@ pub enum Error {
         /// What was asked for, in its short form.
         reference: String,
         /// Why not, and what to do.
-        why: crate::pull::Refusal,
+        why: Box<crate::pull::Refusal>,
     },
     /// What was typed is neither a reference nor an id.
     #[error(transparent)]

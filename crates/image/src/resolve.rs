@@ -90,7 +90,7 @@ impl Store {
         match platform {
             Some(wanted) if !image.platform().serves(wanted) => Err(Error::Platform {
                 name: name.to_owned(),
-                wanted: wanted.clone(),
+                wanted: Box::new(wanted.clone()),
                 available: image.platform().to_string(),
             }),
             _ => Ok(image),

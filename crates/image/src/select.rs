@@ -111,7 +111,7 @@ fn unavailable(
     let available: Vec<String> = here.iter().map(Platform::to_string).collect();
     Error::Platform {
         name: reference.map_or_else(|| target.digest.short(), Reference::familiar),
-        wanted: wanted.clone(),
+        wanted: Box::new(wanted.clone()),
         available: available.join(", "),
     }
 }

@@ -59,10 +59,10 @@ impl Store {
         lease.add(&image.id)?;
         // Whoever removes the image held the id alone until all was forgotten: what has a root now keeps it.
         let target = image.target.digest;
-        if let Some(reference) = image.references.first() {
-            if self.content.get(reference)?.is_some_and(|now| now.digest == target) {
-                return Ok(lease);
-            }
+        if let Some(reference) = image.references.first()
+            && self.content.get(reference)?.is_some_and(|now| now.digest == target)
+        {
+            return Ok(lease);
         }
         if self.images_of_roots()?.iter().any(|rooted| rooted.id == image.id) {
             return Ok(lease);

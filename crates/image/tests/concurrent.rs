@@ -68,3 +68,48 @@ fn what_is_leased_is_whole_while_others_remove_it() {
     bed.store.collect().unwrap();
     bed.assert_empty();
 }
+
+const CHILD: &str = "CONEX_TEST_LOAD_INTO";
+
+/// Not a test by itself: what the next one starts as a process of its own, and kills.
+#[test]
+fn child_that_loads_and_removes() {
+    let Some(root) = std::env::var_os(CHILD) else { return };
+    let store = Store::open(root).unwrap();
+    let archive = oci("killed", Some("killed:1"));
+    loop {
+        let source = Source::Stream { reader: Box::new(&archive[..]), name: "stdin".into() };
+        store.load(source, &LoadOptions::default(), &Silent).unwrap();
+        store.remove("killed:1", false, &|_| Vec::new()).unwrap();
+    }
+}
+
+#[test]
+fn a_killed_load_leaves_nothing_that_the_next_does_not_clear() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let archive = oci("killed", Some("killed:1"));
+    for round in 0..12_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_loads_and_removes", "--nocapture"])
+            .env(CHILD, bed.store.root())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(15 + 7 * round));
+        assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Whatever it was doing, the next one succeeds, and then everything can go.
+        let store = Store::open(bed.store.root()).unwrap();
+        if let Ok(image) = store.resolve("killed:1", None) {
+            assert_eq!(store.lowers(&image).unwrap().len(), 2, "a name came before what it names");
+        }
+        let loaded = bed.load(&archive).unwrap();
+        assert_eq!(store.lowers(&loaded[0].image).unwrap().len(), 2);
+        store.remove("killed:1", false, &|_| Vec::new()).unwrap();
+        bed.assert_empty();
+    }
+}

@@ -185,7 +185,7 @@ fn refused(fake: Fake) -> Error {
 
 fn why(error: Error) -> Refusal {
     match error {
-        Error::Pull { why, .. } => why,
+        Error::Pull { why, .. } => *why,
         other => panic!("{other}"),
     }
 }

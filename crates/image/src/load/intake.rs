@@ -16,6 +16,9 @@ const ENTRIES: u64 = 65_536;
 /// Bytes of all documents outside `blobs/` together.
 const DOCUMENTS: usize = 64 << 20;
 
+/// Bytes; most manifests and configurations are smaller.
+const SMALL: u64 = 64 << 10;
+
 /// What an archive held, besides the blobs, which are in the store.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
@@ -214,7 +217,10 @@ fn blob<R: Read>(
     let mut bytes = 0;
     let mut told = |data: &[u8]| {
         bytes += data.len() as u64;
-        progress.layer(&digest, State::Loading, bytes, Some(size));
+        // Nobody knows yet which blobs are layers; the small ones are hardly worth telling of.
+        if size > SMALL {
+            progress.layer(&digest, State::Loading, bytes, Some(size));
+        }
     };
     let name = digest.to_string();
     let found = if content.size(&digest).is_ok_and(|here| here == size) {

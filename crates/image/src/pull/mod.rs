@@ -158,7 +158,7 @@ impl Pull<'_> {
     }
 
     fn refuse(&self, why: Refusal) -> Error {
-        Error::Pull { reference: self.reference.familiar(), why }
+        Error::Pull { reference: self.reference.familiar(), why: Box::new(why) }
     }
 
     fn unwritten(&self, descriptor: &Descriptor, source: std::io::Error) -> Error {

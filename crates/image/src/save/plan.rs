@@ -79,10 +79,10 @@ fn chosen(store: &Store, name: &str, options: &SaveOptions) -> Result<Vec<(Image
             return Ok(tags);
         }
     }
-    if let Some(reference) = reference {
-        if let Some(target) = store.content().get(&reference)? {
-            return Ok(vec![(store.primary(&target, Some(&reference), platform)?, Some(reference))]);
-        }
+    if let Some(reference) = reference
+        && let Some(target) = store.content().get(&reference)?
+    {
+        return Ok(vec![(store.primary(&target, Some(&reference), platform)?, Some(reference))]);
     }
     let mut image = store.resolve(name, platform)?;
     if name.parse::<Reference>().map_or(true, |reference| reference.digest().is_none()) {
