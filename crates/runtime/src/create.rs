@@ -165,7 +165,7 @@ fn through_intermediate(
     }
 }
 
-fn reap(pid: u32) {
+pub(crate) fn reap(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty());
 }

@@ -31,6 +31,7 @@ mod create;
 mod error;
 mod exec;
 mod fault;
+mod foreign;
 mod init;
 mod namespaces;
 mod options;

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::Error;
 use crate::capability::Sets;
+use crate::foreign;
 use crate::namespaces::Namespaces;
 use crate::options::{MountOptions, Recursion};
 
@@ -110,7 +111,10 @@ impl<'a> PlannedMount<'a> {
             None => None,
             Some(recursion) => {
                 let path = mount.source.as_deref().ok_or_else(|| missing("mounts: a bind's source"))?;
-                Some(clone_tree(path, recursion)?)
+                Some(match foreign::parse(path) {
+                    Some((pid, path)) => foreign::clone_tree(pid, &path, recursion)?,
+                    None => clone_tree(path, recursion)?,
+                })
             }
         };
         Ok(Self { mount, options, source })

@@ -21,6 +21,7 @@ const CASES: &[(&str, fn())] = &[
     ("a_symlink_at_a_bind_target_stays_inside", a_symlink_at_a_bind_target_stays_inside),
     ("exec_joins_everything", exec_joins_everything),
     ("another_containers_namespaces_are_joined", another_containers_namespaces_are_joined),
+    ("another_containers_mount_is_bound", another_containers_mount_is_bound),
     ("time_offsets", time_offsets),
     ("init_reaps_and_passes_signals_on", init_reaps_and_passes_signals_on),
     ("a_terminal_is_a_terminal", a_terminal_is_a_terminal),
@@ -71,7 +72,7 @@ impl Bed {
         fs::copy(busybox.iter().find(|path| path.exists()).unwrap(), path.join("bin/busybox")).unwrap();
         for applet in [
             "sh", "cat", "ls", "id", "mount", "hostname", "stat", "sleep", "tty", "readlink", "touch",
-            "true", "wc",
+            "true", "wc", "ln",
         ] {
             symlink("busybox", path.join("bin").join(applet)).unwrap();
         }
@@ -354,6 +355,39 @@ fn another_containers_namespaces_are_joined() {
     wait(&running);
     let words: Vec<_> = output.split_whitespace().collect();
     assert_eq!(words, ["bed", "sleep", "0", "0", "200000", "65536"]);
+}
+
+/// A shared /dev/shm; a path that the other container turned into a link leads nowhere outside its root.
+fn another_containers_mount_is_bound() {
+    let first = Bed::new("echo hello > /dev/shm/word; ln -s /etc/hostname /tmp/link; echo ready; sleep 100");
+    let (stdio, output) = pipes();
+    let (running, _) = first.start(stdio).unwrap();
+    let mut ready = [0; 6];
+    fs::File::from(output).read_exact(&mut ready).unwrap();
+    let second = |source: &str| {
+        let mut bed = Bed::new("cat /dev/shm/word; echo more > /dev/shm/other; mount | wc -l");
+        bed.spec.mounts.retain(|mount| mount.destination != std::path::Path::new("/dev/shm"));
+        bed.spec.mounts.push(Mount {
+            destination: "/dev/shm".into(),
+            kind: Some("bind".to_owned()),
+            source: Some(format!("/proc/{}/root{source}", running.pid).into()),
+            options: ["rbind", "rprivate", "nosuid"].map(str::to_owned).to_vec(),
+            ..Mount::default()
+        });
+        bed.run()
+    };
+    let shared = second("/dev/shm");
+    let link = second("/tmp/link");
+    let gone = second("/none");
+    let other = fs::read_to_string(format!("/proc/{}/root/dev/shm/other", running.pid));
+    rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL).unwrap();
+    wait(&running);
+    assert!(shared.unwrap().0.starts_with("hello\n"));
+    assert_eq!(other.unwrap(), "more\n");
+    // The image has no /etc/hostname; the host's is not looked at.
+    assert!(link.unwrap_err().to_string().contains("No such file"), "the link led out");
+    let error = gone.unwrap_err().to_string();
+    assert!(error.contains("bind /none of process"), "{error}");
 }
 
 /// A user namespace's root passes through the temporary directory only as its owner.
