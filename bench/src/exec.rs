@@ -31,7 +31,7 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
         Contestant::new("conex", env!("CARGO_PKG_VERSION"), conex),
     ];
     for peer in &scene.peers {
-        match run(&mut peer.start_sleep(scene)) {
+        match peer.start_sleep(scene) {
             Ok(()) => contestants.push(Contestant::new(&peer.name, &peer.version, || peer.exec_true())),
             Err(why) => report.left_out(format!("{}: {why}", peer.name)),
         }

@@ -40,9 +40,8 @@ pub(crate) fn bench(scene: &Scene) -> Result<Report> {
 
 /// podman's supervisor is the container's parent, too.
 fn conmon(peer: &crate::peers::Peer, scene: &Scene) -> Result<Memory> {
-    let id = output(&mut peer.start_sleep(scene))?;
-    let pid = output(peer.command().args(["inspect", "--format", "{{.State.Pid}}", id.trim()]))?;
-    memory(&parent(pid.trim())?)
+    peer.start_sleep(scene)?;
+    memory(&parent(&peer.sleeping()?)?)
 }
 
 fn parent(pid: &str) -> Result<String> {

@@ -1,13 +1,10 @@
 //! The other engines and runtimes, as they are found.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::options::Options;
-use crate::scene::{Scene, output, run};
-
-/// The image's name with the other engines.
-const IMAGE: &str = "docker.io/library/busybox:1.38.0-musl";
+use crate::scene::{Scene, output};
 
 /// How a peer is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +28,8 @@ pub(crate) struct Peer {
     pub(crate) kind: Kind,
     program: PathBuf,
     directory: PathBuf,
+    /// What it calls the image.
+    image: String,
 }
 
 /// Those that are installed, and those that were named.
@@ -49,6 +48,7 @@ pub(crate) fn find(scene: &Scene, options: &Options) -> Vec<Peer> {
     for (name, program) in programs {
         let peer = |name: String, kind: Kind| Peer {
             directory: scene.directory.join(&name),
+            image: String::new(),
             version: version(&program),
             program: program.clone(),
             name,
@@ -71,7 +71,7 @@ pub(crate) fn find(scene: &Scene, options: &Options) -> Vec<Peer> {
             peers.push(peer(name, Kind::Runtime));
         }
     }
-    peers.retain(|peer| match peer.prepare(scene) {
+    peers.retain_mut(|peer| match peer.prepare(scene) {
         Ok(()) => true,
         Err(why) => {
             println!("bench: {} left out: {why}", peer.name);
@@ -83,14 +83,14 @@ pub(crate) fn find(scene: &Scene, options: &Options) -> Vec<Peer> {
 
 impl Peer {
     /// Brings the image there.
-    fn prepare(&self, scene: &Scene) -> crate::Result<()> {
+    fn prepare(&mut self, scene: &Scene) -> crate::Result<()> {
         std::fs::create_dir_all(&self.directory).map_err(|error| error.to_string())?;
-        match self.kind {
-            Kind::Runtime => Ok(()),
-            Kind::Podman { .. } | Kind::Docker => {
-                run(self.command().args(["load", "--input"]).arg(&scene.archive))
-            }
+        if self.kind != Kind::Runtime {
+            let said = output(self.command().args(["load", "--input"]).arg(&scene.archive))?;
+            // `Loaded image: localhost/busybox:1.38.0-musl`, or an id.
+            self.image = said.split_whitespace().last().ok_or("load names no image")?.to_owned();
         }
+        Ok(())
     }
 
     /// The peer with the options that keep it in this scene.
@@ -124,14 +124,28 @@ impl Peer {
                     .arg(self.container("run"));
             }
             _ => {
-                command.args(["run", "--rm", "--network", "none", IMAGE, "true"]);
+                command.args(["run", "--rm"]).args(self.limits()).args([
+                    "--network",
+                    "none",
+                    &self.image,
+                    "true",
+                ]);
             }
         }
         command
     }
 
-    /// Starts a container that stays.
-    pub(crate) fn start_sleep(&self, scene: &Scene) -> Command {
+    /// podman's default limits are above what a machine without CAP_SYS_RESOURCE may set.
+    fn limits(&self) -> &'static [&'static str] {
+        if matches!(self.kind, Kind::Podman { .. }) {
+            &["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
+        } else {
+            &[]
+        }
+    }
+
+    /// Starts a container that stays. A runtime's container has the standard streams of its caller: they lead nowhere.
+    pub(crate) fn start_sleep(&self, scene: &Scene) -> crate::Result<()> {
         let mut command = self.command();
         match self.kind {
             Kind::Runtime => {
@@ -140,10 +154,22 @@ impl Peer {
             }
             _ => {
                 command.args(["run", "--detach", "--name", &self.container("sleep"), "--network", "none"]);
-                command.args([IMAGE, "sleep", "3600"]);
+                command.args(self.limits()).args([&self.image, "sleep", "3600"]);
             }
         }
-        command
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("cannot start a container: {status}")),
+            Err(error) => Err(format!("cannot start a container: {error}")),
+        }
+    }
+
+    /// The pid of that container's first process.
+    pub(crate) fn sleeping(&self) -> crate::Result<String> {
+        let container = self.container("sleep");
+        let pid = output(self.command().args(["inspect", "--format", "{{.State.Pid}}", &container]))?;
+        Ok(pid.trim().to_owned())
     }
 
     /// `exec … true` in that container.
@@ -166,14 +192,27 @@ impl Peer {
         if matches!(self.kind, Kind::Podman { .. }) {
             let _ = output(self.command().args(["rm", "--all", "--force"]));
             let _ = output(self.command().args(["rmi", "--all", "--force"]));
-            // podman keeps its store mounted upon itself.
+            // podman keeps its store mounted upon itself, and its groups, which are empty by now.
             let _ = output(Command::new("umount").arg(self.directory.join("root/overlay")));
+            for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+                remove_groups(&hierarchy.path().join("libpod_parent"));
+            }
         }
     }
 
     fn container(&self, what: &str) -> String {
         format!("bench-{}-{what}", std::process::id())
     }
+}
+
+/// Removes a group and those in it; one that somebody is in stays.
+fn remove_groups(group: &Path) {
+    for child in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&child.path());
+        }
+    }
+    let _ = std::fs::remove_dir(group);
 }
 
 fn which(name: &str) -> Option<PathBuf> {

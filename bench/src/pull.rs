@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::scene::{Scene, run};
 
 /// What the layers hold; as much as a usual image, and as compressible.
-const LAYERS: [&str; 3] = ["/usr/bin", "/usr/share/perl", "/usr/lib/x86_64-linux-gnu/perl-base"];
+const LAYERS: [&str; 3] = ["/usr/sbin", "/usr/share/perl", "/usr/lib/x86_64-linux-gnu/perl-base"];
 
 /// A pull takes long: fewer rounds tell as much.
 const ROUNDS: usize = 8;
