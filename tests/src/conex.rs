@@ -147,6 +147,11 @@ impl Conex {
         Pty::spawn(self, arguments)
     }
 
+    /// Starts a shell on a terminal of its own; `$CONEX` in the script is the program.
+    pub fn pty_shell(&self, script: &str) -> Pty {
+        Pty::shell(self, script)
+    }
+
     /// `inspect`, parsed; the first of its list.
     ///
     /// # Panics

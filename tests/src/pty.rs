@@ -1,5 +1,6 @@
 //! A terminal: a pty whose other end is the controlling terminal of `conex`.
 
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -23,6 +24,17 @@ pub struct Pty {
 
 impl Pty {
     pub(crate) fn spawn(conex: &Conex, arguments: &[&str]) -> Self {
+        let mut words = vec![Conex::binary().into_os_string()];
+        words.extend(arguments.iter().map(Into::into));
+        Self::start(conex, &words)
+    }
+
+    /// A shell runs `script`, in which `$CONEX` is the program: it, not conex, then owns the terminal.
+    pub(crate) fn shell(conex: &Conex, script: &str) -> Self {
+        Self::start(conex, &["sh".into(), "-c".into(), script.into()])
+    }
+
+    fn start(conex: &Conex, words: &[OsString]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
         grantpt(&master).expect("grantpt");
         unlockpt(&master).expect("unlockpt");
@@ -33,9 +45,9 @@ impl Pty {
             rustix::fs::Mode::empty(),
         )
         .expect("the terminal's other end");
-        // setsid(1) makes it the controlling terminal, then becomes conex.
+        // setsid(1) makes it the controlling terminal, then becomes the program.
         let mut command = Command::new("setsid");
-        conex.prepare(&mut command).arg("--ctty").arg(Conex::binary()).args(arguments);
+        conex.prepare(&mut command).env("CONEX", Conex::binary()).arg("--ctty").args(words);
         let clone = || Stdio::from(slave.try_clone().expect("dup"));
         command.stdin(clone()).stdout(clone()).stderr(clone());
         let child = command.spawn().expect("setsid (util-linux)");

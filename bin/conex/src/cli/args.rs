@@ -65,7 +65,7 @@ pub(crate) fn prepare(command: Command) -> Command {
     command.disable_help_flag(true).disable_version_flag(true).args_override_self(true).arg(help)
 }
 
-/// The flags and arguments of a command line that was parsed.
+/// The flags and arguments of a command line that was parsed. A flag that was not defined was not given.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Given<'m>(Option<&'m ArgMatches>);
 
@@ -86,12 +86,12 @@ impl<'m> Given<'m> {
 
     /// What a flag was set to, if it was.
     pub(crate) fn switch(self, name: &str) -> Option<bool> {
-        self.0?.get_one::<bool>(name).copied()
+        self.0?.try_get_one::<bool>(name).ok().flatten().copied()
     }
 
     /// A value.
     pub(crate) fn text(self, name: &str) -> Option<&'m str> {
-        self.0?.get_one::<String>(name).map(String::as_str)
+        self.0?.try_get_one::<String>(name).ok().flatten().map(String::as_str)
     }
 
     /// A value that is not empty: Docker takes `--name ""` for no name.
@@ -113,7 +113,11 @@ impl<'m> Given<'m> {
 
     /// All values, in order.
     pub(crate) fn texts(self, name: &str) -> impl Iterator<Item = &'m str> + use<'m> {
-        self.0.and_then(|matches| matches.get_many::<String>(name)).into_iter().flatten().map(String::as_str)
+        self.0
+            .and_then(|matches| matches.try_get_many::<String>(name).ok().flatten())
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     /// A required positional argument.
@@ -123,6 +127,6 @@ impl<'m> Given<'m> {
 
     /// How many values there are, of whatever type.
     pub(crate) fn count(self, name: &str) -> usize {
-        self.0.and_then(|matches| matches.get_raw(name)).map_or(0, Iterator::count)
+        self.0.and_then(|matches| matches.try_get_raw(name).ok().flatten()).map_or(0, Iterator::count)
     }
 }

@@ -68,13 +68,15 @@ fn find(name: &str) -> Option<&'static Verb> {
 
 fn perform(context: &Context, verb: &'static Verb, path: &str, words: &[OsString]) -> Result<u8, Failed> {
     let failed = |error| (error, Some(verb));
-    let command = verb.command().no_binary_name(true);
-    let matches = match command.clone().try_get_matches_from(words) {
+    let quick = verb.command_for(words).no_binary_name(true).try_get_matches_from_mut(words);
+    let matches = match quick.or_else(|_| verb.command().no_binary_name(true).try_get_matches_from_mut(words))
+    {
         Ok(matches) => matches,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            return crate::output::text(&help::verb(verb, path, &command)).map(|()| 0).map_err(failed);
+            let text = help::verb(verb, path, &verb.command());
+            return crate::output::text(&text).map(|()| 0).map_err(failed);
         }
-        Err(error) => return Err(failed(usage::explain(verb, path, &command, &error))),
+        Err(error) => return Err(failed(usage::explain(verb, path, &verb.command(), &error))),
     };
     (verb.run)(context, &Given::new(&matches)).map_err(failed)
 }

@@ -129,3 +129,34 @@ fn faults_are_one_line() {
         assert_eq!(parse(verb, words).unwrap_err(), expected);
     }
 }
+
+#[test]
+fn the_quick_definition_reads_what_the_whole_one_reads() {
+    for (name, words) in [
+        ("run", &["-it", "--rm=false", "--net", "host", "-eA=1", "-m", "1g", "x", "--init", "-d"][..]),
+        ("run", &["--memory-swap", "-1", "--env-file=a", "--env", "-x", "x"]),
+        ("stop", &["a", "-t5", "--time", "7", "b"]),
+        ("ps", &["-aqn", "3", "--no-trunc"]),
+        ("logs", &["-fn5", "--since=1", "x"]),
+    ] {
+        let verb = find(name).unwrap();
+        let words: Vec<OsString> = words.iter().map(Into::into).collect();
+        let quick = verb.command_for(&words).no_binary_name(true).try_get_matches_from(&words).unwrap();
+        let whole = verb.command().no_binary_name(true).try_get_matches_from(&words).unwrap();
+        let values = |matches: &ArgMatches| {
+            let mut values: Vec<_> = matches
+                .ids()
+                .map(|id| {
+                    (
+                        id.to_string(),
+                        matches.get_raw(id.as_str()).map(|raw| raw.map(OsString::from).collect::<Vec<_>>()),
+                    )
+                })
+                .collect();
+            values.sort();
+            values
+        };
+        assert_eq!(values(&quick), values(&whole), "{words:?}");
+        assert!(verb.command_for(&words).get_arguments().count() < verb.command().get_arguments().count());
+    }
+}

@@ -1,6 +1,8 @@
 //! What a verb is: a name, a definition of its flags, and a function.
 
-use clap::Command;
+use std::ffi::OsString;
+
+use clap::{Arg, Command};
 
 use super::{Context, Given, args};
 use crate::errors::Error;
@@ -46,6 +48,27 @@ impl Verb {
     /// The definition to parse with.
     pub(crate) fn command(&self) -> Command {
         args::prepare((self.define)(Command::new(self.name)))
+    }
+
+    /// The definition of the flags that `words` may mean, and no others: clap builds each flag at every start, and
+    /// `run` has a hundred. What this refuses is parsed again with [`Verb::command`], which knows what to suggest.
+    pub(crate) fn command_for(&self, words: &[OsString]) -> Command {
+        let all = (self.define)(Command::new(self.name));
+        let meant: Vec<&str> = words.iter().filter_map(|word| word.to_str()?.strip_prefix('-')).collect();
+        let named = |long: &str| {
+            meant
+                .iter()
+                .any(|word| word.strip_prefix('-').is_some_and(|word| word.split('=').next() == Some(long)))
+        };
+        let bundled = |short: char| meant.iter().any(|word| !word.starts_with('-') && word.contains(short));
+        let needed = |arg: &&Arg| {
+            arg.is_positional()
+                || arg.get_long().is_some_and(named)
+                || arg.get_all_aliases().is_some_and(|aliases| aliases.into_iter().any(named))
+                || arg.get_short().is_some_and(bundled)
+        };
+        let some = Command::new(self.name).args(all.get_arguments().filter(needed).cloned());
+        args::prepare(some)
     }
 
     /// The definition with its texts, for completion and man pages.
