@@ -72,7 +72,7 @@ impl Store {
         };
         let file = self.content().reader(&blob.digest)?;
         let told = Told { inner: file, digest: &blob.digest, total: blob.size, bytes: 0, progress };
-        let failed = |source| LayerError::Unpack { layer: *layer, source };
+        let failed = |source| LayerError::Unpack { layer: *layer, source: Box::new(source) };
         draft.fill(&mut conex_archive::decompress(told).map_err(failed)?)?;
         progress.layer(&blob.digest, State::Done, blob.size, Some(blob.size));
         Ok(())

@@ -359,7 +359,7 @@ fn what_a_container_leaves_is_removed_and_nothing_else() {
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("f"), "outside").unwrap();
     symlink(&outside, root.path("link")).unwrap();
-    fs::set_permissions(root.path("etc"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.path("etc"), fs::Permissions::from_mode(0o0)).unwrap();
     fs::remove_dir_all(root.path("etc")).unwrap();
     // Deeper than a path can be long.
     let mut deep = rustix::fs::openat(

@@ -217,6 +217,11 @@ impl<R: Read> Reader<R> {
                 Kind::BlockDevice { major, minor }
             }
             b'5' => Kind::Directory,
+            // GNU's incremental dumps: a directory, with a list of names as its data.
+            b'D' => {
+                data = stored;
+                Kind::Directory
+            }
             b'6' => Kind::Fifo,
             type_byte => {
                 data = stored;

@@ -82,7 +82,7 @@ impl Pax {
             }
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
                 let map = self.sparse.map.get_or_insert_default();
-                if (map.len() % 2 == 0) != (key == b"GNU.sparse.offset") {
+                if map.len().is_multiple_of(2) != (key == b"GNU.sparse.offset") {
                     return None;
                 }
                 map.push(decimal(value)?);

@@ -33,7 +33,7 @@ pub(super) fn old_gnu<R: Read>(
 
 /// The map of GNU's formats 0.0 and 0.1, all in PAX records.
 pub(super) fn from_records(map: &[u64], offset: u64, limits: &Limits, path: &[u8]) -> Result<Vec<Segment>> {
-    if map.len() % 2 != 0 {
+    if !map.len().is_multiple_of(2) {
         return Err(Error::Sparse { offset, reason: "an offset has no length" });
     }
     check_count(map.len() / 2, limits, path)?;

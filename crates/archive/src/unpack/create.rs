@@ -44,10 +44,7 @@ impl Unpacker<'_> {
             &Kind::BlockDevice { major, minor } => {
                 self.node(parent, name, entry.header(), FileType::BlockDevice, (major, minor))
             }
-            Kind::Unknown { .. } => {
-                self.stats.skipped += 1;
-                Ok(())
-            }
+            Kind::Unknown { .. } => Ok(()),
         }
     }
 
@@ -58,12 +55,7 @@ impl Unpacker<'_> {
         let open = || rustix::fs::openat(&*directory, name, flags, Mode::RUSR | Mode::WUSR);
         let file = replacing(directory.as_fd(), name, &entry.header().path, "create", open)?;
         let mut written = 0;
-        loop {
-            // The header is only cloned for an error.
-            let chunk = match entry.chunk()? {
-                Some(chunk) => chunk,
-                None => break,
-            };
+        while let Some(chunk) = entry.chunk()? {
             let (mut offset, mut data) = (chunk.offset, chunk.data);
             if data.len() >= HOLE && data.iter().all(|&byte| byte == 0) {
                 continue;

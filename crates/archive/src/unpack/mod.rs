@@ -17,7 +17,7 @@ use std::os::fd::BorrowedFd;
 
 use self::path::{Meaning, Relative};
 use self::tree::Tree;
-use crate::{Entry, Error, Limits, Reader, Result};
+use crate::{Entry, Error, Kind, Limits, Reader, Result};
 
 /// Which extended attributes overlayfs will look for when the directory is a lower layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,6 +104,10 @@ struct Unpacker<'a> {
 impl Unpacker<'_> {
     fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<()> {
         self.stats.entries += 1;
+        if let Kind::Unknown { .. } = entry.header().kind {
+            self.stats.skipped += 1;
+            return Ok(());
+        }
         let path = Relative::new(&entry.header().path)?;
         let Some((parent, name)) = path.split() else { return self.root(entry.header()) };
         match Meaning::of(parent, name)? {

@@ -53,7 +53,12 @@ impl Directories {
         let layers = Self { root: root.to_owned(), options: UnpackOptions::default() };
         let partial = layers.root.join(PARTIAL);
         match rustix::fs::access(&partial, rustix::fs::Access::EXISTS) {
-            Ok(()) => sweep(&partial)?,
+            // What cannot be cleared is in nobody's way but the next maker's of that layer, who will say why.
+            Ok(()) => {
+                if let Err(error) = sweep(&partial) {
+                    log::warn!("{error}");
+                }
+            }
             Err(Errno::NOENT) => {}
             Err(error) => return Err(store("look at", &partial)(error)),
         }
@@ -191,7 +196,7 @@ impl Draft for Partial {
         rustix::fs::chmod(&fs, Mode::from_raw_mode(0o755)).map_err(store("create", &fs))?;
         let destination = open(&fs).map_err(store("open", &fs))?;
         let mut tar = HashingReader::new(tar);
-        let failed = |source| LayerError::Unpack { layer: self.layer, source };
+        let failed = |source| LayerError::Unpack { layer: self.layer, source: Box::new(source) };
         let stats = unpack(&mut tar, destination.as_fd(), &self.layers.options).map_err(failed)?;
         let offset = tar.count();
         let (found, _) =

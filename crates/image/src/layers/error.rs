@@ -29,7 +29,7 @@ pub enum LayerError {
         layer: DiffId,
         /// Why.
         #[source]
-        source: conex_archive::Error,
+        source: Box<conex_archive::Error>,
     },
     /// The stream was another one than the image's configuration names.
     #[error(

@@ -37,7 +37,7 @@ pub use directories::Directories;
 pub use error::{LayerError, Result};
 
 /// A store of unpacked layers. Every method may be called by many threads and processes at once.
-pub trait Layers {
+pub trait Layers: Send + Sync {
     /// Where the layer is, for an overlay's `lowerdir`; `None` if it is not there. One system call: it is asked for
     /// each layer of each container that starts.
     fn lower(&self, layer: &DiffId) -> Result<Option<PathBuf>>;
