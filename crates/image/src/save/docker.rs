@@ -43,7 +43,7 @@ fn uncompressed<W: Write>(
     layer: &DiffId,
     writer: &mut Writer<W>,
 ) -> Result<()> {
-    let unpack = |source| LayerError::Unpack { layer: *layer, source };
+    let unpack = |source| LayerError::Unpack { layer: *layer, source: Box::new(source) };
     let open =
         || -> Result<_> { Ok(decompress(store.content().reader(&descriptor.digest)?).map_err(unpack)?) };
     let failed = |source| conex_content::Error::Read { digest: descriptor.digest, source };
