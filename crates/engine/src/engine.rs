@@ -1,11 +1,18 @@
 //! The handle on a store and a run directory that all verbs hang on.
 
+use std::cell::{OnceCell, RefCell};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use conex_cgroup::Host;
+use conex_image::rootfs::{self, RootfsRequest};
 use conex_oci::ContainerId;
-use serde_json::Value;
+use conex_oci::runtime::Spec;
+use rustix::fs::Mode;
 
-use crate::options::{CreateOptions, Made};
+use crate::store::lock::Owned;
+use crate::store::{Record, Store, write};
+use crate::supervise::Job;
 use crate::{Error, Result};
 
 /// Where everything is.
@@ -19,7 +26,9 @@ pub struct Paths {
 
 /// A handle on a store; cheap to open.
 pub struct Engine {
-    paths: Paths,
+    pub(crate) parts: Parts,
+    /// What [`Engine::prepare`] made for the start that follows.
+    pub(crate) prepared: RefCell<Option<(Owned, Job)>>,
 }
 
 impl Engine {
@@ -28,50 +37,143 @@ impl Engine {
     /// # Errors
     /// [`Error::Directory`] when they cannot be made.
     pub fn open(paths: Paths) -> Result<Self> {
-        Ok(Self { paths })
+        // The supervisor works from another directory.
+        let absolute = |path: PathBuf| {
+            std::path::absolute(&path).map_err(|source| Error::Directory { path: path.clone(), source })
+        };
+        let paths = Paths { root: absolute(paths.root)?, run: absolute(paths.run)? };
+        let store = Store::new(&paths.root, &paths.run);
+        let images = conex_image::Store::open(&paths.root)?;
+        let parts = Parts { paths, store, images, host: OnceCell::new(), init: None };
+        Ok(Self { parts, prepared: RefCell::new(None) })
+    }
+
+    /// Gives the program (a static ELF file) that `--init` makes PID 1.
+    #[must_use]
+    pub fn with_init(mut self, program: &'static [u8]) -> Self {
+        self.parts.init = Some(program);
+        self
     }
 
     /// Where everything is.
     pub fn paths(&self) -> &Paths {
-        &self.paths
+        &self.parts.paths
     }
 
-    /// The container that a user means: an id, a unique prefix of one, or a name.
+    /// The images.
+    pub fn images(&self) -> &conex_image::Store {
+        &self.parts.images
+    }
+
+    /// The containers' records and states.
+    pub fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// The container that a user means: an id, a name, or a unique prefix of an id, in this order.
     ///
     /// # Errors
     /// [`Error::NoSuchContainer`], [`Error::Ambiguous`].
     pub fn find(&self, text: &str) -> Result<ContainerId> {
-        Err(Error::NoSuchContainer { name: text.to_owned() })
+        let store = &self.parts.store;
+        let missing = || Error::NoSuchContainer { name: text.to_owned() };
+        // What a dead owner left is settled before anybody builds on it.
+        let known = |id: &ContainerId| -> Result<bool> {
+            Ok(store.directory(id).join("config.json").exists() && store.state(id)?.is_some())
+        };
+        if let Ok(id) = text.parse::<ContainerId>()
+            && known(&id)?
+        {
+            return Ok(id);
+        }
+        if let Ok(name) = text.parse()
+            && let Some(id) = store.named(&name)?
+            && known(&id)?
+        {
+            return Ok(id);
+        }
+        if text.is_empty() || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(missing());
+        }
+        let mut found = None;
+        for id in store.ids()?.into_iter().filter(|id| id.as_str().starts_with(text)) {
+            if known(&id)? && found.replace(id).is_some() {
+                return Err(Error::Ambiguous { prefix: text.to_owned() });
+            }
+        }
+        found.ok_or_else(missing)
+    }
+}
+
+/// What verbs and supervisors share.
+pub(crate) struct Parts {
+    pub(crate) paths: Paths,
+    pub(crate) store: Store,
+    pub(crate) images: conex_image::Store,
+    host: OnceCell<Host>,
+    pub(crate) init: Option<&'static [u8]>,
+}
+
+impl Parts {
+    /// The machine's control groups, looked at once.
+    pub(crate) fn host(&self) -> Result<&Host> {
+        if self.host.get().is_none() {
+            let _ = self.host.set(Host::detect()?);
+        }
+        Ok(self.host.get().unwrap_or_else(|| unreachable!("just set")))
     }
 
-    /// Docker's `inspect` document.
-    ///
-    /// # Errors
-    /// When the record cannot be read.
-    pub fn inspect(&self, id: &ContainerId, size: bool) -> Result<Value> {
-        let _ = (id, size);
-        todo!()
+    /// The cache of compiled filters.
+    pub(crate) fn seccomp(&self) -> conex_seccomp::Cache {
+        conex_seccomp::Cache::new(self.paths.root.join("cache/seccomp"))
     }
 
-    /// Docker's `info` document.
-    ///
-    /// # Errors
-    /// When the store or the host's cgroups cannot be read.
-    pub fn info(&self) -> Result<Value> {
-        todo!()
+    /// What the start of an existing container needs.
+    pub(crate) fn job(&self, id: &ContainerId) -> Result<Job> {
+        let record = self.store.must_record(id)?;
+        let mut spec = self.spec(id)?;
+        self.rejoin(&record, &mut spec)?;
+        Ok(Job { record, spec, rootfs: None, size: None })
     }
 
-    /// Docker's `version` document (`Client` and `Server` alike: there is no daemon).
-    pub fn version(&self) -> Value {
-        todo!()
+    /// A container's spec.
+    pub(crate) fn spec(&self, id: &ContainerId) -> Result<Spec> {
+        let path = self.store.directory(id).join("spec.json");
+        write::read_json(&path)?
+            .ok_or_else(|| Error::Read { path, source: std::io::ErrorKind::NotFound.into() })
     }
 
-    /// Makes a container. All or nothing: after an error nothing of it is left. Pulls as [`CreateOptions::pull`] says.
-    ///
-    /// # Errors
-    /// An image that is not there, a name in use, options that do not fit the host or the image.
-    pub fn create(&self, options: &CreateOptions) -> Result<Made> {
-        let _ = options;
-        todo!()
+    /// Mounts a container's root filesystem, detached.
+    pub(crate) fn mount(&self, record: &Record) -> Result<OwnedFd> {
+        let image = self.images.resolve(&record.image_id.to_string(), None)?;
+        let lowers = self.images.lowers(&image)?;
+        self.mount_over(record, &lowers)
+    }
+
+    /// The same over layers at hand.
+    pub(crate) fn mount_over(&self, record: &Record, lowers: &[PathBuf]) -> Result<OwnedFd> {
+        let directory = self.store.directory(&record.id);
+        let (upper, work) = (directory.join("upper"), directory.join("work"));
+        let idmap = match record.id_range {
+            Some(range) => Some(super::idmap::namespace(range)?),
+            None => None,
+        };
+        // Overlayfs refuses a work directory that a volatile mount was made with.
+        if work.join("work/incompat").exists() {
+            let open = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+            let parent = rustix::fs::open(&directory, open, Mode::empty())
+                .map_err(|errno| Error::Read { path: directory.clone(), source: errno.into() })?;
+            rootfs::remove_tree(parent.as_fd(), "work".as_ref()).map_err(|source| Error::Tree { source })?;
+            write::make_directory(&work)?;
+        }
+        let mount = rootfs::mount(&RootfsRequest {
+            lowers,
+            upper: &upper,
+            work: &work,
+            volatile: record.options.auto_remove,
+            read_only: false,
+            idmap: idmap.as_ref().map(AsFd::as_fd),
+        })?;
+        Ok(mount)
     }
 }

@@ -20,74 +20,190 @@ pub enum Failure {
     NotFound,
 }
 
-/// What can go wrong.
+/// What can go wrong. Each is one line; containers are named as people know them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "fields are what their names and the message say: which, and why")]
 pub enum Error {
     /// Docker's words.
     #[error("No such container: {name}")]
-    NoSuchContainer {
-        /// What the user typed.
-        name: String,
-    },
+    NoSuchContainer { name: String },
     /// A prefix of several ids.
     #[error("multiple containers have an id that starts with {prefix:?}; give more of it")]
-    Ambiguous {
-        /// What the user typed.
-        prefix: String,
-    },
+    Ambiguous { prefix: String },
     /// Docker's words.
     #[error(
         "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name."
     )]
-    NameInUse {
-        /// The name.
-        name: String,
-        /// Who has it.
-        id: ContainerId,
-    },
+    NameInUse { name: String, id: ContainerId },
+    /// `rename` to the name that it has.
+    #[error("Renaming a container with the same name as its current name")]
+    SameName,
+    /// Another command is at work on the container for longer than it should.
+    #[error("container {name} is busy: another command is at work on it; try again")]
+    Busy { name: String },
     /// An operation that needs a running container.
     #[error("container {name} is not running")]
-    NotRunning {
-        /// The container as shown to people.
-        name: String,
-    },
+    NotRunning { name: String },
     /// An operation that a paused container does not take.
     #[error("container {name} is paused; unpause it first")]
-    Paused {
-        /// The container as shown to people.
-        name: String,
-    },
+    Paused { name: String },
+    /// `pause` of a paused one.
+    #[error("container {name} is already paused")]
+    AlreadyPaused { name: String },
     /// `unpause` of one that is not paused.
     #[error("container {name} is not paused")]
-    NotPaused {
-        /// The container as shown to people.
-        name: String,
-    },
+    NotPaused { name: String },
+    /// An operation that needs a process, between two of them.
+    #[error("container {name} is restarting, wait until it is running")]
+    Restarting { name: String },
+    /// Docker's words.
+    #[error("cannot start a paused container, try unpause instead")]
+    StartPaused,
+    /// Docker's words.
+    #[error("You cannot attach to a stopped container, start it first")]
+    AttachStopped,
+    /// Docker's words.
+    #[error("You cannot attach to a paused container, unpause it first")]
+    AttachPaused,
+    /// Docker's words.
+    #[error("You cannot attach to a restarting container, wait until it is running")]
+    AttachRestarting,
     /// `rm` of a running one, without force.
     #[error(
         "cannot remove container \"{name}\": container is running: stop the container before removing or force remove"
     )]
-    RemoveRunning {
-        /// The container as shown to people.
-        name: String,
-    },
+    RemoveRunning { name: String },
+    /// `rm` of a paused one, without force.
+    #[error(
+        "cannot remove container \"{name}\": container is paused and must be unpaused first: unpause and stop it or force remove"
+    )]
+    RemovePaused { name: String },
+    /// `rm` of a restarting one, without force.
+    #[error(
+        "cannot remove container \"{name}\": container is restarting: stop the container before removing or force remove"
+    )]
+    RemoveRestarting { name: String },
+    /// `--network container:NAME` and its like.
+    #[error("cannot join the {kind} namespace of container {name}: it is not running; start it first")]
+    JoinNotRunning { kind: String, name: String },
+    /// SIGKILL did not end it: it hangs in the kernel.
+    #[error("container {name} does not end, not even by SIGKILL; a process of it hangs in the kernel")]
+    Undying { name: String },
     /// The container's process could not be started; told by the supervisor.
     #[error("{message}")]
-    Start {
-        /// As exit codes see it.
-        failure: Failure,
-        /// One line.
-        message: String,
-    },
-    /// A directory of the store that cannot be made.
+    Start { failure: Failure, message: String },
+    /// The supervisor ended before it said anything.
+    #[error("the container's supervisor died while it started the container")]
+    SupervisorDied,
+    /// `--init` in a build without one.
+    #[error("--init: this build of conex has no init program")]
+    NoInit,
+    /// A terminal was asked for and none was made.
+    #[error("the runtime made no terminal")]
+    NoTerminal,
+    /// The log driver keeps nothing that can be read back.
+    #[error("configured logging driver does not support reading: {driver}")]
+    LogDriver { driver: &'static str },
+    /// No journal.
+    #[error(
+        "log driver journald: nobody listens at {} (is systemd-journald running? --log-driver json-file needs nothing)",
+        path.display()
+    )]
+    NoJournal { path: PathBuf },
+    /// `ps --filter`
+    #[error("invalid filter {filter:?}: {why}")]
+    Filter { filter: String, why: String },
+    /// `top` with options.
+    #[error("cannot run ps: {source}")]
+    Ps { source: io::Error },
+    /// `top` with options.
+    #[error("ps: {why}")]
+    PsFailed { why: String },
+    /// `top` with options.
+    #[error("ps: its output has no column PID; the options must not leave it out")]
+    PsWithoutPid,
+    /// The options contradict each other or the host.
+    #[error(transparent)]
+    Options(#[from] crate::options::OptionError),
+    /// No spec can be made of the options.
+    #[error(transparent)]
+    Spec(#[from] crate::spec::SpecError),
+    /// The image store.
+    #[error(transparent)]
+    Image(#[from] conex_image::Error),
+    /// The root filesystem.
+    #[error(transparent)]
+    Rootfs(#[from] conex_image::rootfs::RootfsError),
+    /// The control groups.
+    #[error(transparent)]
+    Cgroup(#[from] conex_cgroup::Error),
+    /// The filter.
+    #[error("cannot compile the seccomp profile: {0}")]
+    Seccomp(#[from] conex_seccomp::Error),
+    /// The runtime.
+    #[error(transparent)]
+    Runtime(#[from] conex_runtime::Error),
+    /// An image's name.
+    #[error(transparent)]
+    Reference { source: conex_oci::ReferenceError },
+    /// A container's name.
+    #[error(transparent)]
+    Id { source: conex_oci::IdError },
+    /// A directory.
     #[error("cannot make directory {}: {source}", path.display())]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Directory { path: PathBuf, source: io::Error },
+    /// A file.
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// A file.
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// A file.
+    #[error("cannot remove {}: {source}", path.display())]
+    Remove { path: PathBuf, source: io::Error },
+    /// A container's directory.
+    #[error("cannot remove the container's directory: {source}")]
+    Tree { source: conex_image::rootfs::RemoveError },
+    /// A document of ours that is none.
+    #[error("{} is damaged: {source}", path.display())]
+    Document { path: PathBuf, source: serde_json::Error },
+    /// An owner's lock.
+    #[error("cannot lock {}: {source}", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    /// A name's file.
+    #[error("cannot claim {}: {source}", path.display())]
+    Name { path: PathBuf, source: io::Error },
+    /// A name's file that another command does not let go of.
+    #[error("{} is locked by another command; try again", path.display())]
+    NameBusy { path: PathBuf },
+    /// The kernel's random numbers.
+    #[error("cannot get random numbers: {source}")]
+    Random { source: io::Error },
+    /// The supervisor's process.
+    #[error("cannot set up the container's supervisor: {source}")]
+    Supervisor { source: io::Error },
+    /// The connection to a supervisor.
+    #[error("the connection to the container's supervisor failed: {source}")]
+    Attachment { source: io::Error },
+    /// The standard streams.
+    #[error("cannot make the container's standard streams: {source}")]
+    Pipes { source: io::Error },
+    /// A process of the container.
+    #[error("cannot look at process {pid}: {source}")]
+    Process { pid: u32, source: io::Error },
+    /// A signal.
+    #[error("cannot send signal {signal}: {source}")]
+    Kill { signal: i32, source: io::Error },
+    /// A user namespace for an idmapped mount.
+    #[error("cannot make a user namespace: {source}")]
+    UserNamespace { source: io::Error },
+    /// `logs -f`
+    #[error("cannot watch the log: {source}")]
+    Watch { source: io::Error },
+    /// Where `logs` goes.
+    #[error("cannot write the output: {source}")]
+    Output { source: io::Error },
 }
 
 impl Error {
@@ -95,6 +211,8 @@ impl Error {
     pub fn failure(&self) -> Failure {
         match self {
             Self::Start { failure, .. } => *failure,
+            Self::Runtime(conex_runtime::Error::NotFound { .. }) => Failure::NotFound,
+            Self::Runtime(conex_runtime::Error::NotExecutable { .. }) => Failure::NotExecutable,
             _ => Failure::Engine,
         }
     }

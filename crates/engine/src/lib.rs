@@ -7,14 +7,18 @@
 //! The caller must be single-threaded when it calls [`Engine::start`], [`Engine::restart`] or [`Engine::exec`]:
 //! those fork.
 
+#![recursion_limit = "256"] // for the long documents of inspect and info
+
 pub mod attach;
 mod engine;
 mod error;
+mod idmap;
 pub mod log;
 pub mod options;
 pub mod spec;
 pub mod store;
 pub mod supervise;
+pub mod time;
 pub mod verbs;
 
 pub use attach::{Attachment, Event};

@@ -4,6 +4,7 @@
 //! What `rustix` offers safely is used from there directly and not wrapped again here.
 
 pub mod bpf;
+pub mod descriptors;
 pub mod mount;
 pub mod namespace;
 pub mod network;

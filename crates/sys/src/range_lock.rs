@@ -42,6 +42,27 @@ pub fn try_lock(file: impl AsFd, offset: u64, mode: Mode) -> io::Result<bool> {
     }
 }
 
+/// Whether another open file holds the byte at `offset` exclusively; takes nothing itself, so that a look disturbs nobody.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn is_locked(file: impl AsFd, offset: u64) -> io::Result<bool> {
+    let start = i64::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: struct flock is plain integers, for which all zeroes is a value.
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    range.l_type = libc::F_RDLCK as libc::c_short;
+    range.l_whence = libc::SEEK_SET as libc::c_short;
+    range.l_start = start as libc::off_t;
+    range.l_len = 1;
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and `range` outlives the call, which fills it in.
+    let status = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut range) };
+    if status == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(range.l_type != libc::F_UNLCK as libc::c_short)
+    }
+}
+
 fn place(file: &impl AsFd, command: libc::c_int, offset: u64, mode: Mode) -> io::Result<()> {
     let kind = match mode {
         Mode::Shared => libc::F_RDLCK,
@@ -75,8 +96,12 @@ mod tests {
         assert!(try_lock(&theirs, far, Mode::Shared).unwrap());
         assert!(!try_lock(&theirs, far, Mode::Exclusive).unwrap());
         assert!(try_lock(&theirs, far + 1, Mode::Exclusive).unwrap());
+        assert!(!is_locked(&theirs, far).unwrap(), "shared is not exclusive");
         drop(ours);
         assert!(try_lock(&theirs, far, Mode::Exclusive).unwrap());
+        let third = std::fs::File::open(&path).unwrap();
+        assert!(is_locked(&third, far).unwrap());
+        assert!(!is_locked(&third, far + 1).unwrap());
         assert!(lock(&theirs, u64::MAX, Mode::Shared).is_err(), "beyond off_t");
         std::fs::remove_file(&path).unwrap();
     }

@@ -50,6 +50,19 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Sends any signal, real-time ones included, to the process that `pidfd` holds (pidfd_send_signal(2)).
+///
+/// # Errors
+/// EINVAL for a number that is no signal, ESRCH for a process that has been reaped, EPERM.
+pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open for as long as it is borrowed; without a siginfo the kernel reads no memory.
+    match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Blocked signals as a descriptor, signalfd(2); close-on-exec and non-blocking.
 #[derive(Debug)]
 pub struct SignalFd(OwnedFd);

@@ -28,18 +28,19 @@ pub(crate) const VERB: Verb = Verb {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let options = flags::read(given)?;
     let engine = context.engine()?;
-    let made = make(context, &engine, given, &options)?;
+    let made = make(context, &engine, given, &options, Engine::create)?;
     output::line(made.id.as_str())?;
     Ok(0)
 }
 
-/// Makes the container and writes `--cidfile`. The image is looked for when the engine misses it, not before: when it
+/// Makes the container (`create` is [`Engine::create`], or [`Engine::prepare`] when it is started next) and writes `--cidfile`. The image is looked for when the engine misses it, not before: when it
 /// is there nothing is looked up twice.
 pub(super) fn make(
     context: &Context,
     engine: &Engine,
     given: &Given<'_>,
     options: &CreateOptions,
+    create: fn(&Engine, &CreateOptions) -> Result<Made, conex_engine::Error>,
 ) -> Result<Made, Error> {
     let cidfile = given.filled("cidfile").map(Path::new).map(CidFile::create).transpose()?;
     let quiet = given.on("quiet");
@@ -48,7 +49,7 @@ pub(super) fn make(
     }
     // From here on the engine takes what is there; whether to pull is decided here, where progress can be shown.
     let here = CreateOptions { pull: PullPolicy::Never, ..options.clone() };
-    let made = match engine.create(&here) {
+    let made = match create(engine, &here) {
         Err(error) if options.pull != PullPolicy::Always => {
             let (store, platform) = (context.images()?, options.platform.as_ref());
             if !images::is_missing(&store, &options.image, platform) {
@@ -60,7 +61,7 @@ pub(super) fn make(
                 }
                 images::provide(&store, &options.image, platform, quiet)?;
             }
-            engine.create(&here)?
+            create(engine, &here)?
         }
         other => other?,
     };

@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 
 use clap::Command;
-use conex_engine::{Engine, ListFilter};
 use conex_image::Usage;
-use conex_oci::{ContainerId, Digest};
+use conex_oci::Digest;
 
 use crate::cli::args::{flag, many};
 use crate::cli::{Arity, Context, Given, Verb};
@@ -41,8 +40,8 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     for name in given.texts("image") {
         let unknown = RefCell::new(None);
         let in_use = |image: &Digest| {
-            users(&engine, image).unwrap_or_else(|error| {
-                unknown.replace(Some(error));
+            engine.image_users(image).unwrap_or_else(|error| {
+                unknown.replace(Some(Error::from(error)));
                 // Whoever cannot be asked is taken to be using it.
                 vec![Usage { container: "unknown".to_owned(), running: true }]
             })
@@ -57,18 +56,4 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         }
     }
     Ok(code)
-}
-
-/// The containers in the way.
-fn users(engine: &Engine, image: &Digest) -> Result<Vec<Usage>, Error> {
-    let ids = engine.image_users(image)?;
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let running = engine.list(&ListFilter::default())?;
-    let usage = |id: &ContainerId| Usage {
-        container: id.short().to_owned(),
-        running: running.iter().any(|container| container.id == *id),
-    };
-    Ok(ids.iter().map(usage).collect())
 }

@@ -42,7 +42,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         session.check()?;
     }
     let engine = context.engine()?;
-    let made = create::make(context, &engine, given, &options)?;
+    let made = create::make(context, &engine, given, &options, Engine::prepare)?;
     if detach {
         engine.start(&made.id, StartMode::Detached)?;
         output::line(made.id.as_str())?;

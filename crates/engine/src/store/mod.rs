@@ -1,1 +1,227 @@
-//! To come.
+//! Containers on disk, and the protocol that keeps every command's answer true when any process may be killed at any
+//! moment.
+//!
+//! # What is where
+//!
+//! | file | what it says | who writes it |
+//! |---|---|---|
+//! | `ROOT/containers/ID/config.json` | the container exists; what it is ([`Record`]) | its creator; `rename` |
+//! | `ROOT/containers/ID/draft.json` | the same, of one that does not exist any more | its remover |
+//! | `ROOT/containers/ID/exit` | how the last run went ([`LastRun`]) | the owner |
+//! | `ROOT/names/NAME` | the id of the container that has the name | creator, renamer, remover, whoever takes a stale one over |
+//! | `RUN/containers/ID/lock` | somebody is at work on the container: the **owner** | the owner |
+//! | `RUN/containers/ID/state.json` | what runs now ([`Live`]) | the owner |
+//! | `RUN/containers/ID/sock` | where the supervisor listens | the owner |
+//!
+//! # The owner
+//!
+//! A supervisor for its whole life, or a verb that creates, starts, removes or reconciles for a moment. It makes the lock
+//! file without a name, locks it (an open file description lock: the kernel drops it with the process, and a fork hands
+//! it over), and only then links it into place: **a lock file that can be seen and is not locked belonged to somebody
+//! who was killed**. An owner that ends well unlinks the lock last. Whoever wants to look only asks the kernel whether
+//! the file is locked ([`lock::Presence`]) and takes nothing, so that `ps` gets in nobody's way.
+//!
+//! Whoever finds a dead owner's lock takes it over and reconciles ([`reconcile`]): kills what is left in the cgroup,
+//! removes the cgroup, and then
+//! - without `config.json`: the creation or the removal was cut short; the rest goes (the name is in `draft.json`, or is
+//!   looked for);
+//! - a `--rm` container goes;
+//! - one whose `exit` says "started" ended with 137, when its end is not on record already;
+//! - and the run directory goes, the lock last. Cut short itself, it is begun again by the next.
+//!
+//! # Creating, removing
+//!
+//! Create: lock, directory, name, the other files, and last `config.json` by rename: before that there is no container,
+//! after it a whole one. Remove: kill, cgroup, then `config.json` becomes
+//! `draft.json` and the name goes: from there on nobody finds it; then the directory, then the lock.
+//! Ids are random, so that an id never comes back.
+//!
+//! # Names
+//!
+//! A name is a file made by link(2), so that one of two wins. It counts when the record of the id in it says the same
+//! name. Everybody who would unlink a name, or is between claiming one and writing the record, holds a lock on that
+//! file ([`names::Claim`]); a killed one loses it, and the name is then seen to be stale and taken over. The lock
+//! of a container's own name also covers changes of its record, so that `rename` and `rm` exclude each other.
+//!
+//! # A run
+//!
+//! The supervisor writes `exit` = started (durable containers only), makes cgroup and process, writes `state.json`.
+//! At the end: `exit` = how, then the run directory goes. Readers see, in this order:
+//! locked and `state.json`: that; otherwise `exit`, or "created" without one. "Started" without any run directory means
+//! that the machine went down: exited with 255.
+
+pub mod lock;
+pub mod names;
+pub mod reconcile;
+pub mod record;
+pub mod state;
+mod words;
+pub(crate) mod write;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use conex_oci::{ContainerId, ContainerName};
+
+pub use record::Record;
+pub use state::{ContainerState, Exit, LastRun, Live, Process};
+
+use crate::{Error, Result};
+use lock::Presence;
+
+/// The two directories, and where things are in them.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+impl Store {
+    /// Makes nothing yet.
+    pub fn new(root: &Path, run: &Path) -> Self {
+        Self { root: root.to_owned(), run: run.to_owned() }
+    }
+
+    /// `ROOT/containers`
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// `RUN/containers`
+    pub fn runs(&self) -> PathBuf {
+        self.run.join("containers")
+    }
+
+    /// `ROOT/containers/ID`
+    pub fn directory(&self, id: &ContainerId) -> PathBuf {
+        self.root.join("containers").join(id.as_str())
+    }
+
+    /// `RUN/containers/ID`
+    pub fn run_directory(&self, id: &ContainerId) -> PathBuf {
+        self.run.join("containers").join(id.as_str())
+    }
+
+    /// `ROOT/names`
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    /// `ROOT/userns`: ranges of ids that are taken, claimed as names are.
+    pub fn ranges(&self) -> PathBuf {
+        self.root.join("userns")
+    }
+
+    /// The record of a container; `None` when there is no such container.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Document`].
+    pub fn record(&self, id: &ContainerId) -> Result<Option<Record>> {
+        write::read_json(&self.directory(id).join("config.json"))
+    }
+
+    /// The record, or [`Error::NoSuchContainer`].
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub fn must_record(&self, id: &ContainerId) -> Result<Record> {
+        self.record(id)?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })
+    }
+
+    /// How the container is, truthfully: a dead owner's container is reconciled first. `None` when that removed it.
+    ///
+    /// # Errors
+    /// When files cannot be read, or the reconciling fails.
+    pub fn state(&self, id: &ContainerId) -> Result<Option<ContainerState>> {
+        // Each turn somebody else changed the container between two looks; that ends.
+        for _ in 0..100 {
+            match self.presence(id)? {
+                Presence::Absent => {
+                    let last = self.last_run(id)?;
+                    // An owner that came and went between the two looks has left its answer in `exit`.
+                    if matches!(last, Some(LastRun::Started { .. }))
+                        && !matches!(self.presence(id)?, Presence::Absent)
+                    {
+                        continue;
+                    }
+                    return Ok(Some(ContainerState::at_rest(last)));
+                }
+                Presence::Owned => match self.live(id)? {
+                    Some(live) => return Ok(Some(live.into())),
+                    None => {
+                        let last = self.last_run(id)?;
+                        if matches!(last, Some(LastRun::Started { .. })) {
+                            // Between "started" and the first state.json, or between the last and the end.
+                            if let Some(live) = self.live(id)? {
+                                return Ok(Some(live.into()));
+                            }
+                            return Ok(Some(ContainerState::Created));
+                        }
+                        return Ok(Some(ContainerState::at_rest(last)));
+                    }
+                },
+                Presence::Dead => {
+                    if !self.reconcile(id)? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        Err(Error::Busy { name: id.short().to_owned() })
+    }
+
+    /// What the owner says runs now.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Document`].
+    pub fn live(&self, id: &ContainerId) -> Result<Option<Live>> {
+        write::read_json(&self.run_directory(id).join("state.json"))
+    }
+
+    /// How the last run went; `None` before the first.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Document`].
+    pub fn last_run(&self, id: &ContainerId) -> Result<Option<LastRun>> {
+        write::read_json(&self.directory(id).join("exit"))
+    }
+
+    /// Writes how the last run went.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn set_last_run(&self, id: &ContainerId, last: &LastRun) -> Result<()> {
+        write::replace_json(&self.directory(id), "exit", last)
+    }
+
+    /// The ids of all containers, and of what is left of some, in no order.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn ids(&self) -> Result<Vec<ContainerId>> {
+        let ids = |directory: PathBuf| -> Result<Vec<ContainerId>> {
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(source) => return Err(Error::Read { path: directory, source }),
+            };
+            Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+        };
+        let mut all = ids(self.containers())?;
+        let mut running = ids(self.runs())?;
+        all.append(&mut running);
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
+    /// The container that has a name, when the name counts.
+    ///
+    /// # Errors
+    /// When the name's file or the record cannot be read.
+    pub fn named(&self, name: &ContainerName) -> Result<Option<ContainerId>> {
+        let Some(id) = names::holder(&self.names(), name.as_str())? else { return Ok(None) };
+        let known = self.record(&id)?.is_some_and(|record| record.name == *name);
+        Ok(known.then_some(id))
+    }
+}

@@ -1,10 +1,20 @@
-//! `ps`: one small file and one lock probe a container, nothing else.
+//! `ps`: one small file and one lock probe a container that does not run, one more file for one that does.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use conex_image::Usage;
 use conex_oci::{ContainerId, Digest};
 
-use crate::{Engine, Result};
+use crate::options::{NetworkMode, nearest};
+use crate::store::record::Summary;
+use crate::store::{ContainerState, write};
+use crate::time::in_words;
+use crate::{Engine, Error, Result};
+
+const KEYS: [&str; 10] =
+    ["ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume"];
+const STATES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
 
 /// What `ps` takes.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +25,7 @@ pub struct ListFilter {
     pub last: Option<usize>,
     /// `-s`: sizes are filled in (walks the writable layers).
     pub size: bool,
-    /// `--filter key=value`, as typed; see [`ListFilter::add`].
+    /// `--filter key=value`, see [`ListFilter::add`].
     filters: Vec<(String, String)>,
 }
 
@@ -25,9 +35,42 @@ impl ListFilter {
     /// # Errors
     /// An unknown key, or a value that the key does not take.
     pub fn add(&mut self, filter: &str) -> Result<()> {
-        let (key, value) = filter.split_once('=').unwrap_or((filter, ""));
-        self.filters.push((key.to_owned(), value.to_owned()));
+        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
+        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
+        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+        match key.as_str() {
+            "exited" if value.parse::<i32>().is_err() => {
+                return Err(invalid("expected an exit code".to_owned()));
+            }
+            "status" if !STATES.contains(&value) => {
+                return Err(invalid(format!("expected one of {}", STATES.join(", "))));
+            }
+            known if KEYS.contains(&known) => {}
+            other => {
+                let near =
+                    nearest(other, KEYS).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+                return Err(invalid(format!("unknown key{near}; there are {}", KEYS.join(", "))));
+            }
+        }
+        self.filters.push((key, value.to_owned()));
         Ok(())
+    }
+
+    /// Whether the user asked for states by name: then stopped ones are looked at too.
+    fn asks_for_states(&self) -> bool {
+        self.filters.iter().any(|(key, _)| matches!(key.as_str(), "status" | "exited"))
+    }
+
+    /// Whether one value of `key` fits, or none is asked for.
+    fn any(&self, key: &str, fits: impl Fn(&str) -> bool) -> bool {
+        let mut values =
+            self.filters.iter().filter(|(name, _)| name == key).map(|(_, value)| value).peekable();
+        values.peek().is_none() || values.any(|value| fits(value))
+    }
+
+    /// Whether all values of `key` fit.
+    fn all(&self, key: &str, fits: impl Fn(&str) -> bool) -> bool {
+        self.filters.iter().filter(|(name, _)| name == key).all(|(_, value)| fits(value))
     }
 }
 
@@ -46,7 +89,7 @@ pub struct ContainerSummary {
     pub command: String,
     /// Seconds since 1970.
     pub created: i64,
-    /// Docker's word: `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`.
+    /// Docker's word: `created`, `running`, `paused`, `restarting`, `exited`.
     pub state: &'static str,
     /// Docker's phrase: `Up 3 minutes`, `Exited (0) 2 hours ago`.
     pub status: String,
@@ -60,22 +103,195 @@ pub struct ContainerSummary {
     pub size: Option<(u64, u64)>,
 }
 
+struct Row {
+    id: ContainerId,
+    summary: Summary,
+    state: ContainerState,
+}
+
 impl Engine {
-    /// The containers that pass the filter, newest first.
+    /// The containers that pass the filter, newest first. What dead owners left is settled on the way.
     ///
     /// # Errors
-    /// When the store cannot be read; a single damaged container is left out.
+    /// When the store cannot be read, or a filter names a container that is not there; a single damaged container is
+    /// left out.
     pub fn list(&self, filter: &ListFilter) -> Result<Vec<ContainerSummary>> {
-        let _ = filter;
-        todo!()
+        let everything = filter.all || filter.last.is_some() || filter.asks_for_states();
+        let mut rows = Vec::new();
+        for id in self.parts.store.ids()? {
+            match self.row(&id, everything) {
+                Ok(row) => rows.extend(row),
+                Err(error) => log::warn!("container {}: {error}", id.short()),
+            }
+        }
+        rows.sort_unstable_by(|a, b| (b.summary.created, &b.id).cmp(&(a.summary.created, &a.id)));
+        let created = |key| -> Result<Option<crate::time::Time>> {
+            let value = filter.filters.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+            value.map(|name| Ok(self.parts.store.must_record(&self.find(name)?)?.created)).transpose()
+        };
+        let (before, since) = (created("before")?, created("since")?);
+        rows.retain(|row| {
+            before.is_none_or(|limit| row.summary.created < limit)
+                && since.is_none_or(|limit| row.summary.created > limit)
+        });
+        let ancestors = self.ancestors(filter);
+        rows.retain(|row| passes(row, filter, &ancestors));
+        rows.truncate(filter.last.unwrap_or(usize::MAX));
+        rows.into_iter().map(|row| self.summarise(row, filter.size)).collect()
     }
 
-    /// Ids of the containers that were made from an image: what stands in the way of `rmi`.
+    /// One container; `None` when it is not (any more), or does not run and only those are asked for.
+    fn row(&self, id: &ContainerId, everything: bool) -> Result<Option<Row>> {
+        let store = &self.parts.store;
+        let Some(state) = store.state(id)? else { return Ok(None) };
+        if !everything && !state.is_live() {
+            return Ok(None);
+        }
+        let summary = write::read_json(&store.directory(id).join("config.json"))?;
+        Ok(summary.map(|summary| Row { id: id.clone(), summary, state }))
+    }
+
+    /// The ids of the images that `ancestor` filters name.
+    fn ancestors(&self, filter: &ListFilter) -> Vec<Digest> {
+        let named = filter.filters.iter().filter(|(key, _)| key == "ancestor");
+        named.filter_map(|(_, name)| Some(self.parts.images.resolve(name, None).ok()?.id)).collect()
+    }
+
+    fn summarise(&self, row: Row, size: bool) -> Result<ContainerSummary> {
+        let Row { id, summary, state } = row;
+        let size = match size {
+            true => Some(self.sizes(&id, &summary.image_id)?),
+            false => None,
+        };
+        let network = match (&summary.options.namespaces.network, summary.joined.get("network")) {
+            (NetworkMode::None, _) => "none".to_owned(),
+            (NetworkMode::Host, _) => "host".to_owned(),
+            (NetworkMode::Container(_), Some(other)) => format!("container:{other}"),
+            (NetworkMode::Container(name), None) => format!("container:{name}"),
+        };
+        Ok(ContainerSummary {
+            name: summary.name.to_string(),
+            image: summary.image,
+            image_id: summary.image_id,
+            command: summary.command.join(" "),
+            created: summary.created.seconds(),
+            state: state.word(),
+            status: phrase(&state),
+            labels: summary.labels,
+            mounts: summary
+                .options
+                .storage
+                .binds
+                .iter()
+                .map(|bind| bind.source.display().to_string())
+                .collect(),
+            network,
+            size,
+            id,
+        })
+    }
+
+    /// Bytes of the writable layer, and of it and the image together.
+    pub(super) fn sizes(&self, id: &ContainerId, image: &Digest) -> Result<(u64, u64)> {
+        let written = tree_size(&self.parts.store.directory(id).join("upper"));
+        let image = self
+            .parts
+            .images
+            .resolve(&image.to_string(), None)
+            .and_then(|image| self.parts.images.size(&image));
+        Ok((written, written + image.unwrap_or(0)))
+    }
+
+    /// The containers that were made from an image: what stands in the way of `rmi`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn image_users(&self, image: &Digest) -> Result<Vec<ContainerId>> {
-        let _ = image;
-        todo!()
+    pub fn image_users(&self, image: &Digest) -> Result<Vec<Usage>> {
+        let mut users = Vec::new();
+        for id in self.parts.store.ids()? {
+            if let Ok(Some(row)) = self.row(&id, true)
+                && row.summary.image_id == *image
+            {
+                users.push(Usage { container: id.short().to_owned(), running: row.state.is_live() });
+            }
+        }
+        Ok(users)
+    }
+}
+
+fn passes(row: &Row, filter: &ListFilter, ancestors: &[Digest]) -> bool {
+    let Row { id, summary, state } = row;
+    let label = |wanted: &str| match wanted.split_once('=') {
+        Some((key, value)) => summary.labels.get(key).is_some_and(|have| have == value),
+        None => summary.labels.contains_key(wanted),
+    };
+    let exited = |code: &str| matches!(state, ContainerState::Exited(exit) if code == exit.code.to_string());
+    let network = |wanted: &str| match &summary.options.namespaces.network {
+        NetworkMode::None => wanted == "none",
+        NetworkMode::Host => wanted == "host",
+        NetworkMode::Container(name) => {
+            let joined = summary.joined.get("network").map(ContainerId::as_str);
+            wanted.strip_prefix("container:").is_some_and(|other| other == name || Some(other) == joined)
+        }
+    };
+    let volume = |wanted: &str| {
+        let mut binds = summary.options.storage.binds.iter();
+        binds.any(|bind| bind.source == Path::new(wanted) || bind.target == Path::new(wanted))
+    };
+    filter.any("id", |prefix| id.as_str().starts_with(prefix))
+        && filter.any("name", |part| summary.name.as_str().contains(part.trim_start_matches('/')))
+        && filter.any("status", |word| state.word() == word)
+        && filter.any("exited", exited)
+        && filter.all("label", label)
+        && filter.any("network", network)
+        && filter.any("volume", volume)
+        && filter.any("ancestor", |name| name == summary.image || ancestors.contains(&summary.image_id))
+}
+
+/// Docker's phrase for a state.
+fn phrase(state: &ContainerState) -> String {
+    match state {
+        ContainerState::Created => "Created".to_owned(),
+        ContainerState::Running(process) => format!("Up {}", in_words(process.started_at.elapsed())),
+        ContainerState::Paused(process) => format!("Up {} (Paused)", in_words(process.started_at.elapsed())),
+        ContainerState::Restarting(exit) => {
+            format!("Restarting ({}) {} ago", exit.code, in_words(exit.finished_at.elapsed()))
+        }
+        ContainerState::Exited(exit) => {
+            format!("Exited ({}) {} ago", exit.code, in_words(exit.finished_at.elapsed()))
+        }
+    }
+}
+
+/// Bytes of the regular files below a directory; what cannot be read counts nothing.
+fn tree_size(directory: &Path) -> u64 {
+    let (mut total, mut left) = (0, vec![directory.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => left.push(entry.path()),
+                Ok(metadata) if metadata.is_file() => total += metadata.len(),
+                _ => {}
+            }
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_checked_as_they_come() {
+        let mut filter = ListFilter::default();
+        for good in ["name=web", "status=running", "exited=137", "label=a=b", "LABEL=a"] {
+            filter.add(good).unwrap();
+        }
+        for bad in ["name", "exited=x", "status=up", "nmae=web"] {
+            assert!(filter.add(bad).is_err(), "{bad}");
+        }
+        let message = filter.add("nmae=web").unwrap_err().to_string();
+        assert!(message.contains("did you mean name?"), "{message}");
     }
 }

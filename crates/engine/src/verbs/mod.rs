@@ -2,20 +2,28 @@
 //!
 //! A verb reads the container's record and state, acts, and returns. It never prints and never decides an exit code.
 
+mod attach;
+mod create;
 mod exec;
+mod info;
+mod inspect;
+mod inspect_host;
+mod join;
 mod list;
 mod logs;
 mod remove;
+mod rename;
 mod start;
 mod stop;
 mod top;
 mod wait;
 
+pub use attach::AttachOptions;
 pub use exec::ExecOptions;
 pub use list::{ContainerSummary, ListFilter};
 pub use logs::{LogLine, LogStream, LogsQuery};
 pub use remove::RemoveOptions;
-pub use start::{AttachOptions, StartMode};
+pub use start::StartMode;
 pub use stop::Grace;
 pub use top::Top;
 pub use wait::WaitCondition;

@@ -1,15 +1,19 @@
-//! `rm` and `rename`.
+//! `rm`: a container and all that belongs to it.
 
-use conex_oci::{ContainerId, ContainerName};
+use std::time::Instant;
 
-use crate::{Engine, Result};
+use conex_oci::ContainerId;
+
+use super::start::{PATIENCE, PAUSE};
+use crate::store::{ContainerState, Store};
+use crate::{Engine, Error, Result};
 
 /// What `rm` takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RemoveOptions {
     /// `-f`: a running container is killed first.
     pub force: bool,
-    /// `-v`: anonymous volumes too.
+    /// `-v`: anonymous volumes too. There are none yet.
     pub volumes: bool,
 }
 
@@ -17,18 +21,62 @@ impl Engine {
     /// Removes a container and all that belongs to it.
     ///
     /// # Errors
-    /// [`Error::RemoveRunning`](crate::Error::RemoveRunning) without force.
+    /// [`Error::RemoveRunning`] and its like without force.
     pub fn remove(&self, id: &ContainerId, options: RemoveOptions) -> Result<()> {
-        let _ = (id, options);
-        todo!()
+        let store = &self.parts.store;
+        let name = store.must_record(id)?.name.to_string();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let state = store.state(id)?;
+            if let Some(state) = state.filter(ContainerState::is_live) {
+                let name = name.clone();
+                match state {
+                    _ if options.force => self.kill_off(id, &state)?,
+                    ContainerState::Paused(_) => return Err(Error::RemovePaused { name }),
+                    ContainerState::Restarting(_) => return Err(Error::RemoveRestarting { name }),
+                    _ => return Err(Error::RemoveRunning { name }),
+                }
+            }
+            if store.record(id)?.is_none() {
+                return Ok(());
+            }
+            if let Some(owned) = store.own_settled(id)? {
+                store.erase(id)?;
+                return owned.finish();
+            }
+            if Instant::now() > until {
+                return Err(Error::Busy { name });
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
-    /// Gives a container another name.
-    ///
-    /// # Errors
-    /// [`Error::NameInUse`](crate::Error::NameInUse).
-    pub fn rename(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
-        let _ = (id, name);
-        todo!()
+    /// Ends a container by all means.
+    fn kill_off(&self, id: &ContainerId, state: &ContainerState) -> Result<()> {
+        use super::Grace;
+        use crate::supervise::wire::After;
+        match self.end(id, Some(9), Grace::For(std::time::Duration::from_secs(2)), After::Stop) {
+            Err(Error::Undying { name }) => {
+                // A supervisor that does not answer is ended itself; its lock tells that it was one.
+                let Some(process) = state.process() else { return Err(Error::Undying { name }) };
+                end_supervisor(&self.parts.store, id, process.supervisor)
+            }
+            done => done.map(drop),
+        }
     }
+}
+
+/// Kills the owner of a container, whose run the next look at it settles.
+fn end_supervisor(store: &Store, id: &ContainerId, pid: u32) -> Result<()> {
+    use crate::store::lock::Presence;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+    let Ok(pidfd) = pidfd_open(raw, PidfdFlags::empty()) else { return Ok(()) };
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    // Its pid is its own as long as it holds the lock.
+    if store.presence(id)? == Presence::Owned && comm.trim_end() == "conex-supervise" {
+        conex_sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), 9)
+            .map_err(|source| Error::Kill { signal: 9, source })?;
+    }
+    Ok(())
 }

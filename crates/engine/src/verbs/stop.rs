@@ -1,10 +1,18 @@
-//! `stop`, `kill`, `pause`, `unpause`.
+//! `stop`, `kill`, `pause`, `unpause`: requests to the supervisor, which alone touches the process.
 
-use std::time::Duration;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use conex_oci::ContainerId;
+use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::{Engine, Result};
+use crate::store::ContainerState;
+use crate::supervise::wire::{After, Request};
+use crate::{Attachment, Engine, Error, Event, Result};
+
+const SIGKILL: i32 = 9;
+/// How long a killed container may take to go.
+const DYING: Duration = Duration::from_secs(10);
 
 /// How long `stop` waits before SIGKILL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,17 +32,76 @@ impl Engine {
     /// # Errors
     /// When the signal cannot be sent or the container outlives even SIGKILL.
     pub fn stop(&self, id: &ContainerId, signal: Option<i32>, grace: Grace) -> Result<()> {
-        let _ = (id, signal, grace);
-        todo!()
+        self.parts.store.must_record(id)?;
+        self.end(id, signal, grace, After::Stop).map(drop)
     }
 
-    /// Sends a signal to the container's first process; SIGKILL ends all of them.
+    /// Ends a container's run. False when it did not run.
+    pub(super) fn end(
+        &self,
+        id: &ContainerId,
+        signal: Option<i32>,
+        grace: Grace,
+        then: After,
+    ) -> Result<bool> {
+        let Some(record) = self.parts.store.record(id)? else { return Ok(false) };
+        let signal = signal.unwrap_or(record.stop_signal);
+        let timeout = match grace {
+            Grace::Default => {
+                Some(record.options.supervision.stop_timeout.unwrap_or(Duration::from_secs(10)))
+            }
+            Grace::Forever => None,
+            Grace::For(timeout) => Some(timeout),
+        };
+        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal, then })? else {
+            return Ok(false);
+        };
+        if ended(&mut supervisor, timeout)? {
+            return Ok(true);
+        }
+        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal: SIGKILL, then })? else {
+            return Ok(true);
+        };
+        match ended(&mut supervisor, Some(DYING))? {
+            true => Ok(true),
+            false => Err(Error::Undying { name: record.name.to_string() }),
+        }
+    }
+
+    /// Asks the supervisor of a container that runs, is paused or waits to be restarted; `None` when it is none of these.
+    pub(super) fn ask_live(&self, id: &ContainerId, request: &Request) -> Result<Option<Attachment>> {
+        loop {
+            match self.parts.store.state(id)? {
+                Some(state) if state.is_live() => {}
+                _ => return Ok(None),
+            }
+            if let Some(supervisor) = self.ask(id, request)? {
+                return Ok(Some(supervisor));
+            }
+            std::thread::sleep(super::start::PAUSE);
+        }
+    }
+
+    /// Sends a signal to the container's first process. SIGKILL and the stop signal count as stopping it by hand:
+    /// the restart policy does not apply then. Returns after a SIGKILL when it has ended.
     ///
     /// # Errors
-    /// [`Error::NotRunning`](crate::Error::NotRunning).
+    /// [`Error::NotRunning`].
     pub fn kill(&self, id: &ContainerId, signal: i32) -> Result<()> {
-        let _ = (id, signal);
-        todo!()
+        let record = self.parts.store.must_record(id)?;
+        let name = || record.name.to_string();
+        if matches!(self.parts.store.state(id)?, Some(ContainerState::Restarting(_)) | None) {
+            return Err(Error::NotRunning { name: name() });
+        }
+        let then =
+            if signal == SIGKILL || signal == record.stop_signal { After::Stop } else { After::Policy };
+        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal, then })? else {
+            return Err(Error::NotRunning { name: name() });
+        };
+        if signal == SIGKILL && !ended(&mut supervisor, Some(DYING))? {
+            return Err(Error::Undying { name: name() });
+        }
+        Ok(())
     }
 
     /// Freezes all processes.
@@ -42,16 +109,54 @@ impl Engine {
     /// # Errors
     /// Not running, or paused already.
     pub fn pause(&self, id: &ContainerId) -> Result<()> {
-        let _ = id;
-        todo!()
+        self.freeze_or_thaw(id, &Request::Pause)
     }
 
     /// Thaws them.
     ///
     /// # Errors
-    /// [`Error::NotPaused`](crate::Error::NotPaused).
+    /// [`Error::NotPaused`].
     pub fn unpause(&self, id: &ContainerId) -> Result<()> {
-        let _ = id;
-        todo!()
+        self.freeze_or_thaw(id, &Request::Unpause)
+    }
+
+    fn freeze_or_thaw(&self, id: &ContainerId, request: &Request) -> Result<()> {
+        let name = self.parts.store.must_record(id)?.name.to_string();
+        match self.parts.store.state(id)? {
+            Some(ContainerState::Running(_)) if *request == Request::Unpause => {
+                Err(Error::NotPaused { name })
+            }
+            Some(ContainerState::Paused(_)) if *request == Request::Pause => {
+                Err(Error::AlreadyPaused { name })
+            }
+            Some(ContainerState::Restarting(_)) => Err(Error::Restarting { name }),
+            _ => match self.ask_live(id, request)? {
+                Some(_) => Ok(()),
+                None if *request == Request::Unpause => Err(Error::NotPaused { name }),
+                None => Err(Error::NotRunning { name }),
+            },
+        }
+    }
+}
+
+/// Waits for the end of the run that the supervisor was asked to end. False when it takes longer than `timeout`.
+fn ended(supervisor: &mut Attachment, timeout: Option<Duration>) -> Result<bool> {
+    let until = timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let mut fds = [PollFd::from_borrowed_fd(supervisor.as_fd(), PollFlags::IN)];
+        match rustix::event::poll(&mut fds, left.as_ref()) {
+            Ok(0) => return Ok(false),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => return Err(Error::Attachment { source: errno.into() }),
+            Ok(_) => {}
+        }
+        if let Event::Exit(_) | Event::Lost = supervisor.recv()? {
+            return Ok(true);
+        }
     }
 }

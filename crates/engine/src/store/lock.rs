@@ -1,0 +1,215 @@
+//! The owner's lock; see the module above for what it means.
+//!
+//! A lock file is locked before it gets its name, so that one which is seen unlocked belonged to a killed process.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use conex_oci::ContainerId;
+use conex_sys::range_lock::{self, Mode};
+use rustix::fs::{AtFlags, CWD, OFlags};
+use rustix::io::Errno;
+
+use super::{Store, write};
+use crate::{Error, Result};
+
+/// What the lock of a container says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Nobody is at work on the container.
+    Absent,
+    /// Somebody is.
+    Owned,
+    /// Somebody was, and was killed.
+    Dead,
+}
+
+/// The lock, held. Closing it (a drop, the end of the process) without [`Owned::finish`] is what a kill looks like.
+#[derive(Debug)]
+pub struct Owned {
+    file: File,
+    directory: PathBuf,
+    /// Whether it was a dead owner's: then the container has to be reconciled first.
+    pub inherited: bool,
+}
+
+impl Owned {
+    /// `RUN/containers/ID`
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Removes the run directory, the lock last.
+    ///
+    /// # Errors
+    /// [`Error::Remove`].
+    pub fn finish(self) -> Result<()> {
+        for name in ["sock", "state.json", ".state.json.new"] {
+            write::unlink(&self.directory.join(name))?;
+        }
+        write::unlink(&self.directory.join("lock"))?;
+        // Somebody may have made a lock of his own there in the meantime: then the directory is his.
+        match std::fs::remove_dir(&self.directory) {
+            Err(error) if !matches!(error.raw_os_error(), Some(2 | 39)) => {
+                Err(Error::Remove { path: self.directory.clone(), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AsFd for Owned {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Store {
+    /// Asks the kernel whether the container has an owner; takes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Lock`].
+    pub fn presence(&self, id: &ContainerId) -> Result<Presence> {
+        let path = self.run_directory(id).join("lock");
+        presence(&path).map_err(|source| Error::Lock { path, source })
+    }
+
+    /// Becomes the owner; `None` when somebody else is.
+    ///
+    /// # Errors
+    /// [`Error::Directory`], [`Error::Lock`].
+    pub fn own(&self, id: &ContainerId) -> Result<Option<Owned>> {
+        let directory = self.run_directory(id);
+        let fail = |source: io::Error| Error::Lock { path: directory.join("lock"), source };
+        loop {
+            match rustix::fs::mkdir(&directory, 0o700.into()) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(Errno::NOENT) => {
+                    write::make_directory(&self.runs())?;
+                    continue;
+                }
+                Err(errno) => return Err(Error::Directory { path: directory, source: errno.into() }),
+            }
+            match make(&directory) {
+                Ok(file) => return Ok(Some(Owned { file, directory, inherited: false })),
+                Err(Errno::NOENT) => continue,
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(fail(errno.into())),
+            }
+            let file = match File::options().read(true).write(true).open(directory.join("lock")) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(fail(error)),
+            };
+            if !range_lock::try_lock(&file, 0, Mode::Exclusive).map_err(fail)? {
+                return Ok(None);
+            }
+            if linked(&file).map_err(fail)? {
+                return Ok(Some(Owned { file, directory, inherited: true }));
+            }
+        }
+    }
+}
+
+/// A lock file that is locked from the moment it can be seen. `EEXIST` when there is one already.
+fn make(directory: &Path) -> std::result::Result<File, Errno> {
+    let lock = directory.join("lock");
+    let locked = |file: &File| match range_lock::try_lock(file, 0, Mode::Exclusive) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Errno::AGAIN),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    };
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(directory, flags, 0o600.into()) {
+        Ok(file) => {
+            let file = File::from(file);
+            locked(&file)?;
+            link_file(&file, &lock)?;
+            Ok(file)
+        }
+        // File systems without unnamed files: one with a name that nobody looks for.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let temporary = directory.join(format!(".lock.{}", rustix::process::getpid().as_raw_nonzero()));
+            let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let file = File::from(rustix::fs::open(&temporary, flags, 0o600.into())?);
+            locked(&file)?;
+            let linked = rustix::fs::link(&temporary, &lock);
+            let _ = rustix::fs::unlink(&temporary);
+            linked.map(|()| file)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Gives an unnamed file (O_TMPFILE) its name; `EEXIST` when the name is taken.
+pub(super) fn link_file(file: &File, path: &Path) -> std::result::Result<(), Errno> {
+    // AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH or, since Linux 6.10, the credentials that opened the file.
+    match rustix::fs::linkat(file, "", CWD, path, AtFlags::EMPTY_PATH) {
+        Err(Errno::NOENT | Errno::PERM) => {
+            use std::os::fd::AsRawFd;
+            let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+            rustix::fs::linkat(CWD, link, CWD, path, AtFlags::SYMLINK_FOLLOW)
+        }
+        done => done,
+    }
+}
+
+/// Whether the file still has a name.
+pub(super) fn linked(file: &File) -> io::Result<bool> {
+    Ok(rustix::fs::fstat(file)?.st_nlink > 0)
+}
+
+fn presence(path: &Path) -> io::Result<Presence> {
+    loop {
+        let file = match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, 0.into())
+        {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(Presence::Absent),
+            Err(errno) => return Err(errno.into()),
+        };
+        if range_lock::is_locked(&file, 0)? {
+            return Ok(Presence::Owned);
+        }
+        // Unlocked and without a name: its owner ended well since; look again.
+        if linked(&file)? {
+            return Ok(Presence::Dead);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store, ContainerId) {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::new(&place.path().join("root"), &place.path().join("run"));
+        (place, store, ContainerId::from_random([7; 32]))
+    }
+
+    #[test]
+    fn an_owner_excludes_others_and_leaves_nothing() {
+        let (_place, store, id) = store();
+        assert_eq!(store.presence(&id).unwrap(), Presence::Absent);
+        let owned = store.own(&id).unwrap().expect("free");
+        assert!(!owned.inherited);
+        assert_eq!(store.presence(&id).unwrap(), Presence::Owned);
+        assert!(store.own(&id).unwrap().is_none());
+        owned.finish().unwrap();
+        assert_eq!(store.presence(&id).unwrap(), Presence::Absent);
+        assert!(!store.run_directory(&id).exists());
+    }
+
+    #[test]
+    fn a_dead_owner_is_seen_and_inherited_from() {
+        let (_place, store, id) = store();
+        drop(store.own(&id).unwrap().expect("free"));
+        assert_eq!(store.presence(&id).unwrap(), Presence::Dead);
+        let heir = store.own(&id).unwrap().expect("dead owners do not exclude");
+        assert!(heir.inherited);
+        assert_eq!(store.presence(&id).unwrap(), Presence::Owned);
+        heir.finish().unwrap();
+    }
+}

@@ -1,0 +1,100 @@
+//! What a container is: `config.json`, written at create and changed by `rename` only.
+
+use std::collections::BTreeMap;
+
+use conex_cgroup::CgroupPath;
+use conex_oci::{ContainerId, ContainerName, Digest, Reference};
+use serde::{Deserialize, Serialize};
+
+use crate::options::CreateOptions;
+use crate::spec::IdRange;
+use crate::time::Time;
+
+/// A container as it was asked for, and what was found out on the way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: ContainerName,
+    /// When it was made.
+    pub created: Time,
+    /// The image as typed.
+    pub image: String,
+    /// The image's id.
+    pub image_id: Digest,
+    /// The reference that was found, in full.
+    #[serde(default)]
+    pub reference: Option<Reference>,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// The image's labels and the user's.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Where its groups are.
+    pub cgroup: CgroupPath,
+    /// With a user namespace of its own: the host ids that it has.
+    #[serde(default)]
+    pub id_range: Option<IdRange>,
+    /// What `stop` sends.
+    pub stop_signal: i32,
+    /// Its hostname, also when the namespace is another's.
+    pub hostname: String,
+    /// The other containers whose namespaces it joins, by what joined them (`network`, `pid`, `ipc`, `uts`, `user`).
+    #[serde(default)]
+    pub joined: BTreeMap<String, ContainerId>,
+    /// What the user asked.
+    pub options: CreateOptions,
+}
+
+/// What `ps` needs of a [`Record`]; reading it skips the rest.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Summary {
+    /// Its name.
+    pub name: ContainerName,
+    /// When it was made.
+    pub created: Time,
+    /// The image as typed.
+    pub image: String,
+    /// The image's id.
+    pub image_id: Digest,
+    /// The reference that was found, in full.
+    #[serde(default)]
+    pub reference: Option<Reference>,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// The image's labels and the user's.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The other containers whose namespaces it joins.
+    #[serde(default)]
+    pub joined: BTreeMap<String, ContainerId>,
+    /// What the user asked.
+    pub options: Asked,
+}
+
+/// What `ps` needs of the options.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// Its namespaces.
+    pub namespaces: AskedNamespaces,
+    /// Its file systems.
+    pub storage: AskedStorage,
+}
+
+/// What `ps` needs of the namespaces.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct AskedNamespaces {
+    /// `--network`
+    pub network: crate::options::NetworkMode,
+}
+
+/// What `ps` needs of the storage.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct AskedStorage {
+    /// `-v`
+    pub binds: Vec<crate::options::Bind>,
+}

@@ -1,0 +1,108 @@
+//! The supervisor of one `exec`: the same streams, no log, no socket, no record. It ends with its process.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use conex_cgroup::Cgroup;
+use conex_oci::runtime::{Process, Seccomp};
+use conex_runtime::{Exec, exec};
+
+use super::container::{First, first_client, reap, refusal, started};
+use super::launch::stdio;
+use super::spawn::spawn;
+use super::streams::{Ends, Happening, Streams};
+use super::wire::Reply;
+use crate::engine::Parts;
+use crate::log::Sink;
+use crate::store::Record;
+use crate::verbs::AttachOptions;
+use crate::{Attachment, Error, Result};
+
+/// What an exec needs, found out beforehand.
+pub(crate) struct ExecJob {
+    /// The container.
+    pub(crate) record: Record,
+    /// Its first process.
+    pub(crate) target: u32,
+    /// The same, held.
+    pub(crate) pidfd: OwnedFd,
+    /// What runs.
+    pub(crate) process: Process,
+    /// Its filter.
+    pub(crate) seccomp: Option<Seccomp>,
+    /// Whether it has input.
+    pub(crate) interactive: bool,
+    /// Whether nobody will attach.
+    pub(crate) detach: bool,
+    /// With a terminal: rows and columns.
+    pub(crate) size: Option<(u16, u16)>,
+}
+
+/// Forks a supervisor that runs the process, and waits until it runs.
+///
+/// # Errors
+/// Why it does not run.
+pub(crate) fn supervise_exec(parts: &Parts, job: ExecJob) -> Result<Attachment> {
+    let keep = [job.pidfd.as_raw_fd()];
+    let socket = spawn(&keep, |socket| run(parts, job, socket))?;
+    started(Attachment::new(socket))
+}
+
+fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
+    let first = match job.detach {
+        true => First::Started,
+        false => First::Streams(AttachOptions {
+            stdin: job.interactive,
+            stdout: true,
+            stderr: true,
+            size: job.size,
+        }),
+    };
+    let mut client = first_client(socket, first);
+    let mut streams = Streams::new(None, Sink::none());
+    let pidfd = match start(parts, job, &mut streams) {
+        Ok(pidfd) => pidfd,
+        Err(error) => return client.reply(&refusal(&error)),
+    };
+    client.reply(&Reply::Ok);
+    streams.clients.push(client);
+    loop {
+        let happenings = streams.turn(Some(pidfd.as_fd()), None);
+        streams.forget_gone();
+        if happenings.contains(&Happening::Ended)
+            && let Some(code) = reap(&pidfd)
+        {
+            streams.drain();
+            streams.tell_exit(code);
+            return streams.linger();
+        }
+    }
+}
+
+fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> {
+    let group = Cgroup::open(parts.host()?, &job.record.cgroup)?;
+    let program = match &job.seccomp {
+        Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
+        None => None,
+    };
+    let (stdio, ours) = stdio(job.process.terminal, job.interactive)?;
+    let created = exec(Exec {
+        process: &job.process,
+        target: job.target,
+        target_pidfd: job.pidfd.as_fd(),
+        cgroup: Some(&group),
+        stdio,
+        seccomp: program.as_ref(),
+    })?;
+    let ends = match (ours, created.terminal) {
+        (Some(ends), _) => ends,
+        (None, Some(master)) => Ends::Terminal { master, open: true },
+        (None, None) => return Err(Error::NoTerminal),
+    };
+    ends.unblock().map_err(|errno| Error::Pipes { source: errno.into() })?;
+    if let Some((rows, columns)) = job.size {
+        ends.resize(rows, columns);
+    }
+    let running = created.process.start()?;
+    streams.begin(ends);
+    Ok(running.pidfd)
+}

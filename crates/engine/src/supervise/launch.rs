@@ -1,0 +1,149 @@
+//! One start of a container, done by the process that will be its parent: cgroup, root filesystem, filter, process.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use conex_cgroup::Cgroup;
+use conex_oci::runtime::{NamespaceKind, Spec};
+use conex_runtime::{Create, Rootfs, Stdio, create};
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::streams::Ends;
+use crate::engine::Parts;
+use crate::store::{Process, Record};
+use crate::time::Time;
+use crate::{Error, Result};
+
+/// What a start needs, read or made beforehand.
+pub(crate) struct Job {
+    /// The container.
+    pub(crate) record: Record,
+    /// What runs, namespaces of other containers resolved.
+    pub(crate) spec: Spec,
+    /// Its root filesystem, when `create` has just mounted it.
+    pub(crate) rootfs: Option<OwnedFd>,
+    /// With a terminal: rows and columns.
+    pub(crate) size: Option<(u16, u16)>,
+}
+
+/// A process that runs.
+pub(super) struct Launched {
+    pub(super) process: Process,
+    pub(super) pidfd: OwnedFd,
+    pub(super) group: Cgroup,
+    pub(super) ends: Ends,
+    /// Whether its end is the end of all its processes (a pid namespace of its own).
+    pub(super) private_pids: bool,
+}
+
+/// Starts the container; after an error nothing of the attempt is left.
+pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched> {
+    let resources = job.spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
+    let group = Cgroup::create(parts.host()?, &job.record.cgroup, &resources)?;
+    match within(parts, job, &group, restarts) {
+        Ok((process, pidfd, ends, private_pids)) => {
+            Ok(Launched { process, pidfd, group, ends, private_pids })
+        }
+        Err(error) => {
+            if let Err(error) = group.kill().and_then(|()| group.delete()) {
+                log::warn!("{error}");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<(Process, OwnedFd, Ends, bool)> {
+    let Job { record, spec, rootfs, size } = job;
+    let rootfs = match rootfs {
+        Some(rootfs) => rootfs,
+        None => parts.mount(&record)?,
+    };
+    let linux = spec.linux.as_ref();
+    let program = match linux.and_then(|linux| linux.seccomp.as_ref()) {
+        Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
+        None => None,
+    };
+    let init = match record.options.process.init {
+        true => Some(parts.init.ok_or(Error::NoInit)?),
+        false => None,
+    };
+    let (stdio, ours) = stdio(record.options.tty, record.options.interactive)?;
+    let created = create(Create {
+        spec: &spec,
+        rootfs: Rootfs::Mount(rootfs),
+        cgroup: Some(group),
+        stdio,
+        seccomp: program.as_ref(),
+        init,
+    })?;
+    let ends = match (ours, created.terminal) {
+        (Some(ends), _) => ends,
+        (None, Some(master)) => Ends::Terminal { master, open: true },
+        (None, None) => return Err(Error::NoTerminal),
+    };
+    ends.unblock().map_err(pipes)?;
+    if let Some((rows, columns)) = size {
+        ends.resize(rows, columns);
+    }
+    let pid = created.process.pid();
+    let start_ticks = start_ticks(pid).map_err(|source| Error::Process { pid, source })?;
+    let started_at = Time::now();
+    let running = created.process.start()?;
+    let private_pids = linux.is_some_and(|linux| {
+        linux.namespaces.iter().any(|space| space.kind == NamespaceKind::Pid && space.path.is_none())
+    });
+    let supervisor = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    Ok((Process { pid, start_ticks, supervisor, started_at, restarts }, running.pidfd, ends, private_pids))
+}
+
+/// The process's ends and ours; ours are `None` for a terminal, which is made inside.
+pub(super) fn stdio(tty: bool, interactive: bool) -> Result<(Stdio, Option<Ends>)> {
+    if tty {
+        return Ok((Stdio::Terminal, None));
+    }
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(pipes);
+    let (stdin, input) = match interactive {
+        true => pipe().map(|(read, write)| (read, Some(write)))?,
+        false => {
+            let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            (null.map_err(pipes)?, None)
+        }
+    };
+    let ((out, stdout), (err, stderr)) = (pipe()?, pipe()?);
+    let ends = Ends::Pipes { stdin: input, stdout: Some(out), stderr: Some(err) };
+    Ok((Stdio::Pipes { stdin, stdout, stderr }, Some(ends)))
+}
+
+fn pipes(errno: rustix::io::Errno) -> Error {
+    Error::Pipes { source: errno.into() }
+}
+
+/// Field 22 of `/proc/PID/stat`: when the process began, in clock ticks since boot.
+pub(crate) fn start_ticks(pid: u32) -> std::io::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is the command in parentheses, which may hold anything.
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    fields
+        .and_then(|fields| fields.split_ascii_whitespace().nth(19)?.parse().ok())
+        .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+}
+
+/// The listening socket in the run directory.
+pub(super) fn listen(directory: &std::path::Path) -> Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let fail = |errno: rustix::io::Errno| Error::Supervisor { source: errno.into() };
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )
+    .map_err(fail)?;
+    let Some((_held, address)) = crate::attach::address(directory).map_err(fail)? else {
+        return Err(fail(rustix::io::Errno::NOENT));
+    };
+    rustix::net::bind(socket.as_fd(), &address).map_err(fail)?;
+    rustix::net::listen(&socket, 64).map_err(fail)?;
+    Ok(socket)
+}

@@ -1,0 +1,52 @@
+//! A process of our own that outlives the command: forked, in its own session, with nothing open but what it is given.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use conex_sys::process::{Forked, exit_now, fork};
+use conex_sys::{descriptors, signal};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::{Error, Result};
+
+/// Forks; `child` runs in the new process with one end of a socket pair, and the other end is returned here. Of the open
+/// descriptors the child keeps `keep` only; the parent's copies go with `child`. The caller has one thread.
+pub(super) fn spawn(keep: &[RawFd], child: impl FnOnce(OwnedFd)) -> Result<OwnedFd> {
+    let fail = |source| Error::Supervisor { source };
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(|errno| fail(errno.into()))?;
+    match fork().map_err(fail)? {
+        Forked::Parent { .. } => Ok(ours),
+        Forked::Child => {
+            // Nothing may unwind into the frames that this process shares with the command's.
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                let mut keep = keep.to_vec();
+                keep.push(theirs.as_raw_fd());
+                match leave(&keep) {
+                    Ok(()) => child(theirs),
+                    Err(error) => log::error!("{error}"),
+                }
+            }));
+            exit_now(i32::from(done.is_err()));
+        }
+    }
+}
+
+/// Leaves the command's session, terminal, directory and descriptors.
+fn leave(keep: &[RawFd]) -> std::io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::chdir("/")?;
+    signal::reset();
+    // A client that goes away is seen by its error, not by a signal.
+    signal::ignore(13);
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    drop(null);
+    descriptors::close_all_but(keep)?;
+    rustix::thread::set_name(c"conex-supervise")?;
+    Ok(())
+}

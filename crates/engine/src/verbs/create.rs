@@ -1,0 +1,276 @@
+//! `create`: everything about a container that can be known before it runs, on disk, all or nothing.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use conex_image::{Image, Silent};
+use conex_oci::{ContainerId, ContainerName};
+
+use crate::engine::Parts;
+use crate::options::{CreateOptions, Made, PullPolicy};
+use crate::spec::{self, IdRange, LiveHost, RootfsFiles, SpecRequest};
+use crate::store::lock::Owned;
+use crate::store::names::{self, Claim, Claimed};
+use crate::store::{Record, Store, write};
+use crate::supervise::Job;
+use crate::time::Time;
+use crate::{Engine, Error, Result};
+
+impl Engine {
+    /// Makes a container. All or nothing: after an error, or a kill, nothing of it is left. Pulls as
+    /// [`CreateOptions::pull`] says, silently: whoever has something to show pulls before.
+    ///
+    /// # Errors
+    /// An image that is not there, a name in use, options that do not fit the host or the image.
+    pub fn create(&self, options: &CreateOptions) -> Result<Made> {
+        let (made, owned, _) = self.make(options)?;
+        owned.finish()?;
+        Ok(made)
+    }
+
+    /// The same for a start by this process right after, which is spared the reading of what is at hand. Until then the
+    /// container is this process's: when that is killed, a `--rm` container goes.
+    ///
+    /// # Errors
+    /// As [`Engine::create`].
+    pub fn prepare(&self, options: &CreateOptions) -> Result<Made> {
+        let (made, owned, job) = self.make(options)?;
+        *self.prepared.borrow_mut() = Some((owned, job));
+        Ok(made)
+    }
+
+    fn make(&self, options: &CreateOptions) -> Result<(Made, Owned, Job)> {
+        let parts = &self.parts;
+        let mut warnings = options.validate()?;
+        let mut options = options.clone();
+        options.supervision.log = crate::log::settle(&options.supervision.log)?;
+        let image = self.image(&options)?;
+        // Until the record is written nobody removes the image.
+        let _lease = parts.images.lease(&image)?;
+        let lowers = parts.images.lowers(&image)?;
+        let draft = Draft::new(&parts.store)?;
+        let id = draft.id.clone();
+        let (name, _name) = claim_name(&parts.store, &id, options.name.as_ref())?;
+        let range = claim_range(&parts.store, &id, &options)?;
+        let (joined, joined_ids) = self.joined(&options)?;
+        let cgroup = parts.host()?.container_path(options.limits.cgroup_parent.as_deref(), id.as_str())?;
+        let directory = parts.store.directory(&id);
+        let mut record = Record {
+            id: id.clone(),
+            name: name.clone(),
+            created: Time::now(),
+            image: options.image.clone(),
+            image_id: image.id,
+            reference: image.references.first().cloned(),
+            command: Vec::new(),
+            labels: labels(&image, &options),
+            cgroup,
+            id_range: range.as_ref().map(|(range, _)| *range),
+            stop_signal: 15,
+            hostname: String::new(),
+            joined: joined_ids,
+            options,
+        };
+        let rootfs = parts.mount_over(&record, &lowers)?;
+        let plan = spec::build(&SpecRequest {
+            options: &record.options,
+            image: &image.document.config,
+            id: &id,
+            name: &name,
+            host: &LiveHost,
+            files: &RootfsFiles(rootfs.as_fd()),
+            joined: &joined,
+            directory: &directory,
+            id_range: record.id_range,
+            cgroups_path: record.cgroup.name(),
+            rootfs: Path::new("rootfs"),
+        })?;
+        for (file, content) in &plan.files {
+            write::shared_file(&directory.join(file), content.as_bytes(), plan.owner)?;
+        }
+        for missing in &plan.directories {
+            std::fs::create_dir_all(missing)
+                .map_err(|source| Error::Directory { path: missing.clone(), source })?;
+        }
+        write::new_file(&directory.join("spec.json"), &write::to_json(&plan.spec))?;
+        record.command = plan.spec.process.as_ref().map(|process| process.args.clone()).unwrap_or_default();
+        record.stop_signal = plan.stop_signal;
+        record.hostname = plan.hostname;
+        // From here on there is a container.
+        write::replace_json(&directory, "config.json", &record)?;
+        warnings.extend(plan.warnings);
+        let made = Made { id, name, image: record.reference.clone(), warnings };
+        let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None };
+        Ok((made, draft.commit(), job))
+    }
+
+    /// The image, pulled when the policy says so.
+    fn image(&self, options: &CreateOptions) -> Result<Image> {
+        let images = &self.parts.images;
+        let platform = options.platform.as_ref();
+        let pull = || -> Result<Image> {
+            let reference = options.image.parse().map_err(|source| Error::Reference { source })?;
+            Ok(images.pull(&reference, platform, &Silent)?.image)
+        };
+        if options.pull == PullPolicy::Always {
+            return pull();
+        }
+        match images.resolve(&options.image, platform) {
+            Err(conex_image::Error::NotFound { .. } | conex_image::Error::Platform { .. })
+                if options.pull == PullPolicy::Missing =>
+            {
+                pull()
+            }
+            found => Ok(found?),
+        }
+    }
+}
+
+/// What is taken back unless the container is whole.
+struct Draft<'a> {
+    store: &'a Store,
+    id: ContainerId,
+    owned: Option<Owned>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(store: &'a Store) -> Result<Self> {
+        let id = ContainerId::from_random(random()?);
+        // The lock comes first: what has no owner is taken for the remains of one.
+        let owned = store.own(&id)?.ok_or_else(|| Error::Busy { name: id.short().to_owned() })?;
+        let draft = Self { store, id, owned: Some(owned) };
+        let directory = draft.store.directory(&draft.id);
+        write::make_directory(&directory)?;
+        for part in ["upper", "work"] {
+            write::make_directory(&directory.join(part))?;
+        }
+        Ok(draft)
+    }
+
+    fn commit(mut self) -> Owned {
+        self.owned.take().unwrap_or_else(|| unreachable!("taken only here and in drop"))
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if let Some(owned) = self.owned.take()
+            && let Err(error) = self.store.erase(&self.id).and_then(|()| owned.finish())
+        {
+            // The next command settles it.
+            log::warn!("{error}");
+        }
+    }
+}
+
+/// Random bytes of the kernel's.
+pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    while filled < N {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(Error::Random { source: errno.into() }),
+        }
+    }
+    Ok(bytes)
+}
+
+/// The user's name, or an invented one that is free.
+fn claim_name(
+    store: &Store,
+    id: &ContainerId,
+    wanted: Option<&ContainerName>,
+) -> Result<(ContainerName, Claim)> {
+    let random = if wanted.is_some() { [0; 8] } else { random()? };
+    for attempt in 0.. {
+        let invented;
+        let name = match wanted {
+            Some(name) => name.as_str(),
+            None => {
+                invented = names::invent(random, attempt);
+                &invented
+            }
+        };
+        let name: ContainerName = name.parse().map_err(|source| Error::Id { source })?;
+        match claim(store, id, &name)? {
+            Claimed::Ours(claim) => return Ok((name, claim)),
+            Claimed::Taken(holder) if wanted.is_some() => {
+                return Err(Error::NameInUse { name: name.to_string(), id: holder });
+            }
+            Claimed::Taken(_) => {}
+        }
+    }
+    unreachable!("there are more numbers than names")
+}
+
+/// Claims a name; it counts for its holder when his record says the same.
+pub(super) fn claim(store: &Store, id: &ContainerId, name: &ContainerName) -> Result<Claimed> {
+    // What a dead owner left gives its name back here, before the name is locked: that takes the lock too.
+    if let Some(holder) = names::holder(&store.names(), name.as_str())?
+        && holder != *id
+    {
+        store.state(&holder)?;
+    }
+    names::claim(&store.names(), name.as_str(), id, |holder| {
+        Ok(store.record(holder)?.is_some_and(|record| record.name == *name))
+    })
+}
+
+/// With `--userns private`: a range of host ids that nobody else has.
+fn claim_range(store: &Store, id: &ContainerId, options: &CreateOptions) -> Result<Option<(IdRange, Claim)>> {
+    if options.namespaces.user != crate::options::UserMode::Private {
+        return Ok(None);
+    }
+    let mut taken: Vec<IdRange> = Vec::new();
+    if let Ok(entries) = std::fs::read_dir(store.ranges()) {
+        let bases = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        taken.extend(bases.map(|base| IdRange { base, size: 65_536 }));
+    }
+    let ids = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let pool = spec::id_pool(&ids("/etc/subuid"), &ids("/etc/subgid"))?;
+    loop {
+        let range = spec::free_range(pool, &taken)?;
+        let claimed = names::claim(&store.ranges(), &range.base.to_string(), id, |holder| {
+            Ok(store.record(holder)?.is_some_and(|record| record.id_range == Some(range)))
+        })?;
+        match claimed {
+            Claimed::Ours(claim) => return Ok(Some((range, claim))),
+            Claimed::Taken(_) => taken.push(range),
+        }
+    }
+}
+
+fn labels(image: &Image, options: &CreateOptions) -> BTreeMap<String, String> {
+    let mut labels = image.document.config.labels.clone();
+    labels.extend(options.labels.clone());
+    labels
+}
+
+impl Parts {
+    /// Points the spec's joined namespaces at the processes that their containers have now.
+    pub(crate) fn rejoin(&self, record: &Record, spec: &mut conex_oci::runtime::Spec) -> Result<()> {
+        let Some(linux) = &mut spec.linux else { return Ok(()) };
+        for (kind, id) in &record.joined {
+            let name = || {
+                self.store.record(id).ok().flatten().map_or_else(|| id.to_string(), |r| r.name.to_string())
+            };
+            let state =
+                self.store.state(id)?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+            let process =
+                state.process().ok_or_else(|| Error::JoinNotRunning { kind: kind.clone(), name: name() })?;
+            for space in &mut linux.namespaces {
+                let spoken = match space.kind.proc_name() {
+                    "net" => "network",
+                    other => other,
+                };
+                if spoken == kind && space.path.is_some() {
+                    space.path = Some(format!("/proc/{}/ns/{}", process.pid, space.kind.proc_name()).into());
+                }
+            }
+        }
+        Ok(())
+    }
+}

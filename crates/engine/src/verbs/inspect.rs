@@ -1,0 +1,229 @@
+//! `inspect`: Docker's document, field by field, from the record, the state and the spec.
+
+use std::path::Path;
+
+use conex_oci::ContainerId;
+use conex_oci::runtime::Spec;
+use serde_json::{Map, Value, json};
+
+use super::inspect_host::host_config;
+use crate::options::{IpcMode, LogDriver, NetworkMode, Propagation, signal_name};
+use crate::store::{ContainerState, Exit, LastRun, Record};
+use crate::time::Time;
+use crate::{Engine, Error, Result};
+
+impl Engine {
+    /// Docker's `inspect` document; with `size`, the bytes of the writable layer and of the whole too.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn inspect(&self, id: &ContainerId, size: bool) -> Result<Value> {
+        let store = &self.parts.store;
+        let state = store.state(id)?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+        let record = store.must_record(id)?;
+        let last = match store.last_run(id)? {
+            Some(LastRun::Ended(exit)) => Some(exit),
+            _ => None,
+        };
+        let spec = self.parts.spec(id)?;
+        let directory = store.directory(id);
+        let image = self.parts.images.resolve(&record.image_id.to_string(), None).ok();
+        let process = spec.process.clone().unwrap_or_default();
+        let file = |name: &str| bound(&spec, name).unwrap_or_default();
+        let mut document = json!({
+            "Id": id,
+            "Created": record.created,
+            "Path": record.command.first().cloned().unwrap_or_default(),
+            "Args": record.command.get(1..).unwrap_or_default(),
+            "State": state_of(&state, last.as_ref()),
+            "Image": record.image_id,
+            "ResolvConfPath": file("/etc/resolv.conf"),
+            "HostnamePath": file("/etc/hostname"),
+            "HostsPath": file("/etc/hosts"),
+            "LogPath": match record.options.supervision.log.driver {
+                LogDriver::JsonFile => directory.join(crate::log::JsonFile::NAME).display().to_string(),
+                _ => String::new(),
+            },
+            "Name": format!("/{}", record.name),
+            "RestartCount": restarts(&state, last.as_ref()),
+            "Driver": "overlay",
+            "Platform": "linux",
+            "MountLabel": spec.linux.as_ref().and_then(|linux| linux.mount_label.clone()).unwrap_or_default(),
+            "ProcessLabel": process.selinux_label.clone().unwrap_or_default(),
+            "AppArmorProfile": process.apparmor_profile.clone().unwrap_or_default(),
+            "ExecIDs": null,
+            "HostConfig": host_config(&record),
+            "GraphDriver": {
+                "Name": "overlay",
+                "Data": {
+                    "LowerDir": image.as_ref().map(|image| self.lower_text(image)).unwrap_or_default(),
+                    "UpperDir": directory.join("upper"),
+                    "WorkDir": directory.join("work"),
+                    // The mount is in the container's own namespace only.
+                    "MergedDir": "",
+                },
+            },
+            "Mounts": mounts(&record),
+            "Config": config(&record, &spec, image.as_ref().map(|image| &image.document.config)),
+            "NetworkSettings": network(&record, &state),
+        });
+        if size && let Some(document) = document.as_object_mut() {
+            let (written, whole) = self.sizes(id, &record.image_id)?;
+            document.insert("SizeRw".to_owned(), written.into());
+            document.insert("SizeRootFs".to_owned(), whole.into());
+        }
+        Ok(document)
+    }
+
+    /// Highest first, as overlayfs takes them.
+    fn lower_text(&self, image: &conex_image::Image) -> String {
+        let lowers = self.parts.images.lowers(image).unwrap_or_default();
+        lowers.iter().rev().map(|lower| lower.display().to_string()).collect::<Vec<_>>().join(":")
+    }
+}
+
+/// The host path that the spec binds at `target`.
+fn bound(spec: &Spec, target: &str) -> Option<String> {
+    let mount = spec.mounts.iter().find(|mount| mount.destination == Path::new(target))?;
+    mount.source.as_ref().map(|source| source.display().to_string())
+}
+
+fn state_of(state: &ContainerState, last: Option<&Exit>) -> Value {
+    let process = state.process();
+    let exit = match state {
+        ContainerState::Restarting(exit) | ContainerState::Exited(exit) => Some(exit),
+        ContainerState::Created => last,
+        ContainerState::Running(_) | ContainerState::Paused(_) => None,
+    };
+    let never = || Time::NEVER.to_owned();
+    let started = process.map(|process| process.started_at).or_else(|| exit.and_then(|exit| exit.started_at));
+    // While it runs, the end of the run before it.
+    let finished = exit.or(last).filter(|exit| exit.started_at.is_some()).map(|exit| exit.finished_at);
+    json!({
+        "Status": state.word(),
+        // A restarting container counts as running, as in Docker.
+        "Running": state.is_live(),
+        "Paused": matches!(state, ContainerState::Paused(_)),
+        "Restarting": matches!(state, ContainerState::Restarting(_)),
+        "OOMKilled": exit.is_some_and(|exit| exit.oom_killed),
+        "Dead": false,
+        "Pid": process.map_or(0, |process| process.pid),
+        "ExitCode": exit.map_or(0, |exit| exit.code),
+        "Error": exit.map(|exit| exit.error.clone()).unwrap_or_default(),
+        "StartedAt": started.map_or_else(never, String::from),
+        "FinishedAt": finished.map_or_else(never, String::from),
+    })
+}
+
+fn restarts(state: &ContainerState, last: Option<&Exit>) -> u32 {
+    match state {
+        ContainerState::Running(process) | ContainerState::Paused(process) => process.restarts,
+        ContainerState::Restarting(exit) | ContainerState::Exited(exit) => exit.restarts,
+        ContainerState::Created => last.map_or(0, |exit| exit.restarts),
+    }
+}
+
+fn mounts(record: &Record) -> Vec<Value> {
+    let storage = &record.options.storage;
+    let binds = storage.binds.iter().map(|bind| {
+        json!({
+            "Type": "bind",
+            "Source": bind.source,
+            "Destination": bind.target,
+            "Mode": if bind.read_only { "ro" } else { "" },
+            "RW": !bind.read_only,
+            "Propagation": bind.propagation.as_str(),
+        })
+    });
+    let tmpfs = storage.tmpfs.iter().map(|tmpfs| {
+        json!({
+            "Type": "tmpfs",
+            "Source": "",
+            "Destination": tmpfs.target,
+            "Mode": tmpfs.options.join(","),
+            "RW": !tmpfs.options.iter().any(|option| option == "ro"),
+            "Propagation": Propagation::default().as_str(),
+        })
+    });
+    binds.chain(tmpfs).collect()
+}
+
+fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Value {
+    let options = &record.options;
+    let process = spec.process.clone().unwrap_or_default();
+    let empty = conex_oci::image::ImageConfig::default();
+    let image = image.unwrap_or(&empty);
+    let own = options.process.entrypoint.as_deref();
+    let entrypoint = match own {
+        Some("") => None,
+        Some(program) => Some(vec![program.to_owned()]),
+        None => image.entrypoint.clone(),
+    };
+    let command = match (options.process.command.is_empty(), own) {
+        (false, _) => Some(options.process.command.clone()),
+        (true, Some(_)) => None,
+        (true, None) => image.cmd.clone(),
+    };
+    json!({
+        "Hostname": record.hostname,
+        "Domainname": options.namespaces.domainname.clone().unwrap_or_default(),
+        "User": options.process.user.clone().unwrap_or_else(|| image.user.clone()),
+        "AttachStdin": options.interactive,
+        "AttachStdout": true,
+        "AttachStderr": true,
+        "ExposedPorts": image.exposed_ports,
+        "Tty": options.tty,
+        "OpenStdin": options.interactive,
+        "StdinOnce": options.interactive,
+        "Env": process.env,
+        "Cmd": command,
+        "Image": record.image,
+        "Volumes": if image.volumes.is_empty() { Value::Null } else { json!(image.volumes) },
+        "WorkingDir": options.process.workdir.clone().unwrap_or_else(|| image.working_dir.clone()),
+        "Entrypoint": entrypoint,
+        "OnBuild": image.on_build,
+        "Labels": record.labels,
+        "StopSignal": signal_name(record.stop_signal).unwrap_or_else(|| record.stop_signal.to_string()),
+        "StopTimeout": options.supervision.stop_timeout.map(|timeout| timeout.as_secs()),
+    })
+}
+
+fn network(record: &Record, state: &ContainerState) -> Value {
+    let mut networks = Map::new();
+    let name = match &record.options.namespaces.network {
+        NetworkMode::None => Some("none"),
+        NetworkMode::Host => Some("host"),
+        NetworkMode::Container(_) => None,
+    };
+    if let Some(name) = name {
+        let endpoint = json!({
+            "IPAMConfig": null, "Links": null, "Aliases": null, "NetworkID": "", "EndpointID": "", "Gateway": "",
+            "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
+            "MacAddress": "", "DriverOpts": null,
+        });
+        networks.insert(name.to_owned(), endpoint);
+    }
+    json!({
+        "Bridge": "",
+        "SandboxID": "",
+        "SandboxKey": state.process().map(|process| format!("/proc/{}/ns/net", process.pid)).unwrap_or_default(),
+        "Ports": {},
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "MacAddress": "",
+        "Networks": networks,
+    })
+}
+
+/// `--ipc` as Docker writes it.
+pub(super) fn ipc_mode(mode: &IpcMode, joined: Option<&ContainerId>) -> String {
+    match (mode, joined) {
+        (IpcMode::Private, _) => "private".to_owned(),
+        (IpcMode::Shareable, _) => "shareable".to_owned(),
+        (IpcMode::None, _) => "none".to_owned(),
+        (IpcMode::Host, _) => "host".to_owned(),
+        (IpcMode::Container(_), Some(id)) => format!("container:{id}"),
+        (IpcMode::Container(name), None) => format!("container:{name}"),
+    }
+}

@@ -1,0 +1,158 @@
+//! The `HostConfig` of `inspect`: the options, as Docker's API spells them.
+
+use conex_oci::ContainerId;
+use serde_json::{Map, Value, json};
+
+use super::inspect::ipc_mode;
+use crate::options::{NamespaceMode, NetworkMode, RestartPolicy, SeccompMode, Tmpfs, UserMode};
+use crate::store::Record;
+
+pub(super) fn host_config(record: &Record) -> Value {
+    let options = &record.options;
+    let (limits, security, spaces, storage) =
+        (&options.limits, &options.security, &options.namespaces, &options.storage);
+    let joined = |kind: &str| record.joined.get(kind);
+    let restart = &options.supervision.restart;
+    let retries = match restart {
+        RestartPolicy::OnFailure { max_retries } => max_retries.unwrap_or(0),
+        _ => 0,
+    };
+    let memory = limits.memory.unwrap_or(0);
+    json!({
+        "Binds": storage.binds.iter().map(bind).collect::<Vec<_>>(),
+        "ContainerIDFile": "",
+        "LogConfig": { "Type": options.supervision.log.driver.name(), "Config": log_config(record) },
+        "NetworkMode": match &spaces.network {
+            NetworkMode::None => "none".to_owned(),
+            NetworkMode::Host => "host".to_owned(),
+            NetworkMode::Container(name) => container(name, joined("network")),
+        },
+        "PortBindings": {},
+        "RestartPolicy": { "Name": restart.name(), "MaximumRetryCount": retries },
+        "AutoRemove": options.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": null,
+        "ConsoleSize": [0, 0],
+        "Annotations": options.annotations,
+        "CapAdd": security.cap_add,
+        "CapDrop": security.cap_drop,
+        "CgroupnsMode": mode(&spaces.cgroup, joined("cgroup"), "private"),
+        "Dns": spaces.dns,
+        "DnsOptions": spaces.dns_options,
+        "DnsSearch": spaces.dns_search,
+        "ExtraHosts": spaces.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect::<Vec<_>>(),
+        "GroupAdd": options.process.groups,
+        "IpcMode": ipc_mode(&spaces.ipc, joined("ipc")),
+        "Cgroup": "",
+        "Links": null,
+        "OomScoreAdj": options.process.oom_score_adj.unwrap_or(0),
+        "PidMode": mode(&spaces.pid, joined("pid"), ""),
+        "Privileged": security.privileged,
+        "PublishAllPorts": false,
+        "ReadonlyRootfs": storage.read_only,
+        "SecurityOpt": security_options(record),
+        "Tmpfs": storage.tmpfs.iter().map(tmpfs).collect::<Map<_, _>>(),
+        "UTSMode": mode(&spaces.uts, joined("uts"), ""),
+        "UsernsMode": match &spaces.user {
+            UserMode::Host => "host".to_owned(),
+            UserMode::Private => "private".to_owned(),
+            UserMode::Container(name) => container(name, joined("user")),
+        },
+        "ShmSize": storage.shm_size.unwrap_or(64 << 20),
+        "Sysctls": spaces.sysctls,
+        "Runtime": "conex",
+        "Isolation": "",
+        "CpuShares": limits.cpu_shares.unwrap_or(0),
+        "Memory": memory,
+        "NanoCpus": limits.nano_cpus.unwrap_or(0),
+        "CgroupParent": limits.cgroup_parent.clone().unwrap_or_default(),
+        "BlkioWeight": limits.blkio_weight.unwrap_or(0),
+        "BlkioWeightDevice": [],
+        "BlkioDeviceReadBps": [],
+        "BlkioDeviceWriteBps": [],
+        "BlkioDeviceReadIOps": [],
+        "BlkioDeviceWriteIOps": [],
+        "CpuPeriod": limits.cpu_period.unwrap_or(0),
+        "CpuQuota": limits.cpu_quota.unwrap_or(0),
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": limits.cpuset_cpus.clone().unwrap_or_default(),
+        "CpusetMems": limits.cpuset_mems.clone().unwrap_or_default(),
+        "Devices": storage.devices.iter().map(|device| json!({
+            "PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.access,
+        })).collect::<Vec<_>>(),
+        "DeviceCgroupRules": null,
+        "DeviceRequests": null,
+        "MemoryReservation": limits.memory_reservation.unwrap_or(0),
+        "MemorySwap": limits.memory_swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(0)),
+        "MemorySwappiness": null,
+        "OomKillDisable": false,
+        "PidsLimit": limits.pids,
+        "Ulimits": options.process.ulimits.iter().map(|ulimit| json!({
+            "Name": ulimit.name, "Soft": ulimit.soft, "Hard": ulimit.hard,
+        })).collect::<Vec<_>>(),
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+        "MaskedPaths": security.mask,
+        "Init": options.process.init,
+    })
+}
+
+fn container(name: &str, id: Option<&ContainerId>) -> String {
+    format!("container:{}", id.map_or(name, ContainerId::as_str))
+}
+
+fn mode(mode: &NamespaceMode, joined: Option<&ContainerId>, private: &str) -> String {
+    match mode {
+        NamespaceMode::Private => private.to_owned(),
+        NamespaceMode::Host => "host".to_owned(),
+        NamespaceMode::Container(name) => container(name, joined),
+    }
+}
+
+fn bind(bind: &crate::options::Bind) -> String {
+    let mut options = Vec::new();
+    if bind.read_only {
+        options.push("ro");
+    }
+    let propagation = bind.propagation.as_str();
+    if propagation != "rprivate" {
+        options.push(propagation);
+    }
+    let paths = format!("{}:{}", bind.source.display(), bind.target.display());
+    if options.is_empty() { paths } else { format!("{paths}:{}", options.join(",")) }
+}
+
+fn tmpfs(tmpfs: &Tmpfs) -> (String, Value) {
+    (tmpfs.target.display().to_string(), tmpfs.options.join(",").into())
+}
+
+fn log_config(record: &Record) -> Value {
+    let log = &record.options.supervision.log;
+    let mut config = Map::new();
+    if let Some(size) = log.max_size {
+        config.insert("max-size".to_owned(), size.to_string().into());
+    }
+    if let Some(files) = log.max_file {
+        config.insert("max-file".to_owned(), files.to_string().into());
+    }
+    config.into()
+}
+
+fn security_options(record: &Record) -> Vec<String> {
+    let security = &record.options.security;
+    let mut options = Vec::new();
+    match &security.seccomp {
+        SeccompMode::Default => {}
+        SeccompMode::Unconfined => options.push("seccomp=unconfined".to_owned()),
+        SeccompMode::Profile(profile) => options.push(format!("seccomp={profile}")),
+    }
+    if security.no_new_privileges {
+        options.push("no-new-privileges".to_owned());
+    }
+    options.extend(security.apparmor.iter().map(|profile| format!("apparmor={profile}")));
+    options.extend(security.label.iter().map(|label| format!("label={label}")));
+    options
+}

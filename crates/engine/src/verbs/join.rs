@@ -1,0 +1,67 @@
+//! `container:NAME` options, resolved to containers that run.
+
+use std::collections::BTreeMap;
+
+use conex_oci::ContainerId;
+
+use crate::options::{CreateOptions, IpcMode, NamespaceMode, NetworkMode, UserMode};
+use crate::spec::{Joined, JoinedContainer};
+use crate::{Engine, Error, Result};
+
+impl Engine {
+    /// The containers that the options name, and their ids by the kind of namespace.
+    pub(super) fn joined(&self, options: &CreateOptions) -> Result<(Joined, BTreeMap<String, ContainerId>)> {
+        let spaces = &options.namespaces;
+        let mut ids = BTreeMap::new();
+        let mut join = |kind: &str, name: Option<&str>| -> Result<Option<JoinedContainer>> {
+            let Some(name) = name else { return Ok(None) };
+            let id = self.find(name)?;
+            let container = self.join_one(kind, &id)?;
+            ids.insert(kind.to_owned(), id);
+            Ok(Some(container))
+        };
+        fn named(mode: &NamespaceMode) -> Option<&str> {
+            match mode {
+                NamespaceMode::Container(name) => Some(name),
+                NamespaceMode::Private | NamespaceMode::Host => None,
+            }
+        }
+        let network = match &spaces.network {
+            NetworkMode::Container(name) => Some(name.as_str()),
+            NetworkMode::None | NetworkMode::Host => None,
+        };
+        let ipc = match &spaces.ipc {
+            IpcMode::Container(name) => Some(name.as_str()),
+            _ => None,
+        };
+        let user = match &spaces.user {
+            UserMode::Container(name) => Some(name.as_str()),
+            UserMode::Host | UserMode::Private => None,
+        };
+        let joined = Joined {
+            network: join("network", network)?,
+            pid: join("pid", named(&spaces.pid))?,
+            ipc: join("ipc", ipc)?,
+            uts: join("uts", named(&spaces.uts))?,
+            cgroup: join("cgroup", named(&spaces.cgroup))?,
+            user: join("user", user)?,
+            time: None,
+        };
+        Ok((joined, ids))
+    }
+
+    fn join_one(&self, kind: &str, id: &ContainerId) -> Result<JoinedContainer> {
+        let record = self.parts.store.must_record(id)?;
+        let state = self.parts.store.state(id)?;
+        let process = state.as_ref().and_then(|state| state.process());
+        let process = process
+            .ok_or_else(|| Error::JoinNotRunning { kind: kind.to_owned(), name: record.name.to_string() })?;
+        Ok(JoinedContainer {
+            pid: process.pid,
+            directory: self.parts.store.directory(id),
+            hostname: record.hostname,
+            ipc: record.options.namespaces.ipc,
+            id_range: record.id_range,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! `rename`: the new name is claimed before the old one is given up, and both are locked while the record changes.
+
+use conex_oci::{ContainerId, ContainerName};
+
+use super::create::claim;
+use crate::store::names::{self, Claimed};
+use crate::store::write;
+use crate::{Engine, Error, Result};
+
+impl Engine {
+    /// Gives a container another name.
+    ///
+    /// # Errors
+    /// [`Error::NameInUse`], [`Error::SameName`].
+    pub fn rename(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
+        let store = &self.parts.store;
+        loop {
+            let mut record = store.must_record(id)?;
+            if record.name == *name {
+                return Err(Error::SameName);
+            }
+            let Some(old) = names::hold(&store.names(), record.name.as_str(), id)? else {
+                // Lost to a damaged file system: then the record alone says the name, and claiming it is free.
+                match claim(store, id, &record.name)? {
+                    Claimed::Ours(_) => continue,
+                    Claimed::Taken(holder) => {
+                        return Err(Error::NameInUse { name: record.name.to_string(), id: holder });
+                    }
+                }
+            };
+            // Another rename, or a removal, that was faster than the lock.
+            if store.must_record(id)?.name != record.name {
+                continue;
+            }
+            let new = match claim(store, id, name)? {
+                Claimed::Ours(new) => new,
+                Claimed::Taken(holder) => {
+                    return Err(Error::NameInUse { name: name.to_string(), id: holder });
+                }
+            };
+            record.name = name.clone();
+            if let Err(error) = write::replace_json(&store.directory(id), "config.json", &record) {
+                new.forfeit()?;
+                return Err(error);
+            }
+            return old.forfeit();
+        }
+    }
+}
