@@ -177,7 +177,8 @@ mod tests {
                 stream.extend(head(*kind, payload.len()));
                 stream.extend(payload);
             }
-            let (mut decoder, mut seen, mut rest, mut cuts) = (Decoder::default(), Vec::new(), &stream[..], cuts.iter().cycle());
+            let (mut decoder, mut seen, mut rest) = (Decoder::default(), Vec::new(), &stream[..]);
+            let mut cuts = cuts.iter().cycle();
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
                 decoder.feed(now, |kind, payload| seen.push((kind, payload.to_vec()))).unwrap();
@@ -186,7 +187,8 @@ mod tests {
             prop_assert_eq!(&seen, &frames);
             let mut reader = &stream[..];
             for frame in &frames {
-                prop_assert_eq!(read(&mut reader).unwrap().as_ref(), Some(frame));
+                let read = read(&mut reader).unwrap();
+                prop_assert_eq!(read.as_ref(), Some(frame));
             }
             prop_assert_eq!(read(&mut reader).unwrap(), None);
         }
