@@ -77,7 +77,6 @@ impl Engine {
             options: &record.options,
             image: &image.document.config,
             id: &id,
-            name: &name,
             host: &LiveHost,
             files: &RootfsFiles(rootfs.as_fd()),
             joined: &joined,
