@@ -105,7 +105,14 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Read`].
     pub fn oom_kills(&self) -> Result<u64> {
-        let Some(group) = self.group_of(Controller::Memory) else { return Ok(0) };
+        // Another process may have set the first memory limit since this one opened the groups.
+        let made_since = match (self.host.v1_of("memory"), self.v1_of(Controller::Memory)) {
+            (Some(hierarchy), None) => Group::open(hierarchy, &self.path)?,
+            _ => None,
+        };
+        let Some(group) = made_since.as_ref().or_else(|| self.group_of(Controller::Memory)) else {
+            return Ok(0);
+        };
         // v2 counts what happened below as well, v1 does not.
         if group.is_v2() {
             return Ok(

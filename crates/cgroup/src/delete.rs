@@ -23,21 +23,12 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Delete`] when processes are still in it; the other groups are removed all the same.
     pub fn delete(&self) -> Result<()> {
-        let hierarchies = self.host.unified.iter().chain(&self.host.v1);
         let deadline = Instant::now() + PATIENCE;
-        let results: Vec<Result<()>> = hierarchies
-            .filter(|hierarchy| self.has_group_in(hierarchy))
-            .map(|hierarchy| self.delete_in(hierarchy, deadline))
-            .collect();
+        // Every hierarchy, held or not: another process may have updated a limit and made a group for it since.
+        let hierarchies = self.host.unified.iter().chain(&self.host.v1);
+        let results: Vec<Result<()>> =
+            hierarchies.map(|hierarchy| self.delete_in(hierarchy, deadline)).collect();
         results.into_iter().collect()
-    }
-
-    fn has_group_in(&self, hierarchy: &Hierarchy) -> bool {
-        let is_same = |group: &Group| match hierarchy.controllers.first() {
-            Some(controller) => group.carries(controller),
-            None => group.is_v2(),
-        };
-        self.all().any(is_same)
     }
 
     fn delete_in(&self, hierarchy: &Hierarchy, deadline: Instant) -> Result<()> {
@@ -48,7 +39,8 @@ impl Cgroup {
         let mut pause = Duration::from_micros(200);
         loop {
             match fs::unlinkat(&root, &below, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(Errno::NOENT) => break,
+                Ok(()) => break,
+                Err(Errno::NOENT) => return Ok(()),
                 // Busy: processes, or groups of the container's own making below.
                 Err(Errno::BUSY | Errno::NOTEMPTY) if Instant::now() < deadline => {
                     if let Some(group) = Group::open(hierarchy, &self.path)? {

@@ -1,9 +1,10 @@
 //! Kills everything in a group: `cgroup.kill` of v2 (Linux 5.14), else one process after the other while they are frozen.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
@@ -12,6 +13,9 @@ use crate::group::Group;
 
 /// How long the dead may take to leave; one in an uninterruptible sleep can take for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Processes that are held at a time, within anybody's limit of open files.
+const AT_ONCE: usize = 200;
 
 impl Cgroup {
     /// Kills every process, also of groups below, frozen or not, and waits until none is left. Nothing to kill is no error.
@@ -25,10 +29,17 @@ impl Cgroup {
         }
         match group.write_raw("cgroup.kill", "1") {
             Ok(()) => {
-                // A frozen group dies all the same, but is thawed so that nothing of it stays frozen.
-                match await_event(group, "populated", 0, PATIENCE)? {
-                    true => Ok(()),
-                    false => Err(timeout(group)),
+                if !await_event(group, "populated", 0, PATIENCE)? {
+                    return Err(timeout(group));
+                }
+                // The frozen die as well, but their group would freeze whoever comes next.
+                match group.write_raw("cgroup.freeze", "0") {
+                    Ok(()) | Err(Errno::NODEV | Errno::NOENT) => Ok(()),
+                    Err(source) => Err(Error::Write {
+                        value: "0".to_owned(),
+                        path: group.path().join("cgroup.freeze"),
+                        source,
+                    }),
                 }
             }
             // Removed meanwhile.
@@ -42,22 +53,23 @@ impl Cgroup {
     }
 
     /// Freezing first keeps them from forking away, and their numbers from being given to others.
-    fn kill_one_by_one(&self, group: &Group) -> Result<()> {
+    pub(crate) fn kill_one_by_one(&self, group: &Group) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let frozen = self.freeze();
-            let pids = self.procs()?;
+            let mut pids = self.procs()?;
             if pids.is_empty() {
                 // Frozen or not, a group without processes is done with.
                 return self.thaw();
             }
-            for pid in pids {
-                let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-                match number.map(|number| rustix::process::kill_process(number, Signal::KILL)) {
-                    None | Some(Ok(()) | Err(Errno::SRCH)) => {}
-                    Some(Err(source)) => {
-                        return Err(Error::Kill { pid, path: group.path().to_owned(), source });
-                    }
+            pids.truncate(AT_ONCE);
+            let held = hold(pids);
+            // A number that is in the group now was not given to a process elsewhere before it was held.
+            let inside = self.procs()?;
+            for (pid, process) in held.into_iter().filter(|(pid, _)| inside.binary_search(pid).is_ok()) {
+                match pidfd_send_signal(&process, Signal::KILL) {
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    Err(source) => return Err(Error::Kill { pid, path: group.path().to_owned(), source }),
                 }
             }
             if let Err(error) = frozen {
@@ -68,6 +80,15 @@ impl Cgroup {
         }
         Err(timeout(group))
     }
+}
+
+/// Processes by descriptor; those that have ended meanwhile are left out.
+fn hold(pids: Vec<u32>) -> Vec<(u32, OwnedFd)> {
+    let open = |pid: u32| {
+        let number = Pid::from_raw(pid.cast_signed())?;
+        Some((pid, pidfd_open(number, PidfdFlags::empty()).ok()?))
+    };
+    pids.into_iter().filter_map(open).collect()
 }
 
 fn timeout(group: &Group) -> Error {

@@ -21,6 +21,8 @@ mod host;
 mod kill;
 mod path;
 mod stats;
+#[cfg(test)]
+mod v1_tests;
 
 pub use cgroup::Cgroup;
 pub use error::{Error, Result};

@@ -153,6 +153,7 @@ fn kill_empties_a_frozen_group_and_those_below() {
     group.freeze().expect("freeze");
     group.kill().expect("kill");
     assert_eq!(group.procs().expect("procs"), Vec::<u32>::new());
+    assert!(!group.is_frozen().expect("state"), "the next process would not run");
     for shell in shells.into_iter().chain([below]) {
         assert_eq!(shell.wait().signal(), Some(9));
     }
@@ -267,6 +268,21 @@ fn limits_change_under_running_processes() {
     group.update(&memory(-1, None)).expect("unlimited");
     assert_eq!(group.stats().expect("stats").memory.expect("memory").limit, None);
     group.kill().expect("kill");
+}
+
+#[test]
+fn groups_that_another_process_made_later_are_found() {
+    let Some(host) = host() else { return };
+    let group = TestGroup::create(&host, &Resources::default()).expect("create");
+    let shell = Shell::in_group(&group, "exec tail /dev/zero");
+    // As `conex update` would, beside the supervisor that holds the groups.
+    let text = CgroupPath::to_string(group.path());
+    let mut other = Cgroup::open(&host, &text.parse().expect("path")).expect("open");
+    other.update(&memory(16 * MIB, host.swap_limit().then_some(16 * MIB))).expect("update");
+    assert_eq!(shell.go().wait().signal(), Some(9));
+    assert!(group.oom_kills().expect("count") >= 1);
+    group.delete().expect("delete");
+    assert!(other.paths().iter().all(|path| !path.exists()), "{:?}", other.paths());
 }
 
 /// The error's text, after a look that nothing was left behind.

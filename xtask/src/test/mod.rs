@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if summary.failed > 0 {
         bail!("{} tests failed", summary.failed);
     }
-    if summary.passed == 0 {
+    if summary.passed + summary.skipped == 0 {
         bail!("no test ran");
     }
     Ok(())
@@ -57,8 +57,8 @@ fn native(filters: &[String]) -> Result<Summary> {
 
 /// What cargo test has said so far. Output of tests that passed is dropped, but for the reasons of skips.
 #[derive(Default)]
-struct Reading {
-    summary: Summary,
+pub(crate) struct Reading {
+    pub(crate) summary: Summary,
     within_successes: bool,
     test: String,
     skips: Vec<(String, String)>,
@@ -68,7 +68,7 @@ struct Reading {
 
 impl Reading {
     /// Takes the next line; gives back what a person wants to see of it.
-    fn line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+    pub(crate) fn line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         match line {
             "successes:" => self.within_successes = true,
             "failures:" => self.within_successes = false,
@@ -95,7 +95,7 @@ impl Reading {
         None
     }
 
-    fn print_skips(&self) {
+    pub(crate) fn print_skips(&self) {
         if !self.skips.is_empty() {
             println!("\nskipped:");
         }

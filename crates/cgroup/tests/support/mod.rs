@@ -13,7 +13,6 @@ use conex_oci::runtime::Resources;
 /// Says why a test did nothing.
 pub(crate) fn skip(why: &str) {
     println!("skipped: {why}");
-    eprintln!("skipped: {why}");
 }
 
 fn is_root() -> bool {
@@ -111,6 +110,10 @@ impl TestGroup {
 
     pub(crate) fn adopt(host: &Host, path: CgroupPath, cgroup: Cgroup) -> Self {
         Self { host: host.clone(), path, cgroup }
+    }
+
+    pub(crate) fn path(&self) -> &CgroupPath {
+        &self.path
     }
 
     fn directory(&self, controller: &str) -> PathBuf {

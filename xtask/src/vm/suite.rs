@@ -1,0 +1,100 @@
+//! The second disk: the test programs (static, so they run in any system), what they drive, and the guest's script.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::machine::file_system;
+use crate::command::{cargo, output, program, root, run};
+
+/// The packages whose tests are about the host's control groups.
+const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
+
+/// Of the black-box tests, the programs that run in the guest: those whose results depend on the host's control
+/// groups. The others would say nothing new there, many times slower.
+const BLACK_BOX: [&str; 4] = ["limits", "cgroup", "pause", "oom"];
+
+const GUEST: &str = include_str!("guest.sh");
+
+/// Builds everything and gives back the disk.
+pub(super) fn build(cache: &Path, filters: &[String]) -> Result<PathBuf> {
+    let tree = cache.join("suite");
+    if tree.exists() {
+        fs::remove_dir_all(&tree).with_context(|| format!("cannot clear {}", tree.display()))?;
+    }
+    // The layout of target/: black-box tests look for the binary beside their own directory.
+    let tests = tree.join("debug/deps");
+    fs::create_dir_all(&tests)?;
+    let programs = programs()?;
+    ensure!(!programs.is_empty(), "cargo built no test for the cgroup v2 machine");
+    for (name, path) in programs {
+        strip(&path, &tests.join(name))?;
+    }
+    let conex = binary()?;
+    strip(&conex, &tree.join("debug/conex"))?;
+    let images = tree.join("images");
+    fs::create_dir_all(&images)?;
+    for image in fixtures() {
+        let name = image.file_name().context("an image without a name")?;
+        fs::copy(&image, images.join(name)).with_context(|| format!("cannot copy {}", image.display()))?;
+    }
+    fs::write(tree.join("harness"), root().join("tests").display().to_string())?;
+    fs::write(tree.join("filters"), filters.join("\n"))?;
+    let script = tree.join("guest.sh");
+    fs::write(&script, GUEST)?;
+    run(program("chmod").arg("755").arg(&script))?;
+    let disk = cache.join("suite.ext4");
+    file_system(&tree, &disk, 2048)?;
+    Ok(disk)
+}
+
+/// Test programs: their targets' names and files.
+fn programs() -> Result<Vec<(String, PathBuf)>> {
+    let mut command = cargo();
+    command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    for package in PACKAGES {
+        command.args(["--package", package]);
+    }
+    let text = output(&mut command)?;
+    let artifacts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = |artifact: Value| {
+        let executable = PathBuf::from(artifact["executable"].as_str()?);
+        let name = artifact["target"]["name"].as_str()?.to_owned();
+        let is_of_cgroup = artifact["package_id"].as_str()?.contains("crates/cgroup");
+        let is_test = artifact["profile"]["test"].as_bool()?;
+        let is_wanted = is_of_cgroup || BLACK_BOX.iter().any(|part| name.contains(part));
+        (is_test && is_wanted).then_some((name, executable))
+    };
+    Ok(artifacts.filter_map(program).collect())
+}
+
+/// The command line, built the same way as for the tests here.
+fn binary() -> Result<PathBuf> {
+    let text =
+        output(cargo().args(["build", "--package", "conex", "--message-format=json-render-diagnostics"]))?;
+    let artifacts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let binary = |artifact: Value| {
+        (artifact["target"]["name"] == "conex")
+            .then(|| artifact["executable"].as_str().map(PathBuf::from))
+            .flatten()
+    };
+    artifacts.filter_map(binary).next().context("cargo built no conex")
+}
+
+/// The images that the black-box tests use, where they look for them.
+fn fixtures() -> Vec<PathBuf> {
+    let named = std::env::var_os("CONEX_TEST_IMAGES").map(PathBuf::from);
+    let directory = named.unwrap_or_else(|| root().join("../shared/images"));
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "tar"))
+        .collect()
+}
+
+/// Copies a program without its symbols: debug builds are large and the emulated disk is slow.
+fn strip(from: &Path, to: &Path) -> Result<()> {
+    run(program("strip").arg("-o").arg(to).arg(from))
+}
