@@ -1,6 +1,8 @@
 //! Compiled programs in a real kernel. A filter binds the thread that installs it, so each test takes a thread of its
 //! own; where the verdict is death, a process: this very program, started again for one test.
 
+#![expect(clippy::disallowed_methods, reason = "that chroot is refused is what is tested")]
+
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::thread;

@@ -2,7 +2,9 @@
 //!
 //! A list of names in lines is read on every start of a container, at a tenth of what JSON would cost.
 
-use conex_oci::runtime::{ArgumentRule, SyscallRule};
+use std::borrow::Cow;
+
+use conex_oci::runtime::ArgumentRule;
 
 use super::{Architectures, Conditions, Profile, Rule};
 use crate::action::ActionName;
@@ -16,7 +18,7 @@ pub(super) fn profile() -> Profile {
 }
 
 /// The number of the first line that is not understood is the error.
-fn parse(text: &str) -> Result<Profile, usize> {
+fn parse(text: &'static str) -> Result<Profile, usize> {
     let mut profile = Profile {
         default: ActionName::KillProcess,
         default_errno: None,
@@ -41,8 +43,8 @@ fn parse(text: &str) -> Result<Profile, usize> {
             let mut names = names.split(' ').map(|name| format!("SCMP_ARCH_{}", name.to_ascii_uppercase()));
             names.next().map(|native| map.push((native, names.collect())))
         } else {
-            let names = line.split_ascii_whitespace().map(str::to_owned);
-            profile.rules.last_mut().map(|rule| rule.rule.names.extend(names))
+            let names = line.split_ascii_whitespace().map(Cow::Borrowed);
+            profile.rules.last_mut().map(|rule| rule.names.extend(names))
         };
         understood.ok_or(at + 1)?;
     }
@@ -55,7 +57,10 @@ fn section(header: &str) -> Option<Rule> {
     let mut words = header.split(' ');
     let (action, errno_ret) = parse_action(&mut words)?;
     let mut rule = Rule {
-        rule: SyscallRule { action: action.spec_name().to_owned(), errno_ret, ..SyscallRule::default() },
+        names: Vec::new(),
+        action,
+        errno_ret,
+        args: Vec::new(),
         includes: Conditions::default(),
         excludes: Conditions::default(),
     };
@@ -63,7 +68,7 @@ fn section(header: &str) -> Option<Rule> {
         match word {
             "if" => condition(&mut rule.includes, &mut words)?,
             "unless" => condition(&mut rule.excludes, &mut words)?,
-            "where" => rule.rule.args.push(argument(&mut words)?),
+            "where" => rule.args.push(argument(&mut words)?),
             _ => return None,
         }
     }
@@ -136,15 +141,15 @@ mod tests {
         let profile = parse(TEXT).unwrap();
         let mut plain = Vec::new();
         for rule in &profile.rules {
-            assert!(!rule.rule.names.is_empty());
-            for name in &rule.rule.names {
+            assert!(!rule.names.is_empty());
+            for name in &rule.names {
                 assert!(is_known(name), "{name}");
             }
-            if rule.rule.args.is_empty()
+            if rule.args.is_empty()
                 && rule.includes == Conditions::default()
                 && rule.excludes == Conditions::default()
             {
-                plain.extend(&rule.rule.names);
+                plain.extend(rule.names.iter());
             }
         }
         let all = plain.len();

@@ -2,7 +2,7 @@
 //!
 //! Checked while it is read, so that an error carries its place in the text, unless it is one of the whole text. Unknown fields are ignored, as Docker does.
 
-use conex_oci::runtime::{ArgumentRule, SyscallRule};
+use conex_oci::runtime::ArgumentRule;
 use serde::Deserialize;
 
 use super::{Architectures, Conditions, Profile, Rule};
@@ -146,14 +146,11 @@ impl TryFrom<RawFields> for RawRule {
             (None, None) => return Err("a rule has neither `name` nor `names`".to_owned()),
         };
         Action::new(raw.action, raw.errno_ret).map_err(|error| error.to_string())?;
-        let args = raw.args.unwrap_or_default().into_iter().map(|RawArgument(arg)| arg).collect();
         Ok(Self(Rule {
-            rule: SyscallRule {
-                names,
-                action: raw.action.spec_name().to_owned(),
-                errno_ret: raw.errno_ret,
-                args,
-            },
+            names: names.into_iter().map(Into::into).collect(),
+            action: raw.action,
+            errno_ret: raw.errno_ret,
+            args: raw.args.unwrap_or_default().into_iter().map(|RawArgument(arg)| arg).collect(),
             includes: raw.includes.unwrap_or_default().into(),
             excludes: raw.excludes.unwrap_or_default().into(),
         }))

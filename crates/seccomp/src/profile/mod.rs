@@ -7,7 +7,9 @@
 mod builtin;
 mod docker;
 
-use conex_oci::runtime::{Seccomp, SyscallRule};
+use std::borrow::Cow;
+
+use conex_oci::runtime::{ArgumentRule, Seccomp, SyscallRule};
 
 use crate::action::ActionName;
 use crate::arch::Arch;
@@ -36,7 +38,11 @@ enum Architectures {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
-    rule: SyscallRule,
+    /// System calls. The default profile's stand in the program already.
+    names: Vec<Cow<'static, str>>,
+    action: ActionName,
+    errno_ret: Option<u32>,
+    args: Vec<ArgumentRule>,
     /// All hold.
     includes: Conditions,
     /// None holds.
@@ -76,23 +82,29 @@ impl Profile {
         let capability = |name: &String| capabilities.contains(name);
         let arch = |name: &String| name == host.go_name();
         let mut syscalls: Vec<SyscallRule> = Vec::new();
-        for Rule { rule, includes, excludes } in &self.rules {
+        for rule in self.rules.iter().filter(|Rule { includes, excludes, .. }| {
             let included = includes.capabilities.iter().all(capability)
                 && (includes.arches.is_empty() || includes.arches.iter().any(arch))
                 && includes.kernel.is_none_or(|least| kernel >= least);
             let excluded = excludes.capabilities.iter().any(capability)
                 || excludes.arches.iter().any(arch)
                 || excludes.kernel.is_some_and(|least| kernel >= least);
-            if !included || excluded {
-                continue;
-            }
-            let same = |other: &&mut SyscallRule| {
-                other.action == rule.action && other.errno_ret == rule.errno_ret && other.args == rule.args
+            included && !excluded
+        }) {
+            let action = rule.action.spec_name();
+            let same = |other: &SyscallRule| {
+                other.action == action && other.errno_ret == rule.errno_ret && other.args == rule.args
             };
-            match syscalls.iter_mut().find(same) {
-                Some(other) => other.names.extend_from_slice(&rule.names),
-                None => syscalls.push(rule.clone()),
-            }
+            let at = syscalls.iter().position(same).unwrap_or_else(|| {
+                syscalls.push(SyscallRule {
+                    names: Vec::with_capacity(rule.names.len()),
+                    action: action.to_owned(),
+                    errno_ret: rule.errno_ret,
+                    args: rule.args.clone(),
+                });
+                syscalls.len() - 1
+            });
+            syscalls[at].names.extend(rule.names.iter().map(|name| name.clone().into_owned()));
         }
         Seccomp {
             default_action: self.default.spec_name().to_owned(),

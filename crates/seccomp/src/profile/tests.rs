@@ -1,7 +1,6 @@
 //! What resolves to what.
 
 use super::*;
-use conex_oci::runtime::ArgumentRule;
 
 fn caps(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
