@@ -26,7 +26,7 @@ impl Registry {
         Self::start_with("")
     }
 
-    /// With TLS, its certificate made on the spot for `localhost` and `127.0.0.1`; see [`Registry::certificate`].
+    /// With TLS, its certificate made on the spot for `localhost`, `127.0.0.1` and `registry.example`; see [`Registry::certificate`].
     /// `None` when `openssl` is missing too.
     ///
     /// # Panics
@@ -122,7 +122,7 @@ fn certify(directory: &Path) {
         Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
             .args(["-days", "2", "-subj", "/CN=conex test registry"])
-            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            .args(["-addext", "subjectAltName=DNS:localhost,DNS:registry.example,IP:127.0.0.1"])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .args(["-keyout", "key.pem", "-out", "cert.pem"])
             .current_dir(directory),
