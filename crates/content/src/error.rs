@@ -27,6 +27,12 @@ pub enum Error {
         /// As found in `oci-layout`.
         version: String,
     },
+    /// ROOT holds somebody else's layout, which collection would empty.
+    #[error("{root} is an OCI layout but not a store of ours (to use its images: load -i {root})", root = root.display())]
+    Foreign {
+        /// ROOT.
+        root: PathBuf,
+    },
     /// A blob is named by a reference or manifest and is not here.
     #[error("blob {digest} is missing from the store (pull or load the image again to restore it)")]
     Missing {

@@ -31,6 +31,9 @@ impl Content {
                 if version != ImageLayout::default().version {
                     return Err(Error::Version { root: content.root.clone(), version });
                 }
+                if rustix::fs::access(content.references_directory(), rustix::fs::Access::EXISTS).is_err() {
+                    return Err(Error::Foreign { root: content.root.clone() });
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => content.make().map_err(failed)?,
             Err(error) => return Err(failed(error)),
@@ -49,9 +52,7 @@ impl Content {
             }
         }
         // Somebody else may be making the same store: what is there already is as good.
-        if !self.root.join("index.json").exists() {
-            temporary::replace(self, &self.root.join("index.json"), EMPTY_INDEX)?;
-        }
+        temporary::create(self, &self.root.join("index.json"), EMPTY_INDEX)?;
         // Last, because a layout with this file is taken to be complete.
         let layout = serde_json::to_vec(&ImageLayout::default())?;
         temporary::replace(self, &self.root.join("oci-layout"), &layout)
@@ -84,3 +85,49 @@ impl Content {
 
 const EMPTY_INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conex_oci::Reference;
+
+    #[test]
+    fn somebody_elses_layout_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        assert!(matches!(Content::open(directory.path()), Err(Error::Foreign { .. })));
+        fs::write(directory.path().join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+        assert!(matches!(Content::open(directory.path()), Err(Error::Version { .. })));
+        fs::write(directory.path().join("oci-layout"), "garbage").unwrap();
+        assert!(matches!(Content::open(directory.path()), Err(Error::Version { .. })));
+    }
+
+    #[test]
+    fn a_store_that_is_opened_by_many_at_once_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("deep/er");
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let root = &root;
+                scope.spawn(move || {
+                    let content = Content::open(root).unwrap();
+                    let text = number.to_string();
+                    let digest = content.put(text.as_bytes()).unwrap();
+                    let target = conex_oci::Descriptor::new(conex_oci::media_type::MANIFEST, digest, 1);
+                    content.set(&format!("a:{number}").parse::<Reference>().unwrap(), &target).unwrap();
+                });
+            }
+        });
+        let index: serde_json::Value =
+            serde_json::from_slice(&fs::read(root.join("index.json")).unwrap()).unwrap();
+        assert_eq!(index["manifests"].as_array().unwrap().len(), 8);
+    }
+
+    #[test]
+    fn a_cleared_tmp_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let content = Content::open(directory.path()).unwrap();
+        fs::remove_dir(directory.path().join("tmp")).unwrap();
+        content.put(b"x").unwrap();
+    }
+}

@@ -70,22 +70,31 @@ impl Content {
 
     /// Points `reference` at `target`. What it pointed at before stays in the store without a name until it is removed.
     pub fn set(&self, reference: &Reference, target: &Descriptor) -> Result<()> {
-        let _guard = self.guard(&reference.to_string())?;
-        match self.get(reference)? {
-            Some(old) if old.digest == target.digest => return Ok(()),
-            Some(old) => self.write(&Root { name: Name::Unnamed, target: old })?,
-            None => {}
-        }
-        sync_directory(&self.blobs_directory())?;
-        self.write(&Root { name: Name::Reference(reference.clone()), target: target.clone() })?;
-        self.erase(&Root { name: Name::Unnamed, target: target.clone() })?;
-        self.write_index()
+        self.set_all(&[Root { name: Name::Reference(reference.clone()), target: target.clone() }])
     }
 
     /// Keeps `target` without a name.
     pub fn keep(&self, target: &Descriptor) -> Result<()> {
+        self.set_all(&[Root { name: Name::Unnamed, target: target.clone() }])
+    }
+
+    /// As [`set`](Self::set) and [`keep`](Self::keep), for many at once and in order: `index.json` is written once.
+    pub fn set_all(&self, roots: &[Root]) -> Result<()> {
         sync_directory(&self.blobs_directory())?;
-        self.write(&Root { name: Name::Unnamed, target: target.clone() })?;
+        for root in roots {
+            let Some(reference) = root.reference() else {
+                self.write(root)?;
+                continue;
+            };
+            let _guard = self.guard(&reference.to_string())?;
+            match self.get(reference)? {
+                Some(old) if old.digest == root.target.digest => continue,
+                Some(old) => self.write(&Root { name: Name::Unnamed, target: old })?,
+                None => {}
+            }
+            self.write(root)?;
+            self.erase(&Root { name: Name::Unnamed, target: root.target.clone() })?;
+        }
         self.write_index()
     }
 
@@ -241,6 +250,16 @@ mod tests {
         assert!(content.forget(&Root { target: new.clone(), ..root }).unwrap());
         assert_eq!(content.get(&name).unwrap(), None);
         assert_eq!(index(&content).manifests.len(), 1, "the old target, unnamed");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn file_names_are_safe_and_differ(a in "\\PC{0,300}", b in "\\PC{0,300}") {
+            let (file, other) = (file_name(&a), file_name(&b));
+            proptest::prop_assert!(file.len() <= 255);
+            proptest::prop_assert!(!file.contains('/'));
+            proptest::prop_assert_eq!(a == b, file == other);
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Files in the making: `tmp/<what>-<random>`, locked (flock) by their writer for as long as it lives, so that anybody can
 //! tell a dead writer's leavings and clear them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -26,6 +26,11 @@ impl Temporary {
                 match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
                     Ok(file) => file,
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    // People clear directories of this name.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        DirBuilder::new().mode(0o700).create(content.temporary_directory())?;
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 };
             rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
@@ -65,6 +70,17 @@ pub(crate) fn replace(content: &Content, path: &Path, bytes: &[u8]) -> io::Resul
     let mut temporary = Temporary::create(content, "file")?;
     temporary.file.write_all(bytes)?;
     temporary.publish(path)
+}
+
+/// Puts a small file in place unless one is there.
+pub(crate) fn create(content: &Content, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = Temporary::create(content, "file")?;
+    temporary.file.write_all(bytes)?;
+    temporary.file.sync_data()?;
+    match fs::hard_link(&temporary.path, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Makes renames within `directory` durable.

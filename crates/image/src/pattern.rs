@@ -129,6 +129,24 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_name_matches_itself_and_what_covers_it(name in "[a-z]{1,8}(/[a-z]{1,8}){0,2}:[a-z0-9.]{1,8}") {
+            let matches = |pattern: &str| Pattern::parse(pattern).unwrap().matches(&name);
+            proptest::prop_assert!(matches(&name));
+            let stars = vec!["*"; name.split('/').count()].join("/");
+            proptest::prop_assert!(matches(&stars));
+            proptest::prop_assert!(!matches(&format!("{stars}/*")));
+        }
+
+        #[test]
+        fn any_pattern_parses_or_fails(pattern in "[]\\[^*?a-c/\\-]{0,24}", text in "[a-c/]{0,24}") {
+            if let Ok(pattern) = Pattern::parse(&pattern) {
+                pattern.matches(&text);
+            }
+        }
+    }
+
     #[test]
     fn a_hostile_pattern_ends_soon() {
         let pattern = Pattern::parse(&"*a".repeat(200)).unwrap();

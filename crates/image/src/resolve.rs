@@ -3,6 +3,8 @@
 //! A reference in full costs three or four small files (reference, perhaps index, manifest, configuration) and no
 //! directory is read: every `run` comes through here. Ids and digests look at every image.
 
+use std::collections::HashSet;
+
 use conex_content::Root;
 use conex_oci::image::{ImageIndex, ImageManifest};
 use conex_oci::{Descriptor, Digest, Platform, Reference};
@@ -125,19 +127,29 @@ impl Store {
 
     /// The image manifests at or below `target`, in order, whether they are here or not.
     pub(crate) fn manifests_in(&self, target: &Descriptor) -> Result<Vec<Descriptor>> {
-        let mut found = Vec::new();
-        self.gather_manifests(target, 4, &mut found)?;
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        self.gather_manifests(target, 4, &mut seen, &mut found)?;
         Ok(found)
     }
 
-    fn gather_manifests(&self, target: &Descriptor, depth: u32, found: &mut Vec<Descriptor>) -> Result<()> {
+    fn gather_manifests(
+        &self,
+        target: &Descriptor,
+        depth: u32,
+        seen: &mut HashSet<Digest>,
+        found: &mut Vec<Descriptor>,
+    ) -> Result<()> {
+        // A hostile index may list one child a thousand times, and so may that.
+        if !seen.insert(target.digest) {
+            return Ok(());
+        }
         if target.is_manifest() {
             found.push(target.clone());
         } else if target.is_index() && depth > 0 {
             for child in &self.content().document::<ImageIndex>(target)?.manifests {
                 let below_is_here = !child.is_index() || self.content().has(&child.digest);
                 if !is_attestation(child) && below_is_here {
-                    self.gather_manifests(child, depth - 1, found)?;
+                    self.gather_manifests(child, depth - 1, seen, found)?;
                 }
             }
         }

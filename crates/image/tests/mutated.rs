@@ -142,3 +142,92 @@ fn lying_documents_are_refused_or_whole() {
         check(&bed, &bed::tar(&files), &format!("round {round}"));
     }
 }
+
+/// Small archives that would be a lot of work for whoever believed them.
+#[test]
+fn bombs_are_cheap() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut archive = Archive::default();
+    let manifest = archive.manifest(&image("x"));
+    // An index of a thousand times the same index of a thousand times the same manifest.
+    let inner = archive.index(vec![manifest.clone(); 1000]);
+    let outer = archive.index(vec![inner; 1000]);
+    let outermost = archive.index(vec![outer; 1000]);
+    archive.entry(outermost, Some("x:1"));
+    bed.load(&archive.tar()).unwrap();
+    assert_eq!(bed.store.list(&conex_image::Filter::default()).unwrap().len(), 1);
+    let mut saved = Vec::new();
+    let options = SaveOptions { format: Format::OciArchive, ..SaveOptions::default() };
+    bed.store.save(&["x:1"], &options, &mut saved).unwrap();
+    let layout = bed.path("layout");
+    bed.store.save_dir(&["x:1"], &options, &layout).unwrap();
+    bed.load_path(&layout).unwrap();
+    bed.store.remove("x:1", false, &|_| Vec::new()).unwrap();
+    bed.assert_empty();
+
+    // More names and images than anybody has.
+    let mut archive = Archive::default();
+    let manifest = archive.manifest(&image("x"));
+    for number in 0..5000 {
+        archive.entry(manifest.clone(), Some(&format!("x:{number}")));
+    }
+    assert!(bed.load(&archive.tar()).unwrap_err().to_string().contains("too many images"));
+    bed.assert_empty();
+    // More layers than can be stacked.
+    let mut tall = image("x");
+    tall.layers = vec![tall.layers[0].clone(); 200];
+    tall.document.rootfs.diff_ids = vec![tall.document.rootfs.diff_ids[0]; 200];
+    let mut archive = Archive::default();
+    let manifest = archive.manifest(&tall);
+    archive.entry(manifest, Some("x:1"));
+    assert!(bed.load(&archive.tar()).unwrap_err().to_string().contains("too many layers"));
+    bed.assert_empty();
+}
+
+/// A docker-archive whose layer is a hole of a terabyte.
+#[test]
+fn a_sparse_bomb_is_refused() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    // GNU.sparse.* in PAX, version 0.1: one empty segment at the end of a file of 2^40 bytes.
+    let records: String = [
+        "GNU.sparse.major=0",
+        "GNU.sparse.minor=1",
+        "GNU.sparse.name=l/layer.tar",
+        "GNU.sparse.size=1099511627776",
+        "GNU.sparse.numblocks=1",
+        "GNU.sparse.map=1099511627776,0",
+    ]
+    .iter()
+    .map(|record| {
+        let length = record.len() + 4;
+        format!("{length} {record}\n")
+    })
+    .collect();
+    let mut tar = header("PaxHeaders/x", b'x', records.len());
+    tar.extend_from_slice(records.as_bytes());
+    tar.resize(tar.len().next_multiple_of(512), 0);
+    tar.extend(header("l/layer.tar", b'0', 0));
+    tar.extend([0; 1024]);
+    let error = bed.load(&tar).unwrap_err().to_string();
+    assert!(error.contains("sparse") || error.contains("limit"), "{error}");
+    bed.assert_empty();
+}
+
+fn header(name: &str, kind: u8, size: usize) -> Vec<u8> {
+    let mut block = vec![0; 512];
+    block[..name.len()].copy_from_slice(name.as_bytes());
+    block[100..107].copy_from_slice(b"0000644");
+    block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
+    block[148..156].fill(b' ');
+    block[156] = kind;
+    block[257..263].copy_from_slice(b"ustar\0");
+    let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    block
+}

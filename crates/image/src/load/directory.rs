@@ -2,12 +2,13 @@
 //!
 //! The directory is a stranger's: files are opened beneath it only (openat2), and only regular ones are read.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 
 use conex_content::{Content, DOCUMENT_LIMIT, Lease};
 use conex_oci::image::{ImageIndex, ImageManifest};
-use conex_oci::{Descriptor, Hasher};
+use conex_oci::{Descriptor, Digest, Hasher};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -16,7 +17,7 @@ use super::intake::{Failure, Intake};
 use crate::{Progress, State};
 
 /// Blobs of one layout.
-const BLOBS: usize = 65_536;
+const BLOBS: usize = 16_384;
 /// Indexes within indexes.
 const DEPTH: u32 = 4;
 
@@ -27,7 +28,7 @@ struct Layout<'a> {
     content: &'a Content,
     lease: &'a Lease,
     progress: &'a dyn Progress,
-    copied: usize,
+    seen: HashSet<Digest>,
 }
 
 /// Takes in the layout at `directory`.
@@ -37,7 +38,7 @@ pub(super) fn read(
     progress: &dyn Progress,
     directory: &File,
 ) -> Result<Intake> {
-    let mut layout = Layout { directory, content, lease, progress, copied: 0 };
+    let mut layout = Layout { directory, content, lease, progress, seen: HashSet::new() };
     let mut intake = Intake::default();
     let Some(file) = layout.open("index.json")? else { return Ok(intake) };
     let mut bytes = Vec::new();
@@ -60,7 +61,7 @@ impl Layout<'_> {
     /// The blob and what it points at. What is not there is left out: other platforms need not be, and whatever an image
     /// does need is asked for later, by name.
     fn copy_tree(&mut self, target: &Descriptor, depth: u32) -> Result<()> {
-        if !self.copy(target)? || depth == 0 {
+        if self.seen.contains(&target.digest) || !self.copy(target)? || depth == 0 {
             return Ok(());
         }
         if target.is_index() {
@@ -70,7 +71,9 @@ impl Layout<'_> {
         } else if target.is_manifest() {
             let manifest = self.content.document::<ImageManifest>(target)?;
             for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {
-                self.copy(blob)?;
+                if !self.seen.contains(&blob.digest) {
+                    self.copy(blob)?;
+                }
             }
         }
         Ok(())
@@ -79,8 +82,8 @@ impl Layout<'_> {
     fn copy(&mut self, blob: &Descriptor) -> Result<bool> {
         let (digest, size) = (blob.digest, blob.size);
         self.lease.add(&digest)?;
-        self.copied += 1;
-        if self.copied > BLOBS {
+        self.seen.insert(digest);
+        if self.seen.len() > BLOBS {
             return Err(Refusal::TooMany { what: "blobs", limit: BLOBS }.into());
         }
         let Some(mut file) = self.open(&format!("blobs/sha256/{}", digest.hex()))? else {

@@ -7,10 +7,7 @@ use conex_oci::{Descriptor, Digest, Reference, media_type};
 use serde::Deserialize;
 
 use super::intake::{Failure, Intake, blob_path};
-use super::{Found, Refusal};
-
-/// Images of one archive.
-const IMAGES: usize = 4096;
+use super::{Found, IMAGES, LAYERS, Refusal};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -45,7 +42,11 @@ fn image(content: &Content, intake: &Intake, lease: &Lease, item: Item) -> Resul
     let document: ImageDocument = serde_json::from_slice(&bytes).map_err(malformed)?;
     let id = put(content, lease, &bytes)?;
     let mut layers = Vec::new();
-    for entry in item.layers.unwrap_or_default() {
+    let files = item.layers.unwrap_or_default();
+    if files.len() > LAYERS {
+        return Err(Refusal::TooMany { what: "layers", limit: LAYERS }.into());
+    }
+    for entry in files {
         let Some(layer) = intake.layer(content, &entry)? else {
             return Err(Refusal::MissingFile { entry }.into());
         };
@@ -67,7 +68,11 @@ fn image(content: &Content, intake: &Intake, lease: &Lease, item: Item) -> Resul
     let bytes = serde_json::to_vec(&manifest).expect("a manifest is always JSON");
     let target = Descriptor::new(media_type::MANIFEST, put(content, lease, &bytes)?, bytes.len() as u64);
     let mut names: Vec<Reference> = Vec::new();
-    for text in item.repo_tags.unwrap_or_default() {
+    let tags = item.repo_tags.unwrap_or_default();
+    if tags.len() > IMAGES {
+        return Err(Refusal::TooMany { what: "names", limit: IMAGES }.into());
+    }
+    for text in tags {
         let name = text.parse().map_err(|source| Refusal::Name { text, source })?;
         if !names.contains(&name) {
             names.push(name);

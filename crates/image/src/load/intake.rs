@@ -12,7 +12,7 @@ use super::Refusal;
 use crate::{Error, Progress, State};
 
 /// Entries of an archive; the largest images have a few hundred.
-const ENTRIES: u64 = 65_536;
+const ENTRIES: u64 = 16_384;
 /// Bytes of all documents outside `blobs/` together.
 const DOCUMENTS: usize = 64 << 20;
 
@@ -328,6 +328,17 @@ mod tests {
         assert_eq!(join("", "./index.json").as_deref(), Some("index.json"));
         for bad in ["/etc/passwd", "../x", "a/../../x"] {
             assert_eq!(join("", bad), None, "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_leads_out(directory in "[a-c]{0,2}(/[a-c.]{1,2}){0,3}", path in "[a-c./]{0,24}") {
+            if let Some(joined) = join("", &directory).and_then(|directory| join(&directory, &path)) {
+                proptest::prop_assert!(joined.split('/').all(|part| part != ".." && part != "."));
+                proptest::prop_assert!(!joined.starts_with('/'));
+                proptest::prop_assert_eq!(join("", &joined), Some(joined));
+            }
         }
     }
 

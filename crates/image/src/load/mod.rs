@@ -13,16 +13,22 @@ mod naming;
 mod oci;
 mod refusal;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use conex_content::{Lease, Root};
+use conex_content::{Lease, Name, Root};
 use conex_oci::{Descriptor, Digest, Platform, Reference};
 
 use crate::{Error, Image, Progress, Result, Store};
 use intake::Intake;
 pub use refusal::Refusal;
+
+/// Images, or names of one, in one archive.
+const IMAGES: usize = 4096;
+/// Layers of an image; Docker stacks no more either.
+const LAYERS: usize = 128;
 
 /// Where images are loaded from.
 pub enum Source<'a> {
@@ -98,6 +104,9 @@ impl Store {
         let mut loaded = Vec::new();
         for Found { target, names } in images {
             let mut image = self.primary(&target, names.first(), options.platform.as_ref())?;
+            if image.manifest.layers.len() > LAYERS {
+                return Err(refused(Refusal::TooMany { what: "layers", limit: LAYERS }));
+            }
             self.hold(lease, &image)?;
             for layer in &image.manifest.layers {
                 match self.content().size(&layer.digest) {
@@ -116,16 +125,19 @@ impl Store {
             image.references.clone_from(&names);
             loaded.push(Loaded { image, names });
         }
+        let known: HashSet<Digest> = self.content().roots()?.iter().map(|root| root.target.digest).collect();
+        let mut roots = Vec::new();
         for Loaded { image, names } in &loaded {
-            for name in names {
-                self.content().set(name, &image.target)?;
-            }
-            if names.is_empty()
-                && !self.content().roots()?.iter().any(|root| keeps(root, &image.target.digest))
-            {
-                self.content().keep(&image.target)?;
+            let target = &image.target;
+            let named =
+                |name: &Reference| Root { name: Name::Reference(name.clone()), target: target.clone() };
+            roots.extend(names.iter().map(named));
+            // The unnamed come first: a name that leads to the same makes them superfluous.
+            if names.is_empty() && !known.contains(&target.digest) {
+                roots.insert(0, Root { name: Name::Unnamed, target: target.clone() });
             }
         }
+        self.content().set_all(&roots)?;
         Ok(loaded)
     }
 
@@ -222,8 +234,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-fn keeps(root: &Root, target: &Digest) -> bool {
-    root.target.digest == *target
 }

@@ -5,7 +5,7 @@ use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, media_type};
 
 use super::intake::{Failure, Intake};
-use super::{Found, Refusal, naming};
+use super::{Found, IMAGES, Refusal, naming};
 
 /// All of them, each target once, with the names that its entries give it.
 pub(super) fn images(
@@ -15,6 +15,9 @@ pub(super) fn images(
     stem: Option<&str>,
 ) -> Result<Vec<Found>, Failure> {
     let Some(index) = intake.parsed::<ImageIndex>("index.json")? else { return Ok(Vec::new()) };
+    if index.manifests.len() > IMAGES {
+        return Err(Refusal::TooMany { what: "images", limit: IMAGES }.into());
+    }
     if is_one_image(&index) {
         // Tools that write one image for several platforms may put them here, without an index of their own.
         let bytes = intake.bytes("index.json").unwrap_or_default();

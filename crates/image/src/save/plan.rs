@@ -132,6 +132,9 @@ fn gather(
     lease: &Lease,
     depth: u32,
 ) -> Result<bool> {
+    if blobs.contains_key(&target.digest) {
+        return Ok(true);
+    }
     lease.add(&target.digest)?;
     if depth == 0 || !store.content().has(&target.digest) {
         return Ok(false);
