@@ -136,7 +136,8 @@ mod tests {
             proptest::prop_assert!(matches(&name));
             let stars = vec!["*"; name.split('/').count()].join("/");
             proptest::prop_assert!(matches(&stars));
-            proptest::prop_assert!(!matches(&format!("{stars}/*")));
+            let deeper = stars + "/*";
+            proptest::prop_assert!(!matches(&deeper));
         }
 
         #[test]
