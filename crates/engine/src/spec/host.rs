@@ -25,6 +25,8 @@ pub trait Host {
     fn hard_limit(&self, name: &str) -> Option<u64>;
     /// How many processors the caller may use.
     fn processors(&self) -> u64;
+    /// Whether memory plus swap can be limited.
+    fn swap_limit(&self) -> bool;
     /// The caller's oom_score_adj, -1000 to 1000.
     fn oom_score_adj(&self) -> i32;
     /// Whether AppArmor is in force.

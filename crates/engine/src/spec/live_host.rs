@@ -114,6 +114,20 @@ impl Host for LiveHost {
         set.map_or(1, |set| u64::from(set.count())).max(1)
     }
 
+    fn swap_limit(&self) -> bool {
+        let v1 = Path::new("/sys/fs/cgroup/memory");
+        if v1.join("memory.limit_in_bytes").exists() {
+            return v1.join("memory.memsw.limit_in_bytes").exists();
+        }
+        // The root group has no limits; any group below it with a memory controller tells.
+        let groups = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().take(256);
+        let mut memory = groups.map(|entry| entry.path()).filter(|group| group.join("memory.max").exists());
+        match memory.next() {
+            Some(group) => group.join("memory.swap.max").exists(),
+            None => Path::new("/proc/swaps").exists(),
+        }
+    }
+
     fn oom_score_adj(&self) -> i32 {
         let text = std::fs::read_to_string("/proc/self/oom_score_adj");
         text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)

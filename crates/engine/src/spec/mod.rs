@@ -31,6 +31,7 @@ pub use host::{Host, HostDevice, HostPropagation};
 pub use idrange::{IdRange, free_range, id_pool};
 pub use image_files::{ImageFiles, RootfsFiles};
 pub use live_host::LiveHost;
+pub(crate) use mounts::point_shm_at;
 
 use std::path::{Path, PathBuf};
 
@@ -198,7 +199,7 @@ pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
         gid_mappings: mappings,
         devices: devices.nodes,
         cgroups_path: Some(request.cgroups_path.to_owned()),
-        resources: Some(resources::build(request, devices.rules)?),
+        resources: Some(resources::build(request, devices.rules, &mut warnings)?),
         seccomp,
         rootfs_propagation: mounts.rootfs_propagation,
         masked_paths: paths.masked,

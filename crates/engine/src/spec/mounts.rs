@@ -117,6 +117,19 @@ fn shm(request: &SpecRequest<'_>) -> Result<Option<Mount>, SpecError> {
     })
 }
 
+/// Points a shared /dev/shm at the process that its container has now.
+pub(crate) fn point_shm_at(mounts: &mut [Mount], pid: u32) {
+    let foreign = |source: &Path| {
+        let rest = source.to_str()?.strip_prefix("/proc/")?;
+        rest.split_once('/').is_some_and(|(_, path)| path == "root/dev/shm").then_some(())
+    };
+    for mount in mounts.iter_mut().filter(|mount| mount.destination == Path::new("/dev/shm")) {
+        if mount.source.as_deref().and_then(foreign).is_some() {
+            mount.source = Some(format!("/proc/{pid}/root/dev/shm").into());
+        }
+    }
+}
+
 fn check_source(
     request: &SpecRequest<'_>,
     bind: &Bind,

@@ -8,14 +8,18 @@ use crate::options::LimitOptions;
 /// Microseconds; the kernel's own default, and Docker's for `--cpus`.
 const PERIOD: u64 = 100_000;
 
-pub(super) fn build(request: &SpecRequest<'_>, devices: Vec<DeviceRule>) -> Result<Resources, SpecError> {
+pub(super) fn build(
+    request: &SpecRequest<'_>,
+    devices: Vec<DeviceRule>,
+    warnings: &mut Vec<String>,
+) -> Result<Resources, SpecError> {
     let limits = &request.options.limits;
     check_processors(request)?;
     let pids = limits.pids.map(|limit| Pids { limit: if limit <= 0 { -1 } else { limit } });
     let weight = limits.blkio_weight.filter(|weight| *weight != 0);
     Ok(Resources {
         devices,
-        memory: memory(limits),
+        memory: memory(request, warnings),
         cpu: cpu(limits),
         pids,
         block_io: weight.map(|weight| BlockIo { weight: Some(weight), ..BlockIo::default() }),
@@ -23,11 +27,16 @@ pub(super) fn build(request: &SpecRequest<'_>, devices: Vec<DeviceRule>) -> Resu
     })
 }
 
-fn memory(limits: &LimitOptions) -> Option<Memory> {
+fn memory(request: &SpecRequest<'_>, warnings: &mut Vec<String>) -> Option<Memory> {
+    let limits = &request.options.limits;
     let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let limit = limits.memory.filter(|bytes| *bytes != 0).map(signed);
     let swap = match limits.memory_swap.filter(|bytes| *bytes != 0) {
-        // As much swap as memory.
+        // As much swap as memory, unless nobody asked and nothing can count it.
+        None if limit.is_some() && !request.host.swap_limit() => {
+            warnings.push("this kernel cannot limit swap: memory is limited without swap".to_owned());
+            None
+        }
         None => limit.map(|bytes| bytes.saturating_mul(2)),
         asked => asked,
     };

@@ -269,6 +269,9 @@ impl Parts {
                     space.path = Some(format!("/proc/{}/ns/{}", process.pid, space.kind.proc_name()).into());
                 }
             }
+            if kind == "ipc" {
+                crate::spec::point_shm_at(&mut spec.mounts, process.pid);
+            }
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ impl Engine {
             uts: join("uts", named(&spaces.uts))?,
             cgroup: join("cgroup", named(&spaces.cgroup))?,
             user: join("user", user)?,
-            time: None,
+            time: join("time", spaces.time.as_ref().and_then(named))?,
         };
         Ok((joined, ids))
     }

@@ -64,6 +64,7 @@ struct Machine {
     thermal: Vec<PathBuf>,
     processors: u64,
     oom_score_adj: i32,
+    swap_limit: bool,
     apparmor: bool,
     selinux: bool,
 }
@@ -100,6 +101,7 @@ impl Default for Machine {
             thermal: Vec::new(),
             processors: 2,
             oom_score_adj: 0,
+            swap_limit: true,
             apparmor: false,
             selinux: false,
         }
@@ -138,6 +140,9 @@ impl Host for Machine {
     }
     fn processors(&self) -> u64 {
         self.processors
+    }
+    fn swap_limit(&self) -> bool {
+        self.swap_limit
     }
     fn oom_score_adj(&self) -> i32 {
         self.oom_score_adj

@@ -56,6 +56,15 @@ fn shm_follows_the_ipc_namespace() {
         }),
         "bind /proc/4242/root/dev/shm rbind,rprivate,nosuid,noexec,nodev"
     );
+    let mut plan_of = plan(|bed| {
+        bed.options.namespaces.ipc = IpcMode::Container("web".into());
+        bed.joined.ipc = Some(neighbour(IpcMode::Shareable, None));
+    });
+    crate::spec::point_shm_at(&mut plan_of.spec.mounts, 77);
+    assert!(plan_of.mount_line("/dev/shm").starts_with("bind /proc/77/root/dev/shm "));
+    let mut own = plan(|_| {});
+    crate::spec::point_shm_at(&mut own.spec.mounts, 77);
+    assert!(own.mount_line("/dev/shm").starts_with("tmpfs shm "));
     assert!(plan(|bed| bed.options.namespaces.ipc = IpcMode::None).mount("/dev/shm").is_none());
     let text = error(|bed| {
         bed.options.namespaces.ipc = IpcMode::Host;

@@ -51,6 +51,23 @@ fn memory() {
 }
 
 #[test]
+fn swap_that_cannot_be_counted_is_left_alone_unless_asked() {
+    let plan = |swap| {
+        super::plan(|bed| {
+            bed.machine.swap_limit = false;
+            bed.options.limits.memory = Some(50 << 20);
+            bed.options.limits.memory_swap = swap;
+        })
+    };
+    let memory = |plan: &Plan| plan.linux().resources.clone().unwrap().memory.unwrap().swap;
+    let left = plan(None);
+    assert_eq!(memory(&left), None);
+    assert_eq!(left.warnings, ["this kernel cannot limit swap: memory is limited without swap"]);
+    // Asked for, it is the control group's to refuse.
+    assert_eq!(memory(&plan(Some(60 << 20))), Some(60 << 20));
+}
+
+#[test]
 fn processors() {
     let cpu = |change: fn(&mut crate::options::LimitOptions)| {
         let cpu = resources(change).cpu.unwrap();
