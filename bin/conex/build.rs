@@ -1,5 +1,5 @@
-//! Builds the `hello` image that the program carries in itself: compiles `images/hello` for the same target, static and
-//! small, and puts it in an OCI archive. The same sources and compiler give the same bytes.
+//! Builds what the program carries in itself: the `hello` image, made of `images/hello` compiled for the same target, static
+//! and small, in an OCI archive; and the init of `--init` (docs/adr/0007). The same sources and compiler give the same bytes.
 
 #[path = "build/archive.rs"]
 mod archive;
@@ -20,8 +20,22 @@ fn main() {
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed=RUSTC");
 
+    let init = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../../crates/sys/init/main.rs");
+    println!("cargo::rerun-if-changed={}", init.display());
+    let (rustc, target) = (variable("RUSTC"), variable("TARGET"));
+    // Neither a C library nor its start files: the init is its own.
+    let bare = ["-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-z,norelro"];
+    compile(
+        &rustc,
+        &target,
+        &init,
+        &out.join("init"),
+        &bare.map(|argument| format!("-Clink-arg={argument}")),
+    );
+
     let program = out.join("hello");
-    compile(&variable("RUSTC"), &variable("TARGET"), &source, &program);
+    let hello = ["-Clto=fat".to_owned(), "-Ctarget-feature=+crt-static".to_owned()];
+    compile(&rustc, &target, &source.join("main.rs"), &program, &hello);
     let program =
         fs::read(&program).unwrap_or_else(|error| panic!("cannot read {}: {error}", program.display()));
     let image = archive::image(&program, &variable("CARGO_CFG_TARGET_ARCH"), &variable("CARGO_PKG_VERSION"));
@@ -29,21 +43,23 @@ fn main() {
     fs::write(&path, image).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
-fn compile(rustc: &str, target: &str, source: &Path, program: &Path) {
+fn compile(rustc: &str, target: &str, source: &Path, program: &Path, options: &[String]) {
+    let directory = source.parent().unwrap_or(source);
     let mut command = Command::new(rustc);
     command
-        .args(["--edition=2024", "--crate-name=hello", "--crate-type=bin", "--target", target])
-        .args(["-Copt-level=s", "-Cpanic=abort", "-Cstrip=symbols", "-Clto=fat", "-Ccodegen-units=1"])
-        .args(["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "-Awarnings"])
-        .arg(format!("--remap-path-prefix={}=hello", source.display()))
+        .args(["--edition=2024", "--crate-name=builtin", "--crate-type=bin", "--target", target])
+        .args(["-Copt-level=s", "-Cpanic=abort", "-Cstrip=symbols", "-Ccodegen-units=1"])
+        .args(["-Crelocation-model=static", "-Awarnings"])
+        .args(options)
+        .arg(format!("--remap-path-prefix={}=builtin", directory.display()))
         .arg("-o")
         .arg(program)
-        .arg(source.join("main.rs"));
+        .arg(source);
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         let mut flag = std::ffi::OsString::from("-Clinker=");
         flag.push(linker);
         command.arg(flag);
     }
     let status = command.status().unwrap_or_else(|error| panic!("cannot run {rustc}: {error}"));
-    assert!(status.success(), "cannot compile images/hello: {rustc} failed with {status}");
+    assert!(status.success(), "cannot compile {}: {rustc} failed with {status}", source.display());
 }

@@ -1,4 +1,4 @@
-//! The image that comes with the program: `hello`, made by `build.rs` from `images/hello`.
+//! What comes with the program, made by `build.rs`: the image `hello`, and the init of `--init`.
 
 use conex_image::Store;
 use conex_oci::{Platform, Reference};
@@ -7,6 +7,9 @@ use crate::errors::Error;
 
 /// An OCI archive. Its image is named as [`NAME`] says.
 static HELLO_IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.oci.tar"));
+
+/// A static program, called as `init -- PATH ARGV0 ARGV1…`.
+pub(crate) static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
 /// What people write as `hello`.
 const NAME: &str = "docker.io/library/hello:latest";

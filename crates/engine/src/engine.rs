@@ -5,10 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use conex_cgroup::Host;
-use conex_image::rootfs::{self, RootfsRequest};
+use conex_image::rootfs::{self, RootfsRequest, Scratch};
 use conex_oci::ContainerId;
 use conex_oci::runtime::Spec;
-use rustix::fs::Mode;
 
 use crate::store::lock::Owned;
 use crate::store::{Record, Store, write};
@@ -153,19 +152,11 @@ impl Parts {
     /// The same over layers at hand.
     pub(crate) fn mount_over(&self, record: &Record, lowers: &[PathBuf]) -> Result<OwnedFd> {
         let directory = self.store.directory(&record.id);
-        let (upper, work) = (directory.join("upper"), directory.join("work"));
+        let Scratch { upper, work } = Scratch::at(&directory);
         let idmap = match record.id_range {
             Some(range) => Some(super::idmap::namespace(range)?),
             None => None,
         };
-        // Overlayfs refuses a work directory that a volatile mount was made with.
-        if work.join("work/incompat").exists() {
-            let open = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-            let parent = rustix::fs::open(&directory, open, Mode::empty())
-                .map_err(|errno| Error::Read { path: directory.clone(), source: errno.into() })?;
-            rootfs::remove_tree(parent.as_fd(), "work".as_ref()).map_err(|source| Error::Tree { source })?;
-            write::make_directory(&work)?;
-        }
         let mount = rootfs::mount(&RootfsRequest {
             lowers,
             upper: &upper,

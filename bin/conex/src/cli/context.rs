@@ -30,7 +30,7 @@ impl Context {
     /// # Errors
     /// When they cannot be made.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
-        Ok(Engine::open(self.paths.clone())?)
+        Ok(Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT))
     }
 
     /// The images alone.

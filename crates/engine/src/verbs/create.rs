@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use conex_image::rootfs::Scratch;
 use conex_image::{Image, Silent};
 use conex_oci::{ContainerId, ContainerName};
 
@@ -56,6 +57,8 @@ impl Engine {
         let (joined, joined_ids) = self.joined(&options)?;
         let cgroup = parts.host()?.container_path(options.limits.cgroup_parent.as_deref(), id.as_str())?;
         let directory = parts.store.directory(&id);
+        let root = range.as_ref().map_or(0, |(range, _)| range.base);
+        Scratch::at(&directory).create(lowers.last().map(PathBuf::as_path), (root, root))?;
         let mut record = Record {
             id: id.clone(),
             name: name.clone(),
@@ -141,9 +144,6 @@ impl<'a> Draft<'a> {
         let draft = Self { store, id, owned: Some(owned) };
         let directory = draft.store.directory(&draft.id);
         write::make_directory(&directory)?;
-        for part in ["upper", "work"] {
-            write::make_directory(&directory.join(part))?;
-        }
         Ok(draft)
     }
 

@@ -36,6 +36,8 @@ pub(super) fn mount(stack: &Stack<'_>) -> Result<OwnedFd> {
     if request.volatile {
         context.flag("volatile")?;
     }
+    // Kept until the overlay has its own clones: the kernel takes a detached mount apart with its descriptor.
+    let mapped;
     match (stack.lowers, request.idmap) {
         ([], _) => context.directory("lowerdir+", &empty_lower(request.upper)?)?,
         (lowers, None) => {
@@ -44,7 +46,7 @@ pub(super) fn mount(stack: &Stack<'_>) -> Result<OwnedFd> {
             }
         }
         (lowers, Some(_)) => {
-            let mapped = Mapped::clone(stack)?;
+            mapped = Mapped::clone(stack)?;
             for lower in lowers {
                 context.fd("lowerdir+", &mapped.open(lower)?)?;
             }
