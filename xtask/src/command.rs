@@ -13,7 +13,14 @@ pub(crate) fn root() -> PathBuf {
 
 /// The cargo that runs us.
 pub(crate) fn cargo() -> Command {
-    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What the cargo that runs this chore says about the chore: build scripts of dependencies (ring's) watch these
+    // names, and would build again at each change between a chore and a person's own cargo.
+    let is_ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_ours)) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// A program, started in the repository's root.

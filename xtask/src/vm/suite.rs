@@ -83,11 +83,15 @@ fn binary() -> Result<PathBuf> {
     artifacts.filter_map(binary).next().context("cargo built no conex")
 }
 
-/// The images that the black-box tests use, where they look for them.
+/// The fixture images, from where the black-box tests take them here: `CONEX_TEST_IMAGES`, or `shared/images` beside a
+/// directory above.
 fn fixtures() -> Vec<PathBuf> {
     let named = std::env::var_os("CONEX_TEST_IMAGES").map(PathBuf::from);
-    let directory = named.unwrap_or_else(|| root().join("../shared/images"));
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let root = root();
+    let above = root.ancestors().skip(1).map(|directory| directory.join("shared/images"));
+    let directory = named.into_iter().chain(above).find(|directory| directory.is_dir());
+    let entries =
+        directory.and_then(|directory| fs::read_dir(directory).ok()).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "tar"))
