@@ -75,7 +75,7 @@ fn what_is_not_there() {
     let conex = Conex::new();
     // How far it came, and one line that says why not further.
     let one_line = |error: &str| {
-        assert_eq!(error.lines().filter(|line| !line.contains("Pulling from")).count(), 1, "{error}")
+        assert_eq!(error.lines().filter(|line| !line.contains("Pulling from")).count(), 1, "{error}");
     };
     let absent = format!("{}/some/alpine:absent", registry.address());
     let error = conex.fails(1, &["pull", &absent]);
