@@ -2,7 +2,7 @@
 //!
 //! An image that containers use is never deleted, only (with `--force`) its names are: the containers' layers stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use conex_content::{Claim, Name, Root};
 use conex_oci::{ChainId, Digest, Reference};
 
 use crate::resolve::Rooted;
-use crate::{Image, Result, Store};
+use crate::{Collected, Error, Image, Result, Store};
 
 /// A container that was made from an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,9 +106,8 @@ impl Store {
     }
 
     fn remove_name(&self, name: &str, root: Root, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>> {
-        let rooted = self.images_of_roots()?;
-        let images = self.images_below(&rooted, std::slice::from_ref(&root));
-        let claim = self.claim_images(images.keys())?;
+        let claim = self.content().claim()?;
+        let (rooted, images) = self.claim_images(&claim, |_| vec![root.clone()])?;
         let victims = with_digests(&rooted, &root);
         let kept_elsewhere = |id: &Digest| {
             rooted.iter().any(|other| {
@@ -135,11 +134,14 @@ impl Store {
 
     fn remove_id(&self, name: &str, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>> {
         let image = self.resolve(name, None)?;
-        let rooted = self.images_of_roots()?;
-        let roots: Vec<Root> = unique_roots(rooted.iter().filter(|rooted| rooted.id == image.id));
+        let claim = self.content().claim()?;
+        let of_image = |rooted: &[Rooted]| unique_roots(rooted.iter().filter(|rooted| rooted.id == image.id));
         // An index goes as a whole: what else it holds must be free too.
-        let images = self.images_below(&rooted, &roots);
-        let claim = self.claim_images(images.keys())?;
+        let (rooted, images) = self.claim_images(&claim, of_image)?;
+        let roots = of_image(&rooted);
+        if roots.is_empty() {
+            return Err(Error::NotFound { name: name.to_owned() });
+        }
         let usages: Vec<Usage> = images.keys().flat_map(in_use).collect();
         let id = image.id;
         if let Some(usage) = usages.iter().find(|usage| usage.running) {
@@ -213,8 +215,13 @@ impl Store {
             return Ok(removed);
         }
         // The ids stay claimed until their blobs are gone: whoever waits to lease one must not find half an image.
-        let collected = self.collect_with(&claim)?;
-        for id in gone {
+        let collected = self.collect_with(&claim).unwrap_or_else(|error| {
+            // The names are gone, as they should be; only space is not freed.
+            log::warn!("cannot delete what is not needed any more: {error}");
+            Collected::default()
+        });
+        // What somebody is bringing in again at this very moment is not gone.
+        for id in gone.iter().filter(|id| !self.content().has(id)) {
             removed.push(Removed::Deleted(*id));
             let layers = images.get(id).and_then(Option::as_ref).map(|image| &image.document.rootfs.diff_ids);
             let layers = layers.map_or(&[][..], Vec::as_slice);
@@ -240,18 +247,32 @@ impl Store {
             .collect()
     }
 
-    fn claim_images<'a>(&self, ids: impl Iterator<Item = &'a Digest>) -> Result<Claim> {
-        let claim = self.content().claim()?;
+    /// Claims the images below the roots that `roots` picks. Only what is found after that holds: until then a lease may
+    /// have turned into another name.
+    fn claim_images(
+        &self,
+        claim: &Claim,
+        roots: impl Fn(&[Rooted]) -> Vec<Root>,
+    ) -> Result<(Vec<Rooted>, BTreeMap<Digest, Option<Image>>)> {
+        let mut claimed = BTreeSet::new();
         let deadline = Instant::now() + PATIENCE;
-        for id in ids {
-            while !claim.try_add(id)? {
-                if Instant::now() > deadline {
-                    return Err(Conflict::Busy { id: *id }.into());
+        loop {
+            let rooted = self.images_of_roots()?;
+            let images = self.images_below(&rooted, &roots(&rooted));
+            let mut new = images.keys().filter(|id| !claimed.contains(*id)).peekable();
+            if new.peek().is_none() {
+                return Ok((rooted, images));
+            }
+            for id in new.copied().collect::<Vec<_>>() {
+                while !claim.try_add(&id)? {
+                    if Instant::now() > deadline {
+                        return Err(Conflict::Busy { id }.into());
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
                 }
-                std::thread::sleep(Duration::from_millis(5));
+                claimed.insert(id);
             }
         }
-        Ok(claim)
     }
 }
 

@@ -69,6 +69,38 @@ fn what_is_leased_is_whole_while_others_remove_it() {
     bed.assert_empty();
 }
 
+/// A name given while the last other one is removed: the image is there under it, or the giver learns that it is gone.
+#[test]
+fn a_tag_wins_or_fails_against_a_removal() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let archive = oci("x", Some("x:1"));
+    for _ in 0..20 {
+        bed.load(&archive).unwrap();
+        let removed = std::thread::scope(|scope| {
+            let tagger = scope.spawn(|| {
+                let store = Store::open(bed.store.root()).unwrap();
+                store.tag("x:1", &"y:1".parse().unwrap())
+            });
+            let removed = bed.store.remove("x:1", false, &|_| Vec::new()).unwrap();
+            match tagger.join().unwrap() {
+                Ok(()) => {
+                    let image = bed.store.resolve("y:1", None).unwrap();
+                    assert_eq!(bed.store.lowers(&image).unwrap().len(), 2);
+                    assert_eq!(removed.len(), 1, "the image is said to be deleted and is not: {removed:?}");
+                    bed.store.remove("y:1", false, &|_| Vec::new()).unwrap()
+                }
+                Err(Error::NotFound { .. } | Error::Content(_)) => removed,
+                Err(error) => panic!("{error}"),
+            }
+        });
+        assert!(removed.len() > 1, "{removed:?}");
+        bed.assert_empty();
+    }
+}
+
 const CHILD: &str = "CONEX_TEST_LOAD_INTO";
 
 /// Not a test by itself: what the next one starts as a process of its own, and kills.

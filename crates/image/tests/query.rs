@@ -217,6 +217,9 @@ fn one_damaged_image_does_not_hide_the_others() {
     assert_eq!(listed(&bed, &Filter::default()).len(), 2);
     let good = bed.store.resolve("three", None).unwrap();
     assert!(bed.store.resolve(&good.id.short(), None).is_ok());
+    // Others lose their names as ever; nothing is deleted while nobody can tell what the damaged one needs.
+    let removed = bed.store.remove("a/one:1", false, &|_| Vec::new()).unwrap();
+    assert_eq!(removed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Untagged: a/one:1"]);
     // It can still be removed, and loaded again.
     bed.store.remove("two:2", false, &|_| Vec::new()).unwrap();
     bed.load(&oci("two:2", Some("two:2"))).unwrap();
