@@ -85,6 +85,8 @@ pub enum Conflict {
 /// How long a starting container is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Images by id, with their layers where they can be read.
+type Images = BTreeMap<Digest, Option<Image>>;
 type InUse<'a> = &'a dyn Fn(&Digest) -> Vec<Usage>;
 
 impl Store {
@@ -206,7 +208,7 @@ impl Store {
     fn finish(
         &self,
         claim: Claim,
-        images: &BTreeMap<Digest, Option<Image>>,
+        images: &Images,
         gone: &[Digest],
         mut removed: Vec<Removed>,
     ) -> Result<Vec<Removed>> {
@@ -240,7 +242,7 @@ impl Store {
     }
 
     /// The images that the roots lead to, with their layers where they can be read.
-    fn images_below(&self, rooted: &[Rooted], roots: &[Root]) -> BTreeMap<Digest, Option<Image>> {
+    fn images_below(&self, rooted: &[Rooted], roots: &[Root]) -> Images {
         let below = rooted.iter().filter(|rooted| roots.contains(&rooted.root));
         below
             .map(|rooted| (rooted.id, self.image_of_manifest(&rooted.root.target, &rooted.manifest).ok()))
@@ -253,7 +255,7 @@ impl Store {
         &self,
         claim: &Claim,
         roots: impl Fn(&[Rooted]) -> Vec<Root>,
-    ) -> Result<(Vec<Rooted>, BTreeMap<Digest, Option<Image>>)> {
+    ) -> Result<(Vec<Rooted>, Images)> {
         let mut claimed = BTreeSet::new();
         let deadline = Instant::now() + PATIENCE;
         loop {

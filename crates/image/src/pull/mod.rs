@@ -64,6 +64,8 @@ impl Store {
         let reference = &reference.digest().map_or_else(|| reference.clone(), |d| reference.with_digest(*d));
         // Of several pulls of one name the first does the work; the others find it done.
         let _guard = self.content().guard(&format!("pull {reference}"))?;
+        // Half-written blobs of a pull that was killed.
+        self.content().clear_temporary()?;
         let lease = self.content().lease()?;
         Pull { store: self, client, reference, platform, progress, lease }.run()
     }
