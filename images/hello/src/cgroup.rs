@@ -40,6 +40,8 @@ struct Group<'a> {
     root: &'a Root,
     /// More than one when it is not certain which folder the group's is; the first that has a file counts.
     folders: Vec<String>,
+    /// Other hierarchies are mounted and this one is not: Conex makes a group, and shows it, where there is a limit.
+    is_left_out: bool,
 }
 
 impl Group<'_> {
@@ -63,7 +65,7 @@ impl Group<'_> {
     fn without_file<T>(&self) -> Limit<T> {
         let seen =
             self.folders.iter().any(|folder| self.root.read(format!("{folder}/cgroup.procs")).is_some());
-        if seen { Limit::None } else { Limit::Unknown }
+        if seen || self.is_left_out { Limit::None } else { Limit::Unknown }
     }
 }
 
@@ -172,13 +174,14 @@ fn group<'a>(root: &'a Root, mounts: &[Mount], paths: &[(String, String)], name:
     let (_, path) = paths.iter().find(|(controllers, _)| controllers.split(',').any(|c| c == name))?;
     let mount =
         mounts.iter().rev().find(|m| m.kind == "cgroup" && m.options.iter().any(|option| option == name));
-    Some(Group { root, folders: mount.map_or_else(Vec::new, |mount| folders(mount, path)) })
+    let is_left_out = mount.is_none() && mounts.iter().any(|m| m.kind == "cgroup" || m.kind == "cgroup2");
+    Some(Group { root, folders: mount.map_or_else(Vec::new, |mount| folders(mount, path)), is_left_out })
 }
 
 fn unified<'a>(root: &'a Root, mounts: &[Mount], paths: &[(String, String)]) -> Group<'a> {
     let path = paths.iter().find(|(controllers, _)| controllers.is_empty()).map_or("/", |(_, path)| path);
     let mount = mounts.iter().rev().find(|m| m.kind == "cgroup2");
-    Group { root, folders: mount.map_or_else(Vec::new, |mount| folders(mount, path)) }
+    Group { root, folders: mount.map_or_else(Vec::new, |mount| folders(mount, path)), is_left_out: false }
 }
 
 /// The group's path begins where the mount does, if the mount shows a part of the tree only.

@@ -103,8 +103,8 @@ impl Page {
         let used = |used: Option<String>| used.map(|used| format!(", {used} in use")).unwrap_or_default();
         let memory = limit(cgroup.memory, bytes) + &used(cgroup.memory_used.map(size));
         self.row("memory", &memory);
-        let swap = limit(cgroup.swap, bytes);
-        self.row("swap", &if cgroup.swap_is_total { format!("{swap}, memory included") } else { swap });
+        let included = if cgroup.swap_is_total { ", memory included" } else { "" };
+        self.row("swap", &limit(cgroup.swap, |swap| bytes(swap) + included));
         let mut cpu = limit(cgroup.cpus, |cpus| format!("{cpus} processors' time"));
         if let Some(set) = &cgroup.cpuset {
             cpu.push_str(&format!(", on processors {set}"));
@@ -114,10 +114,11 @@ impl Page {
         self.row("pids", &(pids + &used(cgroup.pids_used.map(|pids| pids.to_string()))));
         self.row("version", cgroup.version.unwrap_or(UNKNOWN));
         let mut name = "path";
-        for (path, controllers) in by_path(&cgroup.paths) {
+        let paths = by_path(&cgroup.paths);
+        for (path, controllers) in &paths {
             self.row(name, path);
-            if cgroup.paths.len() > 1 {
-                self.row("", &format!("  of {}", controllers.join(" ")));
+            if paths.len() > 1 {
+                self.row("", &format!("of {}", controllers.join(" ")));
             }
             name = "";
         }
@@ -301,7 +302,7 @@ fn short_layer(path: &str) -> String {
     }
 }
 
-/// Lines of at most `width` columns, cut at blanks, or within a word that is longer.
+/// Lines of at most `width` columns, cut at blanks, or within a word that is longer than a line.
 fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     // Blanks that align stay.
@@ -318,7 +319,9 @@ fn fold(text: &str, width: usize) -> Vec<String> {
                 lines.push(String::new());
                 continue;
             }
-            let cut = word.char_indices().nth(width).map_or(word.len(), |(at, _)| at);
+            let fits = word.char_indices().nth(width).map_or(word.len(), |(at, _)| at);
+            // A path is cut before a slash.
+            let cut = word[..fits].rfind('/').filter(|at| *at > 0 && fits < word.len()).unwrap_or(fits);
             lines.last_mut().expect("there is always a line").push_str(&word[..cut]);
             word = &word[cut..];
         }

@@ -135,19 +135,19 @@ fn a_container_on_cgroup_v1_sees_the_limit_of_its_ancestors() {
     assert_eq!(report.cgroup.memory, Limit::At(1 << 30));
     assert_eq!(report.cgroup.swap, Limit::None, "there is a group, and no such file in it");
     assert_eq!(report.cgroup.cpus, Limit::None);
-    assert_eq!(report.cgroup.pids, Limit::Unknown, "its hierarchy is not mounted");
+    assert_eq!(report.cgroup.pids, Limit::None, "its hierarchy is not mounted, and others are");
     let page = page::render(&report, false);
-    assert!(page.contains("path         /conex/x\n                 of memory\n               /\n"), "{page}");
+    assert!(page.contains("path         /conex/x\n               of memory\n               /\n"), "{page}");
     let json = json::render(&report);
     assert!(json.contains("\"memory_and_swap_bytes\": null"), "{json}");
-    assert!(!json.contains("\"pids\": "), "{json}");
+    assert!(!json.contains("\"cpuset\": "), "{json}");
 }
 
 #[test]
 fn nothing_to_be_seen_is_no_failure() {
     let tree = Tree::new("bare", &[]);
     let page = page::render(&tree.report(), false);
-    assert!(page.contains("unknown"), "{page}");
+    assert!(page.contains("memory       unknown: the cgroup is not to be seen from here"), "{page}");
     assert!(page.contains("4026532300"), "{page}");
     assert!(page.contains("host name (the host's)"), "{page}");
     json::render(&tree.report());
