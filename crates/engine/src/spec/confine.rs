@@ -18,7 +18,15 @@ pub(super) fn seccomp(
         SeccompMode::Default => Ok((Some(Profile::builtin().resolve(bounding)), SeccompSource::Builtin)),
         SeccompMode::Profile(text) => {
             let profile = Profile::parse(text).map_err(SpecError::Seccomp)?;
-            Ok((Some(profile.resolve(bounding)), SeccompSource::Profile))
+            let seccomp = profile.resolve(bounding);
+            // The runtime hands no descriptor to a listener: such calls would fail as if the kernel did not have them.
+            if seccomp.syscalls.iter().any(|rule| rule.action == "SCMP_ACT_NOTIFY") {
+                return Err(SpecError::Unavailable {
+                    option: "SCMP_ACT_NOTIFY in --security-opt seccomp".to_owned(),
+                    why: "seccomp listeners are not served".to_owned(),
+                });
+            }
+            Ok((Some(seccomp), SeccompSource::Profile))
         }
     }
 }

@@ -67,7 +67,13 @@ fn the_filters_source_is_told() {
     assert_eq!(own.seccomp, SeccompSource::Profile);
     assert_eq!(own.linux().seccomp.as_ref().unwrap().default_action, "SCMP_ACT_ALLOW");
     let text = error(|bed| bed.options.security.seccomp = SeccompMode::Profile("{}x".into()));
-    assert!(text.starts_with("seccomp profile: "), "{text}");
+    assert!(text.starts_with("--security-opt seccomp: "), "{text}");
+    let text = error(|bed| {
+        let rule = r#"{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}"#;
+        let profile = format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{rule}]}}"#);
+        bed.options.security.seccomp = SeccompMode::Profile(profile);
+    });
+    assert!(text.contains("SCMP_ACT_NOTIFY") && text.contains("not served"), "{text}");
 }
 
 #[test]
