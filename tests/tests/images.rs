@@ -76,7 +76,8 @@ fn load_chooses_a_platform() {
     let Some(path) = archive(ALPINE) else { skip!("no alpine archive") };
     let conex = Conex::new();
     conex.ok(&["load", "--platform", "linux/arm64", "-i", path.to_str().expect("text")]);
-    assert_eq!(conex.ok(&["image", "inspect", "-f", "{{.Architecture}}", "alpine:3.20"]), "arm64\n");
+    let inspect = ["image", "inspect", "--platform", "linux/arm64", "-f", "{{.Architecture}}", "alpine:3.20"];
+    assert_eq!(conex.ok(&inspect), "arm64\n");
     let other = Conex::new();
     let error = other.fails(1, &["load", "--platform", "linux/s390x", "-i", path.to_str().expect("text")]);
     assert!(error.contains("s390x"), "{error}");

@@ -13,6 +13,7 @@ mod terminal;
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use conex_oci::runtime::NamespaceKind;
 use conex_sys::{namespace, process as sys};
@@ -83,6 +84,10 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> R
     filesystem::set_names(plan)?;
     filesystem::set_sysctls(plan, &root)?;
     masks::apply(plan, &root)?;
+    if plan.process.cwd != Path::new("/") {
+        // As runc does; what cannot be made is told when it cannot be entered.
+        let _ = crate::beneath::ensure(root.tree, &plan.process.cwd, crate::beneath::Make::Directory);
+    }
     mounts::pivot(&root, plan.spec.root.as_ref().is_some_and(|root| root.readonly))?;
     drop(root);
     finish(&plan.process, stdio, terminal, labels, channel)
