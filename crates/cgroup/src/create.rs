@@ -35,7 +35,7 @@ impl Cgroup {
         if let Some(unified) = self.host.unified.clone() {
             let group = Group::make(&unified, &self.path)?;
             self.unified = Some(group.try_clone()?);
-            hand_down(&unified, &self.path, &group, &needs.v2)?;
+            hand_down(&unified, &group, &needs.v2)?;
         }
         for controller in needs.v1 {
             self.make_v1(controller)?;
@@ -54,7 +54,7 @@ impl Cgroup {
         let is_cpuset = group.carries("cpuset");
         self.hold(group)?;
         match self.v1.last() {
-            Some(group) if is_cpuset => controllers::seed(&hierarchy, &self.path, group),
+            Some(group) if is_cpuset => controllers::seed(&hierarchy, group),
             _ => Ok(()),
         }
     }
@@ -116,7 +116,7 @@ impl Cgroup {
         }
         let needs = Needs::of(&self.host, resources)?;
         if let (Some(unified), Some(group)) = (&self.host.unified, &self.unified) {
-            hand_down(unified, &self.path, group, &needs.v2)?;
+            hand_down(unified, group, &needs.v2)?;
         }
         let before = self.v1.len();
         for controller in needs.v1 {
@@ -164,7 +164,7 @@ impl Cgroup {
                 return Ok(());
             }
         }
-        Err(Error::Timeout { path: group.path().to_owned(), state: "complete", seconds: 0 })
+        Err(Error::Move { path: group.path().to_owned() })
     }
 }
 
@@ -247,16 +247,11 @@ fn enabled(group: &Group) -> Result<BTreeSet<String>> {
 }
 
 /// Enables controllers from the v2 root down to the group, where they are not yet.
-fn hand_down(
-    hierarchy: &Hierarchy,
-    path: &CgroupPath,
-    group: &Group,
-    wanted: &BTreeSet<String>,
-) -> Result<()> {
+fn hand_down(hierarchy: &Hierarchy, group: &Group, wanted: &BTreeSet<String>) -> Result<()> {
     if wanted.is_empty() || wanted.is_subset(&enabled(group)?) {
         return Ok(());
     }
-    for above in Group::above(hierarchy, path)? {
+    for above in group.above(hierarchy)? {
         let text = above.read(SUBTREE)?;
         let there: BTreeSet<&str> = text.split_ascii_whitespace().collect();
         let missing: Vec<String> = wanted

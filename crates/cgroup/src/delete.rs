@@ -1,7 +1,7 @@
 //! Removes groups. A group can be removed when no process is in it; a process that has just been killed leaves it a
 //! moment later than its parent learns of it, so a busy group is tried again for a while.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::group::{self, Group, MAX_DEPTH};
+use crate::group::{self, MAX_DEPTH};
 use crate::host::{DEFAULT_PARENT, Hierarchy};
 
 /// How long a busy group is tried again.
@@ -32,35 +32,38 @@ impl Cgroup {
     }
 
     fn delete_in(&self, hierarchy: &Hierarchy, deadline: Instant) -> Result<()> {
-        let components = self.path.components(&hierarchy.controllers);
-        let below = components.join("/");
-        let full = hierarchy.mount.join(&below);
         let root = group::root(hierarchy)?;
-        let mut pause = Duration::from_micros(200);
-        loop {
-            match fs::unlinkat(&root, &below, AtFlags::REMOVEDIR) {
-                Ok(()) => break,
-                Err(Errno::NOENT) => return Ok(()),
-                // Busy: processes, or groups of the container's own making below.
-                Err(Errno::BUSY | Errno::NOTEMPTY) if Instant::now() < deadline => {
-                    if let Some(group) = Group::open(hierarchy, &self.path)? {
-                        remove_children(group.directory(), &full)?;
-                    }
-                }
-                Err(source) => return Err(Error::Delete { path: full, source }),
+        for place in self.path.places(&hierarchy.controllers) {
+            if delete_at(hierarchy, &root, place.below(), deadline)?
+                && !hierarchy.controllers.is_empty()
+                && let Some(parent) = place.parent(DEFAULT_PARENT)
+            {
+                // Not when another container is in it, or being put there: its maker begins again then.
+                let _still_used = fs::unlinkat(&root, parent, AtFlags::REMOVEDIR);
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
-        }
-        let is_default = components.len() >= 2
-            && self.path.depth() == 2
-            && components[components.len() - 2] == DEFAULT_PARENT;
-        if is_default && !hierarchy.controllers.is_empty() {
-            // Not when another container is in it, or being put there: its maker begins again then.
-            let above = components[..components.len() - 1].join("/");
-            let _still_used = fs::unlinkat(&root, &above, AtFlags::REMOVEDIR);
         }
         Ok(())
+    }
+}
+
+/// Whether there was something to remove.
+fn delete_at(hierarchy: &Hierarchy, root: &OwnedFd, below: &str, deadline: Instant) -> Result<bool> {
+    let path = || hierarchy.mount.join(below);
+    let mut pause = Duration::from_micros(200);
+    loop {
+        match fs::unlinkat(root, below, AtFlags::REMOVEDIR) {
+            Ok(()) => return Ok(true),
+            Err(Errno::NOENT) => return Ok(false),
+            // Busy: processes, or groups of the container's own making below.
+            Err(Errno::BUSY | Errno::NOTEMPTY) if Instant::now() < deadline => {
+                if let Ok(directory) = group::open_child(root, below) {
+                    remove_children(directory, &path())?;
+                }
+            }
+            Err(source) => return Err(Error::Delete { path: path(), source }),
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 

@@ -174,6 +174,12 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// A new v1 group did not get hold of every process.
+    #[error("cannot move all processes into {path}: they fork faster than they are moved (pause the container first)", path = path.display())]
+    Move {
+        /// The group's directory.
+        path: PathBuf,
+    },
     /// A process could not be killed.
     #[error("cannot kill process {pid} of the cgroup {path}: {source}", path = path.display())]
     Kill {

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::host::Hierarchy;
-use crate::path::CgroupPath;
+use crate::path::{CgroupPath, Place};
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
@@ -46,75 +46,73 @@ pub(crate) struct Limit<'a> {
 impl Group {
     /// The group at `path` in a hierarchy, if it exists.
     pub(crate) fn open(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Option<Self>> {
-        let components = path.components(&hierarchy.controllers);
         let root = root(hierarchy)?;
-        let full = hierarchy.mount.join(components.join("/"));
-        match open_below(&root, &components.join("/")) {
-            Ok(directory) => {
-                Ok(Some(Self { directory, path: full, controllers: hierarchy.controllers.clone() }))
+        for place in path.places(&hierarchy.controllers) {
+            match open_below(&root, place.below()) {
+                Ok(directory) => return Ok(Some(Self::at(hierarchy, place.below(), directory))),
+                Err(Errno::NOENT) => {}
+                Err(source) => return Err(Error::Open { path: hierarchy.mount.join(place.below()), source }),
             }
-            Err(Errno::NOENT) => Ok(None),
-            Err(source) => Err(Error::Open { path: full, source }),
         }
+        Ok(None)
+    }
+
+    fn at(hierarchy: &Hierarchy, below: &str, directory: OwnedFd) -> Self {
+        Self { directory, path: hierarchy.mount.join(below), controllers: hierarchy.controllers.clone() }
     }
 
     /// Makes the group and those above it that are missing. One that is there already is taken over when it is empty.
     pub(crate) fn make(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Self> {
-        let components = path.components(&hierarchy.controllers);
-        let below = components.join("/");
-        let full = hierarchy.mount.join(&below);
         let root = root(hierarchy)?;
-        let failed = |source| Error::Make { path: full.clone(), source };
+        let places = path.places(&hierarchy.controllers);
+        for place in &places {
+            match Self::make_at(hierarchy, &root, place) {
+                // The place's beginning does not exist any more.
+                Err(Error::Make { source: Errno::NOENT, .. }) => {}
+                result => return result,
+            }
+        }
+        let below = places.first().map_or("", Place::below);
+        Err(Error::Make { path: hierarchy.mount.join(below), source: Errno::NOENT })
+    }
+
+    fn make_at(hierarchy: &Hierarchy, root: &OwnedFd, place: &Place) -> Result<Self> {
+        let below = place.below();
+        let failed = |source| Error::Make { path: hierarchy.mount.join(below), source };
         // Another container's end may remove an empty parent between two of these calls: begin again then.
         for _ in 0..100 {
-            match fs::mkdirat(&root, &below, Mode::from_raw_mode(0o755)) {
+            match fs::mkdirat(root, below, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {}
-                Err(Errno::EXIST) => clear_leftover(&root, &below, &full)?,
+                Err(Errno::EXIST) => clear_leftover(root, below, &hierarchy.mount.join(below))?,
                 Err(Errno::NOENT) => {
-                    for own in (1..path.depth()).rev() {
-                        let above = components[..components.len() - own].join("/");
-                        match fs::mkdirat(&root, &above, Mode::from_raw_mode(0o755)) {
-                            Ok(()) | Err(Errno::EXIST) => {}
-                            // Gone again, or the caller's own group is: the loop decides.
-                            Err(Errno::NOENT) => break,
-                            Err(source) => return Err(failed(source)),
-                        }
-                    }
+                    make_above(root, place).map_err(failed)?;
                     continue;
                 }
                 Err(source) => return Err(failed(source)),
             }
-            match open_below(&root, &below) {
-                Ok(directory) => {
-                    return Ok(Self { directory, path: full, controllers: hierarchy.controllers.clone() });
-                }
+            match open_below(root, below) {
+                Ok(directory) => return Ok(Self::at(hierarchy, below, directory)),
                 Err(Errno::NOENT) => {}
-                Err(source) => return Err(Error::Open { path: full, source }),
+                Err(source) => return Err(Error::Open { path: hierarchy.mount.join(below), source }),
             }
         }
         Err(failed(Errno::NOENT))
     }
 
-    /// The groups above the one at `path`, the root first.
-    pub(crate) fn above(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Vec<Self>> {
-        let components = path.components(&hierarchy.controllers);
+    /// The groups above this one, the root first.
+    pub(crate) fn above(&self, hierarchy: &Hierarchy) -> Result<Vec<Self>> {
         let root = root(hierarchy)?;
-        let mut groups = Vec::with_capacity(components.len());
-        for end in 1..components.len() {
-            let below = components[..end].join("/");
-            let full = hierarchy.mount.join(&below);
-            let directory =
-                open_below(&root, &below).map_err(|source| Error::Open { path: full.clone(), source })?;
-            groups.push(Self { directory, path: full, controllers: hierarchy.controllers.clone() });
+        let below = self.path.strip_prefix(&hierarchy.mount).unwrap_or(&self.path);
+        let mut names: Vec<&str> =
+            below.ancestors().skip(1).filter_map(Path::to_str).filter(|name| !name.is_empty()).collect();
+        names.reverse();
+        let mut groups = Vec::with_capacity(names.len() + 1);
+        for name in names {
+            let directory = open_below(&root, name)
+                .map_err(|source| Error::Open { path: hierarchy.mount.join(name), source })?;
+            groups.push(Self::at(hierarchy, name, directory));
         }
-        groups.insert(
-            0,
-            Self {
-                directory: root,
-                path: hierarchy.mount.clone(),
-                controllers: hierarchy.controllers.clone(),
-            },
-        );
+        groups.insert(0, Self::at(hierarchy, "", root));
         Ok(groups)
     }
 
@@ -252,6 +250,19 @@ impl Group {
         }
         Ok(())
     }
+}
+
+/// Makes what is missing between a place's beginning and its group. ENOENT: the beginning itself is gone.
+fn make_above(root: &OwnedFd, place: &Place) -> Result<(), Errno> {
+    for (at, above) in place.own_above().enumerate() {
+        match fs::mkdirat(root, above, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            // Removed again by another's end: the caller tries again.
+            Err(Errno::NOENT) if at > 0 => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 /// The mount point itself.

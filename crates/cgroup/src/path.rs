@@ -55,20 +55,54 @@ impl CgroupPath {
         &self.name
     }
 
-    /// The components below a hierarchy's mount point; `controllers` are those that the hierarchy carries (none for v2).
-    pub(crate) fn components(&self, controllers: &[String]) -> Vec<&str> {
+    /// Where the group may be in a hierarchy with these controllers (none: v2), the likelier first. A beginning can be
+    /// gone when a later command comes (it was a login session's, say): then the group is at the root.
+    pub(crate) fn places(&self, controllers: &[String]) -> Vec<Place> {
         let beginning = self.beginnings.iter().find(|(key, _)| {
             key.split(',').any(|name| {
-                controllers.iter().any(|c| c == name) || controllers.is_empty() && name == Self::UNIFIED
+                controllers.iter().any(|controller| controller == name)
+                    || controllers.is_empty() && name == Self::UNIFIED
             })
         });
-        let beginning = beginning.map_or("/", |(_, group)| group);
-        beginning.split('/').chain(self.name.split('/')).filter(|part| !part.is_empty()).collect()
+        let name = self.name.trim_start_matches('/');
+        let root = Place { below: name.to_owned(), own: 0 };
+        match beginning.map(|(_, group)| group.trim_start_matches('/')) {
+            Some(beginning) => {
+                vec![Place { below: format!("{beginning}/{name}"), own: beginning.len() + 1 }, root]
+            }
+            None => vec![root],
+        }
+    }
+}
+
+/// One group's place below a hierarchy's mount point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `a/b/conex/ID`
+    below: String,
+    /// Where in it the container's own part starts, behind the beginning.
+    own: usize,
+}
+
+impl Place {
+    pub(crate) fn below(&self) -> &str {
+        &self.below
     }
 
-    /// How many of [`CgroupPath::components`] are the container's own, beginning excluded.
-    pub(crate) fn depth(&self) -> usize {
-        self.name.split('/').filter(|part| !part.is_empty()).count()
+    /// The groups above it, the highest first.
+    pub(crate) fn above(&self) -> impl Iterator<Item = &str> {
+        self.below.match_indices('/').map(|(end, _)| &self.below[..end])
+    }
+
+    /// Those of them that are the container's own, to be made when they are missing.
+    pub(crate) fn own_above(&self) -> impl Iterator<Item = &str> {
+        self.above().filter(|above| above.len() > self.own)
+    }
+
+    /// The group right above, if the container's own part is `PARENT/ID`.
+    pub(crate) fn parent(&self, parent: &str) -> Option<&str> {
+        let (own_parent, _id) = self.below[self.own..].rsplit_once('/')?;
+        (own_parent == parent).then(|| &self.below[..self.own + parent.len()])
     }
 }
 
@@ -170,10 +204,25 @@ mod tests {
         let path =
             CgroupPath::new("conex//x/").and_then(|p| p.beginning("cpu,cpuacct", "/a;b/c")).expect("valid");
         assert_eq!(path.to_string(), "/conex/x;cpu,cpuacct=/a%3Bb/c");
-        assert_eq!(path.components(&["cpuacct".to_owned()]), ["a;b", "c", "conex", "x"]);
-        assert_eq!(path.components(&["memory".to_owned()]), ["conex", "x"]);
-        assert_eq!(path.components(&[]), ["conex", "x"]);
-        assert_eq!(path.depth(), 2);
+        let below = |controllers: &[&str]| {
+            let controllers: Vec<String> = controllers.iter().map(|name| (*name).to_owned()).collect();
+            path.places(&controllers).iter().map(|place| place.below().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(below(&["cpuacct"]), ["a;b/c/conex/x", "conex/x"]);
+        assert_eq!(below(&["memory"]), ["conex/x"]);
+        assert_eq!(below(&[]), ["conex/x"]);
+    }
+
+    #[test]
+    fn a_place_knows_what_is_above_it() {
+        let path = CgroupPath::new("conex/x").and_then(|p| p.beginning("cpu", "/ab/c")).expect("valid");
+        let place = path.places(&["cpu".to_owned()]).remove(0);
+        assert_eq!(place.above().collect::<Vec<_>>(), ["ab", "ab/c", "ab/c/conex"]);
+        assert_eq!(place.own_above().collect::<Vec<_>>(), ["ab/c/conex"]);
+        assert_eq!(place.parent("conex"), Some("ab/c/conex"));
+        assert_eq!(place.parent("c"), None);
+        let bare = CgroupPath::new("/x").expect("valid").places(&[]).remove(0);
+        assert_eq!((bare.above().count(), bare.parent("conex")), (0, None));
     }
 
     #[test]
@@ -190,7 +239,9 @@ mod tests {
         fn text_and_back(name in "[a-z;%/B35 .]{1,40}", own in "[a-z;%/]{0,20}") {
             if let Ok(path) = CgroupPath::new(&name).and_then(|p| p.beginning("memory", &own)) {
                 prop_assert_eq!(path.to_string().parse::<CgroupPath>().expect("parses"), path.clone());
-                prop_assert!(path.components(&["memory".to_owned()]).iter().all(|part| !part.is_empty() && *part != ".."));
+                let memory = ["memory".to_owned()];
+                let safe = |place: &Place| place.below().split('/').all(|part| !part.is_empty() && part != "..");
+                prop_assert!(path.places(&memory).iter().all(safe));
             }
         }
     }

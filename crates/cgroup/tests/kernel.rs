@@ -285,6 +285,20 @@ fn groups_that_another_process_made_later_are_found() {
     assert!(other.paths().iter().all(|path| !path.exists()), "{:?}", other.paths());
 }
 
+#[test]
+fn a_beginning_that_is_gone_is_no_obstacle() {
+    let Some(host) = host() else { return };
+    let Some(pids_host) = host.v1_of("pids") else { return skip("no v1 group here") };
+    let text = format!("/conex-test-{}/{};pids=/gone-session", std::process::id(), support::unique());
+    let path: CgroupPath = text.parse().expect("path");
+    let group =
+        TestGroup::adopt(&host, path.clone(), Cgroup::create(&host, &path, &pids(5)).expect("create"));
+    assert_eq!(group.read("pids", "pids.max"), "5");
+    assert!(!pids_host.mount.join("gone-session").exists());
+    group.delete().expect("delete");
+    assert!(!Cgroup::open(&host, &path).expect("open").exists());
+}
+
 /// The error's text, after a look that nothing was left behind.
 fn refused(host: &Host, resources: &Resources) -> String {
     let path = support::path(host);

@@ -12,8 +12,8 @@ use crate::command::{cargo, output, program, root, run};
 /// The packages whose tests are about the host's control groups.
 const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
 
-/// Of the black-box tests, the programs that run in the guest: those whose results depend on the host's control
-/// groups. The others would say nothing new there, many times slower.
+/// Of the black-box tests, the programs that run in the guest when none is asked for by name: those whose results
+/// depend on the host's control groups. The others would say little new there, many times slower.
 const BLACK_BOX: [&str; 4] = ["limits", "cgroup", "pause", "oom"];
 
 const GUEST: &str = include_str!("guest.sh");
@@ -27,7 +27,7 @@ pub(super) fn build(cache: &Path, filters: &[String]) -> Result<PathBuf> {
     // The layout of target/: black-box tests look for the binary beside their own directory.
     let tests = tree.join("debug/deps");
     fs::create_dir_all(&tests)?;
-    let programs = programs()?;
+    let programs = programs(!filters.is_empty())?;
     ensure!(!programs.is_empty(), "cargo built no test for the cgroup v2 machine");
     for (name, path) in programs {
         strip(&path, &tests.join(name))?;
@@ -50,8 +50,8 @@ pub(super) fn build(cache: &Path, filters: &[String]) -> Result<PathBuf> {
     Ok(disk)
 }
 
-/// Test programs: their targets' names and files.
-fn programs() -> Result<Vec<(String, PathBuf)>> {
+/// Test programs, `all` or those for the guest: their targets' names and files.
+fn programs(all: bool) -> Result<Vec<(String, PathBuf)>> {
     let mut command = cargo();
     command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
     for package in PACKAGES {
@@ -64,7 +64,7 @@ fn programs() -> Result<Vec<(String, PathBuf)>> {
         let name = artifact["target"]["name"].as_str()?.to_owned();
         let is_of_cgroup = artifact["package_id"].as_str()?.contains("crates/cgroup");
         let is_test = artifact["profile"]["test"].as_bool()?;
-        let is_wanted = is_of_cgroup || BLACK_BOX.iter().any(|part| name.contains(part));
+        let is_wanted = all || is_of_cgroup || BLACK_BOX.iter().any(|part| name.contains(part));
         (is_test && is_wanted).then_some((name, executable))
     };
     Ok(artifacts.filter_map(program).collect())

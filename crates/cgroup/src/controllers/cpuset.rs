@@ -9,7 +9,6 @@ use conex_oci::runtime::Cpu;
 use crate::error::{Error, Result};
 use crate::group::{Group, Limit};
 use crate::host::Hierarchy;
-use crate::path::CgroupPath;
 
 const CPUS: &str = "cpuset.cpus";
 const MEMS: &str = "cpuset.mems";
@@ -47,10 +46,10 @@ pub(crate) fn apply(group: &Group, cpu: &Cpu) -> Result<()> {
 }
 
 /// v1: fills the empty lists of a new group, and of those above it up to one that has them.
-pub(crate) fn seed(hierarchy: &Hierarchy, path: &CgroupPath, group: &Group) -> Result<()> {
+pub(crate) fn seed(hierarchy: &Hierarchy, group: &Group) -> Result<()> {
     for file in [CPUS, MEMS] {
         let mut from_above = None;
-        for above in &Group::above(hierarchy, path)? {
+        for above in &group.above(hierarchy)? {
             from_above = Some(fill(above, file, from_above)?);
         }
         fill(group, file, from_above)?;
