@@ -128,7 +128,7 @@ impl FromStr for Bind {
                 return Err(OptionError::unsupported(
                     VOLUME,
                     text,
-                    "anonymous volumes come in a later version; give HOST-PATH:CONTAINER-PATH",
+                    "anonymous volumes are not supported yet; give HOST-PATH:CONTAINER-PATH",
                 ));
             }
             _ => {

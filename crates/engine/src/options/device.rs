@@ -37,7 +37,7 @@ impl FromStr for DeviceMap {
         if !host.starts_with('/') {
             // `vendor.com/class=name`
             return Err(if host.contains('/') && host.contains('=') && !host.starts_with('.') {
-                OptionError::unsupported(WHAT, text, "CDI devices come in a later version")
+                OptionError::unsupported(WHAT, text, "CDI devices are not supported yet")
             } else {
                 OptionError::syntax(WHAT, text, "the device is an absolute path, as /dev/fuse")
             });

@@ -26,13 +26,13 @@ pub enum OptionError {
         near: Option<String>,
     },
     /// Understood, but Conex does not do it yet.
-    #[error("{what} {text:?} is not supported: {why}")]
+    #[error("{what} {text:?}: {why}")]
     Unsupported {
         /// The option, as the user knows it.
         what: &'static str,
         /// What was typed, clipped.
         text: String,
-        /// Why, and what to do instead.
+        /// What is not supported, and what to do instead.
         why: &'static str,
     },
     /// Two options that exclude each other, or one that needs another.

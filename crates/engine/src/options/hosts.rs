@@ -46,7 +46,7 @@ pub fn parse_extra_host(text: &str) -> Result<(String, String), OptionError> {
         return Err(OptionError::unsupported(
             WHAT,
             text,
-            "host-gateway needs a bridge network, which comes in a later version",
+            "host-gateway is not supported yet: it needs a bridge network",
         ));
     }
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);

@@ -58,7 +58,11 @@ impl FromStr for LogDriver {
             "journald" => Ok(Self::Journald),
             "journald-if-present" => Ok(Self::JournaldIfPresent),
             "local" | "syslog" | "fluentd" | "gelf" | "awslogs" | "splunk" | "gcplogs" | "etwlogs" => {
-                Err(OptionError::unsupported("--log-driver", text, "use json-file, journald or none"))
+                Err(OptionError::unsupported(
+                    "--log-driver",
+                    text,
+                    "this driver is not supported; use json-file, journald or none",
+                ))
             }
             _ => Err(OptionError::unknown("log driver", text, DRIVERS)),
         }

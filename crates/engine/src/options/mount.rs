@@ -157,11 +157,13 @@ impl Fields {
             None | Some("volume") => Err(OptionError::unsupported(
                 MOUNT,
                 text,
-                "volumes come in a later version; give type=bind or type=tmpfs",
+                "volumes are not supported yet; give type=bind or type=tmpfs",
             )),
-            Some("image" | "cluster" | "npipe") => {
-                Err(OptionError::unsupported(MOUNT, text, "give type=bind or type=tmpfs"))
-            }
+            Some("image" | "cluster" | "npipe") => Err(OptionError::unsupported(
+                MOUNT,
+                text,
+                "this type is not supported; give type=bind or type=tmpfs",
+            )),
             Some(kind) => Err(OptionError::unknown("--mount type", kind, ["bind", "tmpfs"])),
         }
     }
@@ -243,8 +245,8 @@ mod tests {
             ("type=tmpfs,source=/a,target=/b", "takes no source"),
             ("type=tmpfs,target=/b,tmpfs-mode=8", "octal"),
             ("type=tmpfs,target=/", "must not be \"/\""),
-            ("source=a,target=/b", "volumes come in a later version"),
-            ("type=volume,source=a,target=/b", "volumes come in a later version"),
+            ("source=a,target=/b", "volumes are not supported yet"),
+            ("type=volume,source=a,target=/b", "volumes are not supported yet"),
             ("type=tmps,target=/b", "did you mean \"tmpfs\"?"),
             (r#"type=bind,"source=/a,target=/b"#, "quote is not closed"),
         ] {

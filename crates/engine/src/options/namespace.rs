@@ -130,7 +130,7 @@ impl FromStr for NetworkMode {
             _ => Err(OptionError::unsupported(
                 WHAT,
                 text,
-                "networks come in a later version; use none, host or container:NAME",
+                "networks are not supported yet; use none, host or container:NAME",
             )),
         }
     }
@@ -185,7 +185,7 @@ mod tests {
             assert!(NamespaceMode::parse("--pid", bad).is_err(), "{bad}");
         }
         let error = "bridge".parse::<NetworkMode>().unwrap_err().to_string();
-        assert!(error.starts_with(r#"--network "bridge" is not supported"#), "{error}");
+        assert!(error.starts_with(r#"--network "bridge": networks are not supported yet"#), "{error}");
     }
 
     proptest::proptest! {

@@ -33,7 +33,7 @@ pub fn parse_sysctl(text: &str) -> Result<(String, String), OptionError> {
         return Err(OptionError::Unsupported {
             what: WHAT,
             text: name,
-            why: "it belongs to the whole host; allowed are kernel.msg*, kernel.sem, kernel.shm*, kernel.domainname, fs.mqueue.* and net.*",
+            why: "not supported: it belongs to the whole host; allowed are kernel.msg*, kernel.sem, kernel.shm*, kernel.domainname, fs.mqueue.* and net.*",
         });
     }
     Ok((name, value.to_owned()))
