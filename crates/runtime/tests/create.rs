@@ -22,6 +22,7 @@ const CASES: &[(&str, fn())] = &[
     ("exec_joins_everything", exec_joins_everything),
     ("another_containers_namespaces_are_joined", another_containers_namespaces_are_joined),
     ("another_containers_mount_is_bound", another_containers_mount_is_bound),
+    ("a_missing_working_directory_is_made", a_missing_working_directory_is_made),
     ("time_offsets", time_offsets),
     ("init_reaps_and_passes_signals_on", init_reaps_and_passes_signals_on),
     ("a_terminal_is_a_terminal", a_terminal_is_a_terminal),
@@ -355,6 +356,24 @@ fn another_containers_namespaces_are_joined() {
     wait(&running);
     let words: Vec<_> = output.split_whitespace().collect();
     assert_eq!(words, ["bed", "sleep", "0", "0", "200000", "65536"]);
+}
+
+fn a_missing_working_directory_is_made() {
+    let outside = tempfile::tempdir().unwrap();
+    let mut bed = Bed::new("readlink -f .; stat -c %a:%u .");
+    symlink(outside.path(), bed.rootfs.path().join("link")).unwrap();
+    bed.spec.process.as_mut().unwrap().cwd = "/made/deep".into();
+    assert_eq!(bed.output(), "/made/deep\n755:0\n");
+    // An image's link to a directory of the host's: made inside.
+    bed.spec.process.as_mut().unwrap().cwd = "/link/here".into();
+    bed.output();
+    assert!(!outside.path().join("here").exists());
+    bed.spec.process.as_mut().unwrap().cwd = "/bin/busybox".into();
+    let error = bed.run().unwrap_err().to_string();
+    assert!(error.contains("enter the working directory /bin/busybox"), "{error}");
+    bed.spec.process.as_mut().unwrap().cwd = "/not".into();
+    bed.spec.root.as_mut().unwrap().readonly = true;
+    bed.output();
 }
 
 /// A shared /dev/shm; a path that the other container turned into a link leads nowhere outside its root.

@@ -73,6 +73,7 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> R
     }
     rustix::process::setsid().during(|| "start a session".into())?;
     let root = mounts::build(plan, &rootfs)?;
+    mounts::make_working_directory(plan, &root);
     let terminal = match &stdio {
         Stdio::Terminal => {
             let terminal = Terminal::open(root.tree, plan.process.process)?;

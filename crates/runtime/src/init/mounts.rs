@@ -289,6 +289,12 @@ fn mount_cgroups(
     Ok(())
 }
 
+/// Makes a working directory that is not there, as every engine does; in a volume too. Why it could not be made, entering it
+/// will tell.
+pub(crate) fn make_working_directory(plan: &Plan<'_>, root: &Root<'_>) {
+    let _ = beneath::ensure(root.tree, &plan.process.cwd, Make::Directory);
+}
+
 /// Makes the tree the root and drops the old one with all that was mounted on it: pivot_root(2), "pivot_root(".", ".")".
 pub(crate) fn pivot(root: &Root<'_>, readonly: bool) -> Result<(), Fault> {
     if readonly {
