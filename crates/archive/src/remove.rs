@@ -203,3 +203,53 @@ fn free(file: BorrowedFd<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn links_are_removed_and_not_what_they_lead_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::create_dir_all(path.join("tree/a/b")).unwrap();
+        fs::create_dir(path.join("outside")).unwrap();
+        fs::write(path.join("outside/f"), "").unwrap();
+        symlink("../outside", path.join("tree/link")).unwrap();
+        symlink("../../../outside", path.join("tree/a/b/link")).unwrap();
+        symlink("outside", path.join("link")).unwrap();
+        fs::write(path.join("tree/file"), "").unwrap();
+        let parent = fs::File::open(path).unwrap();
+        for name in ["tree", "link", "missing"] {
+            remove_tree(parent.as_fd(), name.as_ref()).unwrap();
+        }
+        let left: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["outside"]);
+        assert!(path.join("outside/f").exists());
+    }
+
+    #[test]
+    fn deep_and_wide_and_closed_trees() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut path = directory.path().join("tree");
+        for depth in 0..300 {
+            fs::create_dir(&path).unwrap();
+            // What the trees that are moved up are named must not matter.
+            fs::write(path.join(format!(".deep-{depth}")), "").unwrap();
+            path.push("d");
+        }
+        let wide = directory.path().join("tree/wide");
+        fs::create_dir(&wide).unwrap();
+        for number in 0..2000 {
+            fs::write(wide.join(number.to_string()), "").unwrap();
+        }
+        for closed in [directory.path().join("tree/d/d"), wide] {
+            fs::set_permissions(closed, fs::Permissions::from_mode(0o0)).unwrap();
+        }
+        remove_tree(fs::File::open(directory.path()).unwrap().as_fd(), "tree".as_ref()).unwrap();
+        assert!(fs::read_dir(directory.path()).unwrap().next().is_none());
+    }
+}

@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use conex_archive::{HashingReader, UnpackOptions, unpack};
+use conex_archive::{HashingReader, UnpackOptions, remove_tree, unpack};
 use conex_oci::{DiffId, Digest};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -225,7 +225,16 @@ impl Partial {
     fn publish(&self) -> Result<PathBuf> {
         rustix::fs::syncfs(&self.lock).map_err(store("write out", &self.path))?;
         let to = self.layers.layer(&self.layer);
-        rustix::fs::rename(&self.path, &to).map_err(store("publish", &to))?;
+        match rustix::fs::rename(&self.path, &to) {
+            // A directory without `fs` is no layer, whoever has left it there.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                remove_tree(CWD, to.as_os_str())
+                    .map_err(|source| LayerError::Clear { path: to.clone(), source })?;
+                rustix::fs::rename(&self.path, &to)
+            }
+            other => other,
+        }
+        .map_err(store("publish", &to))?;
         let root = &self.layers.root;
         let synced = open(root).and_then(rustix::fs::fsync);
         synced.map_err(store("write out", root))?;
@@ -280,7 +289,7 @@ fn clear(path: &Path, directory: &OwnedFd) -> Result<()> {
     for entry in entries {
         let entry =
             entry.map_err(|source| LayerError::Store { what: "read", path: path.to_owned(), source })?;
-        conex_archive::remove_tree(directory.as_fd(), &entry.file_name())
+        remove_tree(directory.as_fd(), &entry.file_name())
             .map_err(|source| LayerError::Clear { path: path.to_owned(), source })?;
     }
     Ok(())
@@ -326,4 +335,62 @@ fn digest_of(hex: &str) -> Option<Digest> {
 fn store(what: &'static str, path: &Path) -> impl FnOnce(Errno) -> LayerError {
     let path = path.to_owned();
     move |error| LayerError::Store { what, path, source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use conex_archive::{Limits, Writer};
+
+    use super::*;
+
+    fn layer() -> (DiffId, Vec<u8>) {
+        let mut tar = Writer::new(Vec::new());
+        tar.append_bytes("f", b"contents").unwrap();
+        let tar = tar.finish().unwrap();
+        (DiffId(Digest::of(&tar)), tar)
+    }
+
+    fn fill(layers: &Directories, layer: &DiffId, tar: &[u8]) -> Result<PathBuf> {
+        match layers.prepare(layer)? {
+            Prepared::Draft(draft) => draft.fill(&mut &tar[..]),
+            Prepared::Ready(path) => Ok(path),
+        }
+    }
+
+    #[test]
+    fn limits_are_passed_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let limits = Limits { max_file: 7, ..Limits::default() };
+        let options = UnpackOptions { limits, ..UnpackOptions::default() };
+        let layers = Directories::open(directory.path()).unwrap().with_options(options);
+        let (id, tar) = layer();
+        let error = fill(&layers, &id, &tar).unwrap_err().to_string();
+        assert!(error.contains("size of a file") && error.contains(&id.to_string()), "{error}");
+    }
+
+    #[test]
+    fn only_the_owner_may_enter_the_store_and_all_may_enter_the_layer() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("layers");
+        let layers = Directories::open(&root).unwrap();
+        let (id, tar) = layer();
+        let path = fill(&layers, &id, &tar).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&root), mode(&path)), (0o700, 0o755));
+        assert!(!root.join(PARTIAL).exists());
+    }
+
+    #[test]
+    fn what_is_no_layer_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let layers = Directories::open(directory.path()).unwrap();
+        let (id, tar) = layer();
+        std::fs::create_dir_all(layers.layer(&id).join("other")).unwrap();
+        std::fs::write(directory.path().join("README"), "").unwrap();
+        assert_eq!(layers.lower(&id).unwrap(), None);
+        let path = fill(&layers, &id, &tar).unwrap();
+        assert_eq!(layers.lower(&id).unwrap(), Some(path));
+        assert_eq!(layers.list().unwrap(), [id]);
+    }
 }
