@@ -107,8 +107,9 @@ impl Client {
     fn exchange(&self, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<Response<Body>> {
         let mut authorized = false;
         loop {
-            let answer = self.follow(endpoint, ask)?;
-            if answer.status() != StatusCode::UNAUTHORIZED || authorized {
+            let (answer, at_home) = self.follow(endpoint, ask)?;
+            // Nobody but the registry itself says where its tokens come from.
+            if answer.status() != StatusCode::UNAUTHORIZED || authorized || !at_home {
                 return Ok(answer);
             }
             let challenge = answer.headers().get(header::WWW_AUTHENTICATE);
@@ -126,7 +127,8 @@ impl Client {
         }
     }
 
-    fn follow(&self, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<Response<Body>> {
+    /// The answer at the end of all redirects, and whether it is the registry's own.
+    fn follow(&self, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<(Response<Body>, bool)> {
         let address = |url: String| move |source| Error::Address { url, source };
         let text = format!("{}{}", endpoint.base, ask.path);
         let home: Uri =
@@ -152,7 +154,7 @@ impl Client {
                 .send(request, trust, ask.whole)
                 .map_err(|error| unreachable_error(self.peer(ask, &uri, &home, host), error))?;
             if !is_redirect(answer.status()) {
-                return Ok(answer);
+                return Ok((answer, same_origin(&uri, &home)));
             }
             let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             let location = location.unwrap_or_default().to_owned();

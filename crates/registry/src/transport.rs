@@ -113,7 +113,10 @@ fn with_exceptions(named: &str) -> Result<Proxy, ureq::Error> {
     let exceptions = ["no_proxy", "NO_PROXY"].iter().find_map(|name| std::env::var(name).ok());
     for exception in exceptions.iter().flat_map(|list| list.split(',')).map(str::trim) {
         if !exception.is_empty() {
-            builder = builder.no_proxy(exception);
+            // As for curl and Go, a domain stands for what is below it too.
+            builder = builder
+                .no_proxy(exception)
+                .no_proxy(&format!(".{}", exception.trim_start_matches(['*', '.'])));
         }
     }
     builder.build()

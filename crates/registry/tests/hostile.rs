@@ -208,6 +208,18 @@ fn a_token_is_asked_for_once_and_goes_to_the_registry_only() {
 }
 
 #[test]
+fn a_blob_server_has_no_say_in_where_tokens_come_from() {
+    let evil = Server::start(|_| Reply::status(200).body(r#"{"token":"evil"}"#));
+    let realm = format!(r#"Bearer realm="http://{}/token""#, evil.address());
+    let elsewhere = Server::start(move |_| Reply::status(401).header("WWW-Authenticate", &realm));
+    let location = format!("http://{}/x", elsewhere.address());
+    let server = Server::start(move |_| Reply::status(307).header("Location", &location));
+    let error = blob(&server, &layer(b"0123456789")).unwrap_err();
+    assert!(matches!(error, Error::AuthenticationRequired { .. }), "{error}");
+    assert!(evil.asked().is_empty());
+}
+
+#[test]
 fn a_registry_that_never_accepts_a_token_is_given_up() {
     let server = Server::start(|asked| {
         if asked.path.starts_with("/token") {
