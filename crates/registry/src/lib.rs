@@ -23,6 +23,7 @@ mod client;
 mod endpoint;
 mod error;
 mod manifest;
+mod names;
 mod options;
 mod request;
 mod roots;

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::TlsConfig;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Proxy};
 
 use crate::endpoint::{Trust, is_loopback};
+use crate::names::Names;
 use crate::{Options, roots};
 
 /// How a connection is made.
@@ -63,7 +65,7 @@ impl Transport {
             (true, Trust::Certificate) => TlsConfig::builder().root_certs(roots::system()),
             _ => TlsConfig::builder().disable_verification(kind.https && kind.trust == Trust::Anything),
         };
-        Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -72,14 +74,13 @@ impl Transport {
             .user_agent(concat!("conex/", env!("CARGO_PKG_VERSION")))
             // A digest is over the bytes as stored.
             .accept_encoding("identity")
-            // No time limit for name resolution: ureq would start a thread to keep it.
             .timeout_connect(Some(self.patience))
             .timeout_send_request(Some(self.patience))
             .timeout_recv_response(Some(self.patience))
             .timeout_per_read(Some(self.patience))
             .input_buffer_size(128 << 10)
-            .build()
-            .new_agent()
+            .build();
+        Agent::with_parts(config, DefaultConnector::default(), Names)
     }
 }
 

@@ -34,8 +34,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 /// On this machine: unit tests, the crates' tests, the black-box tests.
 fn native(filters: &[String]) -> Result<Summary> {
-    // The black-box tests drive this binary; they find it beside their own directory.
-    run_command(cargo().args(["build", "--package", "conex"]))?;
+    // The black-box tests drive the binary; they find it beside their own directory. The whole workspace, so that
+    // crates have the same features here as below, and are compiled once.
+    run_command(cargo().args(["build", "--workspace", "--bins"]))?;
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]).args(filters);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
