@@ -33,6 +33,16 @@ fn it_needs_nothing_and_fits_a_terminal() {
 }
 
 #[test]
+fn it_has_colours_on_a_terminal_only() {
+    needs_root!();
+    let conex = Conex::new();
+    let (code, text) = conex.pty(&["run", "--rm", "-t", "hello"]).finish();
+    assert!(code == 0 && text.contains("\x1b[1mHello from inside a container."), "{text}");
+    let (code, text) = conex.pty(&["run", "--rm", "-t", "-e", "NO_COLOR=1", "hello"]).finish();
+    assert!(code == 0 && text.contains("Hello from inside") && !text.contains('\x1b'), "{text}");
+}
+
+#[test]
 fn it_is_no_pull_and_no_other_image() {
     needs_root!();
     let conex = Conex::new();

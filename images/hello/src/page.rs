@@ -60,9 +60,13 @@ impl Page {
         let title = self.paint("1", "Hello from inside a container.");
         self.line(&title);
         self.line("");
-        let who = match report.identity.pid {
-            Some(1) => "This is printed by the first process of a container that was made for it.",
-            _ => "This is printed by a process that may or may not be in a container.",
+        let pid = report.namespaces.iter().find(|namespace| namespace.name == "pid");
+        let who = match (report.identity.pid, pid.and_then(|namespace| namespace.is_initial)) {
+            (Some(1), Some(false)) => {
+                "This is printed by the first process of a container that was made for it."
+            }
+            (_, Some(false)) => "This is printed by a process of a container, not its first.",
+            _ => "This is printed by a process that sees those of the host.",
         };
         self.line(who);
         self.line("A container is nothing but a process, or several, to whom the kernel shows a");

@@ -92,6 +92,7 @@ fn a_container_on_cgroup_v2() {
 
     let page = page::render(&report, false);
     for part in [
+        "the first process of a container",
         "at most 50 MiB (52428800 bytes), 1 MiB in use",
         "at most 0.5 processors' time",
         "no limit, 1 in use",
