@@ -15,13 +15,19 @@ use rustix::io::Errno;
 use super::{Store, write};
 use crate::{Error, Result};
 
+/// The byte that every owner locks, and the one that a supervisor locks too.
+const OWNER: u64 = 0;
+const SUPERVISOR: u64 = 1;
+
 /// What the lock of a container says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// Nobody is at work on the container.
     Absent,
-    /// Somebody is.
+    /// Somebody is, for a moment.
     Owned,
+    /// Its supervisor is.
+    Supervised,
     /// Somebody was, and was killed.
     Dead,
 }
@@ -39,6 +45,15 @@ impl Owned {
     /// `RUN/containers/ID`
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Says that the owner is a supervisor from here on: what `state.json` says is his word.
+    ///
+    /// # Errors
+    /// [`Error::Lock`].
+    pub fn supervise(&self) -> Result<()> {
+        range_lock::lock(&self.file, SUPERVISOR, Mode::Exclusive)
+            .map_err(|source| Error::Lock { path: self.directory.join("lock"), source })
     }
 
     /// Removes the run directory, the lock last.
@@ -103,7 +118,7 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(fail(error)),
             };
-            if !range_lock::try_lock(&file, 0, Mode::Exclusive).map_err(fail)? {
+            if !range_lock::try_lock(&file, OWNER, Mode::Exclusive).map_err(fail)? {
                 return Ok(None);
             }
             if linked(&file).map_err(fail)? {
@@ -116,7 +131,7 @@ impl Store {
 /// A lock file that is locked from the moment it can be seen. `EEXIST` when there is one already.
 fn make(directory: &Path) -> std::result::Result<File, Errno> {
     let lock = directory.join("lock");
-    let locked = |file: &File| match range_lock::try_lock(file, 0, Mode::Exclusive) {
+    let locked = |file: &File| match range_lock::try_lock(file, OWNER, Mode::Exclusive) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Errno::AGAIN),
         Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
@@ -169,7 +184,10 @@ fn presence(path: &Path) -> io::Result<Presence> {
             Err(Errno::NOENT) => return Ok(Presence::Absent),
             Err(errno) => return Err(errno.into()),
         };
-        if range_lock::is_locked(&file, 0)? {
+        if range_lock::is_locked(&file, SUPERVISOR)? {
+            return Ok(Presence::Supervised);
+        }
+        if range_lock::is_locked(&file, OWNER)? {
             return Ok(Presence::Owned);
         }
         // Unlocked and without a name: its owner ended well since; look again.
@@ -197,6 +215,8 @@ mod tests {
         assert!(!owned.inherited);
         assert_eq!(store.presence(&id).unwrap(), Presence::Owned);
         assert!(store.own(&id).unwrap().is_none());
+        owned.supervise().unwrap();
+        assert_eq!(store.presence(&id).unwrap(), Presence::Supervised);
         owned.finish().unwrap();
         assert_eq!(store.presence(&id).unwrap(), Presence::Absent);
         assert!(!store.run_directory(&id).exists());

@@ -19,7 +19,8 @@
 //! file without a name, locks it (an open file description lock: the kernel drops it with the process, and a fork hands
 //! it over), and only then links it into place: **a lock file that can be seen and is not locked belonged to somebody
 //! who was killed**. An owner that ends well unlinks the lock last. Whoever wants to look only asks the kernel whether
-//! the file is locked ([`lock::Presence`]) and takes nothing, so that `ps` gets in nobody's way.
+//! the file is locked ([`lock::Presence`]) and takes nothing, so that `ps` gets in nobody's way. A supervisor locks a
+//! second byte: only then is `state.json` its owner's word, and not what a dead one left to the owner of this moment.
 //!
 //! Whoever finds a dead owner's lock takes it over and reconciles ([`reconcile`]): kills what is left in the cgroup,
 //! removes the cgroup, and then
@@ -60,6 +61,7 @@ pub(crate) mod write;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use conex_oci::{ContainerId, ContainerName};
 
@@ -68,6 +70,9 @@ pub use state::{ContainerState, Exit, LastRun, Live, Process};
 
 use crate::{Error, Result};
 use lock::Presence;
+
+/// How long another command may take for what it does to a container.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The two directories, and where things are in them.
 #[derive(Debug, Clone)]
@@ -133,41 +138,42 @@ impl Store {
     /// # Errors
     /// When files cannot be read, or the reconciling fails.
     pub fn state(&self, id: &ContainerId) -> Result<Option<ContainerState>> {
-        // Each turn somebody else changed the container between two looks; that ends.
-        for _ in 0..100 {
+        let until = Instant::now() + PATIENCE;
+        loop {
             match self.presence(id)? {
-                Presence::Absent => {
-                    let last = self.last_run(id)?;
-                    // An owner that came and went between the two looks has left its answer in `exit`.
-                    if matches!(last, Some(LastRun::Started { .. }))
-                        && !matches!(self.presence(id)?, Presence::Absent)
-                    {
-                        continue;
-                    }
-                    return Ok(Some(ContainerState::at_rest(last)));
-                }
-                Presence::Owned => match self.live(id)? {
-                    Some(live) => return Ok(Some(live.into())),
-                    None => {
-                        let last = self.last_run(id)?;
-                        if matches!(last, Some(LastRun::Started { .. })) {
-                            // Between "started" and the first state.json, or between the last and the end.
-                            if let Some(live) = self.live(id)? {
-                                return Ok(Some(live.into()));
-                            }
-                            return Ok(Some(ContainerState::Created));
-                        }
-                        return Ok(Some(ContainerState::at_rest(last)));
-                    }
-                },
                 Presence::Dead => {
                     if !self.reconcile(id)? {
                         return Ok(None);
                     }
+                    // Or somebody else is reconciling it at this moment.
+                    continue;
                 }
+                Presence::Supervised => {
+                    if let Some(live) = self.live(id)? {
+                        return Ok(Some(live.into()));
+                    }
+                    // Not running yet, or not any more: its end is on record before `state.json` goes.
+                    return match self.last_run(id)? {
+                        Some(LastRun::Started { .. }) => Ok(Some(match self.live(id)? {
+                            Some(live) => live.into(),
+                            None => ContainerState::Created,
+                        })),
+                        last => Ok(Some(ContainerState::at_rest(last))),
+                    };
+                }
+                // Somebody settles what a dead supervisor left: its word does not count any more.
+                Presence::Owned if self.live(id)?.is_some() => {}
+                presence => match self.last_run(id)? {
+                    Some(LastRun::Started { .. })
+                        if presence == Presence::Owned || self.presence(id)? != Presence::Absent => {}
+                    last => return Ok(Some(ContainerState::at_rest(last))),
+                },
             }
+            if Instant::now() > until {
+                return Err(Error::Busy { name: id.short().to_owned() });
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        Err(Error::Busy { name: id.short().to_owned() })
     }
 
     /// What the owner says runs now.

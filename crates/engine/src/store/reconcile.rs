@@ -42,6 +42,21 @@ impl Store {
         }
     }
 
+    /// Clears what is left of something that is no container and has no lock: a creation that was killed between its
+    /// first two steps, or that a power cut ended. One that is going on keeps what it has.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn sweep(&self, id: &ContainerId) -> Result<()> {
+        if let Some(owned) = self.own(id)? {
+            if self.record(id)?.is_none() {
+                self.erase(id)?;
+            }
+            owned.finish()?;
+        }
+        Ok(())
+    }
+
     /// Becomes the owner of a container and settles what a dead one left. `None` when somebody else owns it, or when
     /// there is no such container (any more).
     ///
@@ -90,6 +105,9 @@ impl Store {
             };
             self.set_last_run(id, &LastRun::Ended(exit))?;
         }
+        // On record: the dead one's word is not needed any more.
+        write::unlink(&owned.directory().join("state.json"))?;
+        write::unlink(&owned.directory().join("sock"))?;
         Ok(true)
     }
 

@@ -108,6 +108,7 @@ impl<'a> Life<'a> {
         let Job { record, .. } = job;
         let supervision = &record.options.supervision;
         // Before anything runs: whoever sees it running can connect.
+        owned.supervise()?;
         let listener = listen(owned.directory())?;
         let sink = Sink::open(record, &parts.store.directory(&record.id))?;
         let mut streams = Streams::new(Some(listener), sink);

@@ -138,9 +138,14 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn new(store: &'a Store) -> Result<Self> {
-        let id = ContainerId::from_random(random()?);
-        // The lock comes first: what has no owner is taken for the remains of one.
-        let owned = store.own(&id)?.ok_or_else(|| Error::Busy { name: id.short().to_owned() })?;
+        // The lock comes first: what has no owner is taken for the remains of one, and somebody who cleans up may own
+        // the id between its directory and its lock.
+        let (id, owned) = loop {
+            let id = ContainerId::from_random(random()?);
+            if let Some(owned) = store.own(&id)? {
+                break (id, owned);
+            }
+        };
         let draft = Self { store, id, owned: Some(owned) };
         let directory = draft.store.directory(&draft.id);
         write::make_directory(&directory)?;

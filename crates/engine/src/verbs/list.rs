@@ -145,9 +145,16 @@ impl Engine {
         let store = &self.parts.store;
         let Some(state) = store.state(id)? else { return Ok(None) };
         if !everything && !state.is_live() {
+            // What is no container may be the rest of one.
+            if !store.directory(id).join("config.json").exists() {
+                store.sweep(id)?;
+            }
             return Ok(None);
         }
         let summary = write::read_json(&store.directory(id).join("config.json"))?;
+        if summary.is_none() {
+            store.sweep(id)?;
+        }
         Ok(summary.map(|summary| Row { id: id.clone(), summary, state }))
     }
 

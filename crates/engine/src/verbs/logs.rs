@@ -69,7 +69,8 @@ impl Engine {
         let watch = if query.follow { Some(Watch::new(&directory, &store.run_directory(id))?) } else { None };
         loop {
             // Asked before the reading: what was written before the end is read after it was seen.
-            let running = query.follow && store.presence(id)? == Presence::Owned;
+            let running =
+                query.follow && matches!(store.presence(id)?, Presence::Owned | Presence::Supervised);
             while let Some(line) = cursor.next().map_err(fail)? {
                 match in_time(&line, query) {
                     Ok(true) => each(line).map_err(|source| Error::Output { source })?,

@@ -74,7 +74,7 @@ fn end_supervisor(store: &Store, id: &ContainerId, pid: u32) -> Result<()> {
     let Ok(pidfd) = pidfd_open(raw, PidfdFlags::empty()) else { return Ok(()) };
     let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     // Its pid is its own as long as it holds the lock.
-    if store.presence(id)? == Presence::Owned && comm.trim_end() == "conex-supervise" {
+    if store.presence(id)? == Presence::Supervised && comm.trim_end() == "conex-supervise" {
         conex_sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), 9)
             .map_err(|source| Error::Kill { signal: 9, source })?;
     }
