@@ -94,12 +94,17 @@ fn mount_once(stack: &Stack<'_>) -> Result<OwnedFd> {
     }
 }
 
-/// The layers to mount, highest first: an empty directory for none, and no more than what an opaque root lets through,
-/// which overlayfs itself looks for in all directories but the root.
+/// The layers to mount, highest first, less those that cannot be seen:
+/// a layer that comes again higher up (overlayfs refuses one twice; all that the lower one says, the higher says again),
+/// and what lies below an opaque root (overlayfs looks for that mark in all directories but the root).
 fn lowers<'a>(request: &'a RootfsRequest<'_>) -> Result<Vec<&'a Path>> {
-    let mut lowers = Vec::with_capacity(request.lowers.len().max(1));
+    let mut lowers: Vec<&Path> = Vec::with_capacity(request.lowers.len());
     for (index, lower) in request.lowers.iter().enumerate().rev() {
-        lowers.push(lower.as_path());
+        // As strings: both come from one store, and comparing paths part by part takes ten times as long.
+        if lowers.iter().any(|higher| higher.as_os_str() == lower.as_os_str()) {
+            continue;
+        }
+        lowers.push(lower);
         if index > 0 && is_opaque(lower)? {
             break;
         }
