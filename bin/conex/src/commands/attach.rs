@@ -45,8 +45,9 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let open = document["Config"]["OpenStdin"].as_bool().unwrap_or(false);
     let session = Session::new(given, tty, open && !given.on("no-stdin"))?.proxied(given);
     session.check()?;
+    let signals = session.listen()?;
     let attachment = engine.attach(&id, session.options())?;
-    match session.follow(&engine, &id, attachment)? {
+    match session.follow(&engine, &id, attachment, signals)? {
         Outcome::Code(code) => Ok(code),
         Outcome::Detached => {
             output::note("read escape sequence");

@@ -57,16 +57,19 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
                 .to_owned(),
         ));
     }
-    let session = Session::new(given, options.tty, options.interactive)?;
+    // As with Docker, signals are not passed on: they end this client, and the process inside goes on.
+    let session = Session { proxy: false, ..Session::new(given, options.tty, options.interactive)? };
     if !options.detach {
         session.check()?;
         options.size = session.options().size;
     }
     let engine = context.engine()?;
     let id = engine.find(&container)?;
-    let Some(attachment) = engine.exec(&id, &options)? else { return Ok(0) };
-    // As with Docker, signals are not passed on: they end this client, and the process inside goes on.
-    match session.relay(attachment, None, || Ok(137))? {
+    let signals = if options.detach { None } else { Some(session.listen()?) };
+    let (Some(attachment), Some(signals)) = (engine.exec(&id, &options)?, signals) else {
+        return Ok(0);
+    };
+    match session.relay(attachment, signals, None, || Ok(137))? {
         Outcome::Code(code) => Ok(code),
         Outcome::Detached => Ok(0),
     }

@@ -52,8 +52,9 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
 }
 
 fn attached(engine: &Engine, id: &ContainerId, session: Session) -> Result<u8, Error> {
+    let signals = session.listen()?;
     match engine.start(id, StartMode::Attached(session.options()))? {
-        Some(attachment) => match session.follow(engine, id, attachment)? {
+        Some(attachment) => match session.follow(engine, id, attachment, signals)? {
             Outcome::Code(code) => Ok(code),
             Outcome::Detached => Ok(0),
         },

@@ -5,7 +5,7 @@ use conex_oci::ContainerId;
 
 use crate::cli::Given;
 use crate::errors::Error;
-use crate::terminal::{self, DetachKeys, Ended, Relay};
+use crate::terminal::{self, DetachKeys, Ended, Relay, Signals};
 
 /// How a client wants to be attached.
 #[derive(Debug, Clone)]
@@ -69,16 +69,23 @@ impl Session {
         }
     }
 
+    /// Takes the signals that concern it: before the container is started or attached to.
+    pub(super) fn listen(&self) -> Result<Signals, Error> {
+        Ok(Signals::take(self.tty && self.stdin, self.proxy, self.tty)?)
+    }
+
     /// Relays until it ends. `signal` sends one to the process; `status` finds an exit status that did not arrive.
     pub(super) fn relay(
         self,
         attachment: Attachment,
+        signals: Signals,
         signal: Option<&mut dyn FnMut(i32)>,
         status: impl FnOnce() -> Result<i32, Error>,
     ) -> Result<Outcome, Error> {
         let terminal = (self.tty && self.stdin).then_some(self.keys);
         let relay = Relay {
             attachment,
+            signals,
             stdin: self.stdin,
             follow_size: self.tty,
             terminal,
@@ -98,13 +105,14 @@ impl Session {
         engine: &Engine,
         id: &ContainerId,
         attachment: Attachment,
+        signals: Signals,
     ) -> Result<Outcome, Error> {
         let mut signal = |number| {
             if let Err(error) = engine.kill(id, number) {
                 log::debug!("signal {number} was not passed on: {error}");
             }
         };
-        self.relay(attachment, Some(&mut signal), || lost(engine, id))
+        self.relay(attachment, signals, Some(&mut signal), || lost(engine, id))
     }
 }
 

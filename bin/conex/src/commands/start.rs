@@ -52,8 +52,9 @@ fn attached(engine: &Engine, id: &ContainerId, given: &Given<'_>) -> Result<u8, 
     let open = document["Config"]["OpenStdin"].as_bool().unwrap_or(false);
     let session = Session::new(given, tty, given.on("interactive") && open)?;
     session.check()?;
+    let signals = session.listen()?;
     match engine.start(id, StartMode::Attached(session.options()))? {
-        Some(attachment) => match session.follow(engine, id, attachment)? {
+        Some(attachment) => match session.follow(engine, id, attachment, signals)? {
             Outcome::Code(code) => Ok(code),
             Outcome::Detached => Ok(0),
         },

@@ -16,6 +16,7 @@ use rustix::termios::{isatty, tcgetwinsize};
 pub(crate) use keys::{DetachKeys, KeysError};
 pub(crate) use raw::Raw;
 pub(crate) use relay::{Ended, Relay, RelayError};
+pub(crate) use signals::Signals;
 
 /// Rows and columns of the terminal, when there is one at standard output or input.
 pub(crate) fn size() -> Option<(u16, u16)> {

@@ -14,7 +14,8 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::keys::{DetachKeys, Scanner};
-use super::{Raw, signals, size};
+use super::signals::{self, Signals};
+use super::{Raw, size};
 
 /// Read at once from standard input, and written at once to a pipe: after POLLOUT that much does not block.
 const CHUNK: usize = 4096;
@@ -36,6 +37,8 @@ pub(crate) enum Ended {
 pub(crate) struct Relay<'r> {
     /// The container's streams.
     pub(crate) attachment: Attachment,
+    /// Taken before the container started.
+    pub(crate) signals: Signals,
     /// Whether standard input is passed on.
     pub(crate) stdin: bool,
     /// The container has a terminal: it follows the size of this one, if there is one.
@@ -52,20 +55,9 @@ impl Relay<'_> {
     /// # Errors
     /// When a stream of this process cannot be read or written (a closed pipe), or the attachment breaks.
     pub(crate) fn run(self) -> Result<Ended, RelayError> {
-        let taken = match (&self.terminal, &self.proxy) {
-            (Some(_), _) => signals::TERMINAL,
-            (None, Some(_)) => signals::PROXIED,
-            (None, None) if self.follow_size => &signals::PROXIED[..1],
-            (None, None) => &[],
-        };
-        // The guardian is forked before signals are blocked: it must not inherit that.
         let raw = match &self.terminal {
             Some(_) => Some(Raw::enter().map_err(RelayError::Terminal)?),
             None => None,
-        };
-        let signals = match taken {
-            [] => None,
-            taken => Some(SignalFd::new(taken).map_err(RelayError::Poll)?),
         };
         let mut session = Session {
             attachment: self.attachment,
@@ -73,7 +65,7 @@ impl Relay<'_> {
             scanner: self.terminal.map(Scanner::new),
             follow_size: self.follow_size,
             raw,
-            signals,
+            signals: self.signals.0,
             proxy: self.proxy,
             output: Vec::new(),
             written: 0,

@@ -1,0 +1,168 @@
+//! `ps`: columns, filters, forms; and `inspect`, `top`, `rename` of containers.
+
+use conex_tests::{Conex, needs_root, skip};
+
+macro_rules! alpine {
+    () => {{
+        needs_root!();
+        let conex = Conex::new();
+        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+        (conex, alpine)
+    }};
+}
+
+/// One running, one ended with 3, one never started.
+fn three(conex: &Conex, image: &str) {
+    conex.ok(&["run", "-d", "--name", "runs", "-l", "tier=front", image, "sleep", "1000"]);
+    assert_eq!(
+        conex.run(&["run", "--name", "ended", "-l", "tier=back", image, "sh", "-c", "exit 3"]).code,
+        3
+    );
+    conex.ok(&["create", "--name", "made", image, "a-very-long-command", "with", "many", "words"]);
+}
+
+fn names(conex: &Conex, words: &[&str]) -> Vec<String> {
+    conex.ok(&[&["ps", "--format", "{{.Names}}"][..], words].concat()).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_table() {
+    let (conex, alpine) = alpine!();
+    assert_eq!(conex.ok(&["ps"]), "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n");
+    three(&conex, alpine);
+    let table = conex.ok(&["ps"]);
+    assert_eq!(table.lines().count(), 2, "{table}");
+    let row = table.lines().nth(1).expect("a row");
+    for part in ["alpine:3.20", "\"sleep 1000\"", " ago", "Up ", "runs"] {
+        assert!(row.contains(part), "{part}: {table}");
+    }
+    // The cells stand under their headings.
+    let heading = table.lines().next().expect("headings");
+    assert_eq!(heading.find("NAMES"), row.find("runs"));
+    assert_eq!(heading.find("COMMAND"), row.find("\"sleep"));
+    let all = conex.ok(&["ps", "-a"]);
+    assert_eq!(all.lines().count(), 4, "{all}");
+    assert!(all.contains("Exited (3) ") && all.contains("Created"), "{all}");
+    assert!(all.contains("\"a-very-long-command…\"") || all.contains("\"a-very-long-comman…\""), "{all}");
+    let long = conex.ok(&["ps", "-a", "--no-trunc"]);
+    assert!(long.contains("\"a-very-long-command with many words\""), "{long}");
+    assert!(long.lines().skip(1).all(|line| line.find(' ') == Some(64)), "{long}");
+    assert_eq!(conex.ok(&["container", "ls", "-a"]).lines().count(), 4);
+    let sized = conex.ok(&["ps", "-s"]);
+    assert!(sized.contains("SIZE") && sized.contains("(virtual "), "{sized}");
+}
+
+#[test]
+fn choosing_rows() {
+    let (conex, alpine) = alpine!();
+    three(&conex, alpine);
+    assert_eq!(names(&conex, &[]), ["runs"]);
+    assert_eq!(names(&conex, &["-a"]), ["made", "ended", "runs"], "newest first");
+    assert_eq!(names(&conex, &["-l"]), ["made"]);
+    assert_eq!(names(&conex, &["-n", "2"]), ["made", "ended"]);
+    assert_eq!(names(&conex, &["-n", "-1"]), ["runs"]);
+    for (filter, expected) in [
+        ("status=exited", &["ended"][..]),
+        ("status=created", &["made"]),
+        ("status=running", &["runs"]),
+        ("name=end", &["ended"]),
+        ("label=tier", &["ended", "runs"]),
+        ("label=tier=front", &["runs"]),
+        ("exited=3", &["ended"]),
+        ("ancestor=alpine:3.20", &["made", "ended", "runs"]),
+        ("ancestor=busybox", &[]),
+        ("before=ended", &["runs"]),
+        ("since=ended", &["made"]),
+    ] {
+        assert_eq!(names(&conex, &["-a", "--filter", filter]), expected, "{filter}");
+    }
+    assert_eq!(names(&conex, &["-a", "-f", "status=exited", "-f", "status=created"]), ["made", "ended"]);
+    assert_eq!(names(&conex, &["-a", "-f", "status=exited", "-f", "label=tier=front"]), [""; 0]);
+    for bad in ["status=asleep", "colour=red"] {
+        let error = conex.fails(1, &["ps", "--filter", bad]);
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    conex.fails(125, &["ps", "-n", "many"]);
+}
+
+#[test]
+fn forms() {
+    let (conex, alpine) = alpine!();
+    three(&conex, alpine);
+    let ids = conex.ok(&["ps", "-aq"]);
+    assert!(ids.lines().count() == 3 && ids.lines().all(|id| id.len() == 12), "{ids}");
+    assert!(conex.ok(&["ps", "-aq", "--no-trunc"]).lines().all(|id| id.len() == 64));
+    let json = conex.ok(&["ps", "--format", "json"]);
+    let row: serde_json::Value = serde_json::from_str(json.trim()).expect("a JSON object");
+    for (key, value) in [
+        ("Names", "runs"),
+        ("State", "running"),
+        ("Image", "alpine:3.20"),
+        ("Labels", "tier=front"),
+        ("Networks", "none"),
+    ] {
+        assert_eq!(row[key], value, "{key}");
+    }
+    assert_eq!(
+        conex.ok(&["ps", "--format", "{{.Label \"tier\"}}{{.Label \"none\"}}|{{.State}}"]),
+        "front|running\n"
+    );
+    let table = conex.ok(&["ps", "-a", "--format", "table {{.Names}}\\t{{.State}}\\t{{.Label \"tier\"}}"]);
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines,
+        [
+            vec!["NAMES", "STATE", "tier"],
+            vec!["made", "created"],
+            vec!["ended", "exited", "back"],
+            vec!["runs", "running", "front"]
+        ]
+    );
+    assert_eq!(conex.ok(&["ps", "--format", "{{if eq .State \"running\"}}up{{end}}"]), "up\n");
+}
+
+#[test]
+fn states_as_inspect_tells_them() {
+    let (conex, alpine) = alpine!();
+    three(&conex, alpine);
+    let state = |name: &str| {
+        conex.ok(&["inspect", "-f", "{{.State.Status}} {{.State.Running}} {{.State.ExitCode}}", name])
+    };
+    assert_eq!(state("runs"), "running true 0\n");
+    assert_eq!(state("ended"), "exited false 3\n");
+    assert_eq!(state("made"), "created false 0\n");
+    conex.ok(&["pause", "runs"]);
+    assert_eq!(conex.ok(&["inspect", "-f", "{{.State.Status}} {{.State.Paused}}", "runs"]), "paused true\n");
+    assert!(conex.ok(&["ps"]).contains("(Paused)"));
+    let error = conex.fails(1, &["attach", "runs"]);
+    assert!(error.contains("paused"), "{error}");
+    conex.ok(&["unpause", "runs"]);
+    conex.ok(&["rename", "runs", "renamed"]);
+    assert_eq!(conex.ok(&["inspect", "-f", "{{.Name}}", "renamed"]), "/renamed\n");
+    conex.fails(1, &["inspect", "runs"]);
+    let error = conex.fails(1, &["rename", "renamed", "made"]);
+    assert!(error.contains("already in use"), "{error}");
+    conex.fails(1, &["rename", "renamed", "bad name"]);
+    let sized = conex.ok(&["inspect", "-s", "-f", "{{.SizeRootFs}}", "renamed"]);
+    assert!(sized.trim().parse::<u64>().is_ok_and(|size| size > 1_000_000), "{sized}");
+    let error = conex.fails(1, &["attach", "ended"]);
+    assert!(error.contains("start it first"), "{error}");
+}
+
+#[test]
+fn top_lists_processes() {
+    let (conex, alpine) = alpine!();
+    three(&conex, alpine);
+    let table = conex.ok(&["top", "runs"]);
+    assert!(table.starts_with("UID ") && table.contains("sleep 1000"), "{table}");
+    assert_eq!(table.lines().count(), 2);
+    let table = conex.ok(&["top", "runs", "-o", "pid,args"]);
+    assert_eq!(
+        table.lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>()),
+        Some(vec!["PID", "COMMAND"])
+    );
+    let error = conex.fails(1, &["top", "ended"]);
+    assert!(error.contains("not running"), "{error}");
+    let error = conex.fails(1, &["top", "runs", "--no-such-option"]);
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
