@@ -69,7 +69,11 @@ impl Engine {
             command: Vec::new(),
             labels: labels(&image, &options),
             cgroup,
-            id_range: range.as_ref().map(|(range, _)| *range),
+            // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
+            id_range: range
+                .as_ref()
+                .map(|(range, _)| *range)
+                .or_else(|| joined.user.as_ref().and_then(|of| of.id_range)),
             stop_signal: 15,
             hostname: String::new(),
             joined: joined_ids,
