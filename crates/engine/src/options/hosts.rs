@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use super::OptionError;
 
-/// RFC 1123: labels of letters, digits and inner hyphens, 63 bytes each; 64 in all (`HOST_NAME_MAX`).
+/// RFC 1123: labels of letters, digits and inner hyphens, 63 bytes each; 64 in all (`HOST_NAME_MAX`). Underscores are let
+/// through, as Docker does: Compose makes names with them.
 pub fn parse_hostname(text: &str) -> Result<String, OptionError> {
     check_name("--hostname", text)?;
     Ok(text.to_owned())
@@ -19,7 +20,7 @@ pub(super) fn check_name(what: &'static str, text: &str) -> Result<(), OptionErr
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     if text.split('.').all(label) {
         return Ok(());
@@ -92,23 +93,12 @@ mod tests {
 
     #[test]
     fn hostnames() {
-        for good in ["a", "web-1", "a.b.c", "0x", &"a".repeat(63)] {
+        for good in ["a", "web-1", "web_1", "a.b.c", "0x", &"a".repeat(63)] {
             assert!(parse_hostname(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "-a",
-            "a-",
-            "a..b",
-            "a_b",
-            "a b",
-            ".a",
-            "a.",
-            "é",
-            "a\nb",
-            &"a".repeat(64),
-            &["a"; 33].join("."),
-        ] {
+        for bad in
+            ["", "-a", "a-", "a..b", "a b", ".a", "a.", "é", "a\nb", &"a".repeat(64), &["a"; 33].join(".")]
+        {
             assert!(parse_hostname(bad).is_err(), "{bad}");
         }
     }
