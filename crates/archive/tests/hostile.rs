@@ -571,8 +571,10 @@ fn archives_cut_short_are_noticed() {
     let bed = Bed::new();
     for length in 0..tar.len() {
         let result = bed.unpack(&tar[..length]);
-        // Between entries, and within the end, an archive may stop: many writers leave the end out.
-        let is_boundary = [0, 512, tar.len() - 1024, tar.len() - 512].contains(&length);
+        // Between entries, before the last one's padding, and within the end, an archive may stop: some writers leave
+        // out all of these (umoci 0.4). What is missing then is nothing that anyone would see.
+        let end = tar.len() - 1024;
+        let is_boundary = [0, 512, end - 24, end, end + 512].contains(&length);
         assert_eq!(result.is_ok(), is_boundary, "{length}: {result:?}");
         if let Err(error) = result {
             assert!(matches!(error, Error::Truncated { .. }), "{length}: {error}");
