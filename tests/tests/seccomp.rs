@@ -91,7 +91,7 @@ fn a_bad_profile_is_told_with_its_place() {
         let output = under(&conex, Some(text), &[], "true");
         assert_eq!(output.code, 125, "{text}");
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
-        assert!(output.stderr.contains(place), "{}", output.stderr);
+        assert!(output.stderr.contains(place) && output.stderr.contains("profile"), "{}", output.stderr);
     }
     assert_eq!(conex.ok(&["ps", "-aq"]), "");
 }

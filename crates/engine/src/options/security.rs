@@ -188,7 +188,7 @@ impl SecurityOptions {
     }
 }
 
-/// The text of a profile; its rules are checked when the container is made.
+/// The text of a profile; which of its rules hold is found when the container is made.
 fn read_profile(path: &Path) -> Result<String, OptionError> {
     let failed = |source| OptionError::Read { what: "seccomp profile", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
@@ -197,11 +197,13 @@ fn read_profile(path: &Path) -> Result<String, OptionError> {
     if text.len() as u64 > PROFILE_LIMIT {
         return Err(failed(std::io::Error::from(std::io::ErrorKind::FileTooLarge)));
     }
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+    // Read here once more than needed, because here its name is known.
+    if let Err(conex_seccomp::Error::Profile(error)) = conex_seccomp::Profile::parse(&text) {
         return Err(OptionError::Line {
             path: path.to_owned(),
-            line: error.line(),
-            why: format!("not JSON: {error}"),
+            // One that is about the whole has no line of its own.
+            line: error.line().max(1),
+            why: format!("not a seccomp profile: {error}"),
         });
     }
     Ok(text)
@@ -271,7 +273,7 @@ mod tests {
                 .apply(SecurityOpt::SeccompFile(path.clone()))
                 .unwrap_err()
                 .to_string()
-                .contains("not JSON")
+                .contains("not a seccomp profile")
         );
         std::fs::write(&path, r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#).unwrap();
         options.apply(SecurityOpt::SeccompFile(path.clone())).unwrap();
