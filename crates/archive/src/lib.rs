@@ -16,6 +16,7 @@
 //! Everything that comes in is taken to be hostile: memory is bounded by [`Limits`], and no path in an archive is
 //! ever resolved outside the directory that it is unpacked into.
 
+mod ahead;
 mod compression;
 mod error;
 mod hashing;
@@ -26,6 +27,7 @@ mod remove;
 mod unpack;
 mod writer;
 
+pub use ahead::read_ahead;
 pub use compression::{Compression, Compressor, Decompressed, decompress};
 pub use error::{Error, Result};
 pub use hashing::HashingReader;

@@ -26,6 +26,7 @@ type Case = (&'static str, fn(Open, &Path));
 const CASES: &[Case] = &[
     ("what is not there", what_is_not_there),
     ("a layer is made once", a_layer_is_made_once),
+    ("a large layer", a_large_layer),
     ("bytes after the archive count", bytes_after_the_archive_count),
     ("another layer than named", another_layer_than_named),
     ("a broken archive", a_broken_archive),
@@ -107,6 +108,31 @@ fn a_layer_is_made_once(open: Open, root: &Path) {
     let mut expected = [id, other];
     expected.sort();
     assert_eq!(both, expected);
+}
+
+fn a_large_layer(open: Open, root: &Path) {
+    let layers = open(root);
+    let (id, tar) = layer(&"0123456789abcde\n".repeat(200_000));
+    // Torn in the middle first, and with a byte changed: neither leaves anything.
+    let torn = (&tar[..tar.len() / 2]).chain(Torn);
+    let error = draft(&*layers, &id).fill(&mut { torn }).unwrap_err().to_string();
+    assert!(error.contains("torn"), "{error}");
+    let mut changed = tar.clone();
+    changed[2_000_000] ^= 1;
+    let error = draft(&*layers, &id).fill(&mut &changed[..]).unwrap_err();
+    assert!(matches!(error, LayerError::DiffId { .. }), "{error}");
+    assert_nothing(open, root, &id);
+    draft(&*layers, &id).fill(&mut &tar[..]).unwrap();
+    assert_eq!(layers.size(&id).unwrap(), Some(3_200_000));
+}
+
+/// A stream that has failed.
+struct Torn;
+
+impl Read for Torn {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("torn"))
+    }
 }
 
 fn bytes_after_the_archive_count(open: Open, root: &Path) {

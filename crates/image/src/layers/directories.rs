@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use conex_archive::{HashingReader, UnpackOptions, remove_tree, unpack};
+use conex_archive::{HashingReader, UnpackOptions, read_ahead, remove_tree, unpack};
 use conex_oci::{DiffId, Digest};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -197,7 +197,10 @@ impl Draft for Partial {
         let destination = open(&fs).map_err(store("open", &fs))?;
         let mut tar = HashingReader::new(tar);
         let failed = |source| LayerError::Unpack { layer: self.layer, source: Box::new(source) };
-        let stats = unpack(&mut tar, destination.as_fd(), &self.layers.options).map_err(failed)?;
+        let options = &self.layers.options;
+        let stats = read_ahead(&mut tar, |tar| unpack(tar, destination.as_fd(), options))
+            .map_err(|source| LayerError::Store { what: "start a thread for", path: fs.clone(), source })?
+            .map_err(failed)?;
         let offset = tar.count();
         let (found, _) =
             tar.finish().map_err(|source| failed(conex_archive::Error::Read { offset, source }))?;
