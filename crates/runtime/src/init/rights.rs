@@ -106,13 +106,13 @@ pub(super) fn seal(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
     if plan.seccomp.is_some() && !plan.process.no_new_privileges {
         set_capabilities(plan, 0)?;
     }
-    for number in 0..NAMES.len() {
+    for (number, name) in NAMES.iter().enumerate() {
         if plan.capabilities.ambient & 1 << number != 0 {
             rustix::thread::configure_capability_in_ambient_set(
                 CapabilitySet::from_bits_retain(1 << number),
                 true,
             )
-            .during(|| format!("raise the ambient capability CAP_{}", NAMES[number]))?;
+            .during(|| format!("raise the ambient capability CAP_{name}"))?;
         }
     }
     Ok(())
