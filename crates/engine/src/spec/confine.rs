@@ -26,6 +26,8 @@ pub(super) fn seccomp(
                     why: "seccomp listeners are not served".to_owned(),
                 });
             }
+            // A fault of the profile shows at create, not at each start.
+            conex_seccomp::compile(&seccomp).map_err(SpecError::Seccomp)?;
             Ok((Some(seccomp), SeccompSource::Profile))
         }
     }

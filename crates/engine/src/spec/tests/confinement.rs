@@ -74,6 +74,13 @@ fn the_filters_source_is_told() {
         bed.options.security.seccomp = SeccompMode::Profile(profile);
     });
     assert!(text.contains("SCMP_ACT_NOTIFY") && text.contains("not served"), "{text}");
+    // What does not compile is told at create.
+    let text = error(|bed| {
+        let rule = r#"{"names":["mount"],"action":"SCMP_ACT_ERRNO","args":[{"index":9,"value":1,"op":"SCMP_CMP_EQ"}]}"#;
+        let profile = format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{rule}]}}"#);
+        bed.options.security.seccomp = SeccompMode::Profile(profile);
+    });
+    assert!(text.starts_with("--security-opt seccomp: "), "{text}");
 }
 
 #[test]
