@@ -33,10 +33,11 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     }
 }
 
-type Failed = (Error, Option<&'static Verb>);
+/// An error, and the verb that knows its exit code.
+type Failed = (Box<Error>, Option<&'static Verb>);
 
 fn dispatch(words: &[OsString]) -> Result<u8, Failed> {
-    let plain = |error: Error| (error, None);
+    let plain = |error: Error| (Box::new(error), None);
     let (context, words) = globals(words).map_err(plain)?;
     let Some(context) = context else { return Ok(0) };
     let Some((first, rest)) = words.split_first() else {
@@ -67,7 +68,7 @@ fn find(name: &str) -> Option<&'static Verb> {
 }
 
 fn perform(context: &Context, verb: &'static Verb, path: &str, words: &[OsString]) -> Result<u8, Failed> {
-    let failed = |error| (error, Some(verb));
+    let failed = |error| (Box::new(error), Some(verb));
     let quick = verb.command_for(words).no_binary_name(true).try_get_matches_from_mut(words);
     let matches = match quick.or_else(|_| verb.command().no_binary_name(true).try_get_matches_from_mut(words))
     {

@@ -67,7 +67,10 @@ pub(super) fn parse(tokens: &[Spanned]) -> Result<Vec<Node>, Fault> {
     }
 }
 
-/// What closed a list of nodes.
+/// What closed a list of nodes, and where; `None` is the end of the template.
+type Ending = Option<(End, usize)>;
+
+/// The word that closed a list of nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     End,
@@ -116,7 +119,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Nodes up to `{{end}}`, `{{else…` (of which only the word is consumed) or the end of the template.
-    fn nodes(&mut self) -> Result<(Vec<Node>, Option<(End, usize)>), Fault> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, Ending), Fault> {
         let mut nodes = Vec::new();
         while let Some(spanned) = self.tokens.get(self.next) {
             self.next += 1;
