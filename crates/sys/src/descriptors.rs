@@ -1,4 +1,4 @@
-//! What a process that goes on alone does with what it inherited: its descriptors and its heap.
+//! What a process that goes on alone does with the descriptors it inherited.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -25,13 +25,4 @@ fn close(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: takes no pointers. The caller is a forked child that never drops the owners of what is closed.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Gives freed memory of the heap back to the kernel, as far as the C library can.
-pub fn trim_heap() {
-    // SAFETY: touches only free chunks, under the allocator's own lock.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }

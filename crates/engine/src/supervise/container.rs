@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use conex_oci::ContainerId;
-use conex_sys::descriptors;
+use conex_sys::memory;
 use conex_sys::signal::{self, SignalFd};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
@@ -134,7 +134,6 @@ impl<'a> Life<'a> {
         let mut launched = launch(self.parts, job, self.restarts.count)?;
         self.set_live(&Live::Running(launched.process.clone()))?;
         self.streams.begin(std::mem::replace(&mut launched.ends, super::streams::Ends::closed()));
-        descriptors::trim_heap();
         Ok(launched)
     }
 
@@ -164,6 +163,11 @@ impl<'a> Life<'a> {
     /// Serves until the process has ended; gives its status and what is to follow.
     fn run_to_end(&mut self, launched: &Launched) -> (i32, After) {
         let (mut paused, mut then, mut kill_at) = (false, After::Policy, None);
+        // What only the start needed; most supervisors wait for days from here on.
+        if !self.auto_remove {
+            memory::trim_heap();
+            memory::drop_program_pages();
+        }
         loop {
             let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), kill_at);
             if kill_at.is_some_and(|at| at <= Instant::now()) {
