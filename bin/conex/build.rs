@@ -34,7 +34,7 @@ fn main() {
     );
 
     let program = out.join("hello");
-    let hello = ["-Clto=fat".to_owned(), "-Ctarget-feature=+crt-static".to_owned()];
+    let hello = ["-Ctarget-feature=+crt-static".to_owned()];
     compile(&rustc, &target, &source.join("main.rs"), &program, &hello);
     let program =
         fs::read(&program).unwrap_or_else(|error| panic!("cannot read {}: {error}", program.display()));
