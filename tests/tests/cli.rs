@@ -398,6 +398,28 @@ fn completion_knows_verbs_and_flags() {
 }
 
 #[test]
+fn completion_knows_the_names_that_there_are() {
+    conex_tests::needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { conex_tests::skip!("no alpine image") };
+    conex.ok(&["create", "--name", "grandmother", alpine, "true"]);
+    let path = conex.scratch().join("conex.bash");
+    std::fs::write(&path, conex.ok(&["completion", "bash"])).expect("a file");
+    for (verb, word, expected) in [("stop", "gran", "grandmother"), ("run", "alp", "alpine:3.20")] {
+        let script = format!(
+            "conex() {{ {} \"$@\"; }}; source {}; COMP_WORDS=(conex {verb} {word}); COMP_CWORD=2; \
+             _conex_and_names conex {word} {verb}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            Conex::binary().display(),
+            path.display(),
+        );
+        let mut bash = std::process::Command::new("bash");
+        bash.env("CONEX_ROOT", conex.root()).env("CONEX_RUN_ROOT", conex.run_root());
+        let output = conex_tests::finish(bash.args(["-c", &script]));
+        assert!(output.stdout.lines().any(|line| line == expected), "{} {}", output.stdout, output.stderr);
+    }
+}
+
+#[test]
 fn man_pages() {
     let conex = Conex::new();
     let page = conex.ok(&["man"]);

@@ -37,5 +37,42 @@ fn run(_context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let mut script = Vec::new();
     generate(shell, &mut cli::tree(), "conex", &mut script);
     output::text(&String::from_utf8_lossy(&script))?;
+    output::text(&names(shell))?;
     Ok(0)
+}
+
+/// Verbs whose arguments are containers, and those whose first one is an image.
+const OF_CONTAINERS: &str =
+    "start stop restart kill wait rm rename attach exec logs inspect top pause unpause";
+const OF_IMAGES: &str = "run create save tag rmi history";
+
+/// What the definitions do not know: the names of containers and images that there are.
+fn names(shell: Shell) -> String {
+    const CONTAINERS: &str = "conex ps -a --format '{{.Names}}' 2>/dev/null";
+    const IMAGES: &str = "conex images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null";
+    match shell {
+        Shell::Bash => format!(
+            r#"
+_conex_and_names() {{
+    _conex "$@"
+    local word=${{COMP_WORDS[COMP_CWORD]}} names=
+    case ${{COMP_WORDS[1]}} in
+        {}) names=$({CONTAINERS}) ;;
+        {}) names=$({IMAGES}) ;;
+    esac
+    if [[ -n $names && $word != -* && $COMP_CWORD -gt 1 ]]; then
+        COMPREPLY+=($(compgen -W "$names" -- "$word"))
+    fi
+}}
+complete -F _conex_and_names -o nosort -o bashdefault -o default conex
+"#,
+            OF_CONTAINERS.replace(' ', "|"),
+            OF_IMAGES.replace(' ', "|"),
+        ),
+        Shell::Fish => format!(
+            "complete -c conex -n '__fish_seen_subcommand_from {OF_CONTAINERS}' -f -a \"({CONTAINERS})\"\n\
+             complete -c conex -n '__fish_seen_subcommand_from {OF_IMAGES}' -f -a \"({IMAGES})\"\n"
+        ),
+        _ => String::new(),
+    }
 }

@@ -67,7 +67,7 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--use-api-socket",
 ];
 
-/// The flags that `run` and `create` share, and IMAGE [COMMAND] [ARG...].
+/// The flags that `run` and `create` share, and `IMAGE [COMMAND] [ARG...]`.
 pub(crate) fn define(command: Command) -> Command {
     command
         .args(general())
