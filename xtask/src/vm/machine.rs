@@ -14,6 +14,9 @@ use crate::command::{output, program, run};
 const INCLUDED: &str =
     "kmod,procps,util-linux,iproute2,ca-certificates,strace,skopeo,umoci,zstd,docker-registry,openssl";
 
+/// Says in the tree what it was made of.
+const RECIPE: &str = "etc/conex-machine";
+
 /// What stands between the kernel and the root file system, in the order of their dependencies.
 const BOOT_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
 
@@ -26,7 +29,12 @@ pub(super) struct Root {
 
 pub(super) fn root(cache: &Path, sources: &Sources) -> Result<Root> {
     let tree = cache.join("root");
-    if !tree.exists() {
+    let recipe = format!("{} {INCLUDED}\n", sources.suite);
+    // An older recipe's system is built again, and its disk with it.
+    if !fs::read_to_string(tree.join(RECIPE)).is_ok_and(|text| text == recipe) {
+        for old in [&tree, &cache.join("root.ext4")] {
+            run(program("rm").arg("-rf").arg(old))?;
+        }
         println!("building the guest's root file system (kept in {})", tree.display());
         let making = cache.join("root.making");
         if making.exists() {
@@ -48,6 +56,7 @@ pub(super) fn root(cache: &Path, sources: &Sources) -> Result<Root> {
         let release = release(&making)?;
         run(program("chroot").arg(&making).args(["depmod", &release]))
             .context("cannot index the kernel's modules")?;
+        fs::write(making.join(RECIPE), recipe)?;
         fs::rename(&making, &tree)?;
     }
     let release = release(&tree)?;
