@@ -64,7 +64,9 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<(Pro
         Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
         None => None,
     };
-    let init = match record.options.process.init {
+    // Elsewhere than at PID 1 it would reap nothing; create has warned.
+    let alone = record.options.namespaces.pid == crate::options::NamespaceMode::Private;
+    let init = match record.options.process.init && alone {
         true => Some(parts.init.ok_or(Error::NoInit)?),
         false => None,
     };
