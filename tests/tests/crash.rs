@@ -15,10 +15,12 @@ macro_rules! alpine {
 }
 
 fn kill(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+    let number = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
     // It may have ended by itself.
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    eventually("the death of a killed process", || dead(&pid.as_raw_nonzero().to_string()).then_some(()));
+    if let Ok(process) = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()) {
+        let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
+    }
+    eventually("the death of a killed process", || dead(&pid.to_string()).then_some(()));
 }
 
 /// Whether it has ended; who reaps an orphan may take his time.

@@ -23,8 +23,18 @@ pub fn drop_program_pages() {
                 continue;
             }
             const PAGE: u64 = 4096;
+            const PIECE: usize = 32 << 10;
             let start = (base + header.p_vaddr) & !(PAGE - 1);
             let length = base + header.p_vaddr + header.p_memsz - start;
+            // Linux 6.18 would map a whole large folio of the page cache (up to 2 MiB) on the first touch of it, but never
+            // beyond a mapping's end: so the mapping is cut to pieces, by a flag that only core dumps look at.
+            for piece in (start..start + length).step_by(2 * PIECE) {
+                let size = (PIECE as u64).min(start + length - piece);
+                // SAFETY: changes nothing but whether a core dump holds these pages.
+                unsafe {
+                    libc::madvise(piece as *mut c_void, size as usize, libc::MADV_DONTDUMP);
+                }
+            }
             // SAFETY: a private mapping of a file that was never written to: dropped pages come back as they were.
             // Failure (a page size other than assumed) leaves everything as it is.
             unsafe {

@@ -25,6 +25,8 @@ use crate::{Attachment, Error, Failure, Result};
 /// SIGHUP, SIGINT and SIGTERM to the supervisor itself (a service manager's) stop the container.
 const STOPPING: [i32; 3] = [1, 2, 15];
 const SIGKILL: i32 = 9;
+/// A container that has run for so long is likely to run on: then what its start needed is given back.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// What the command that starts a container wants of it.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +103,8 @@ struct Life<'a> {
     memory_limit: bool,
     stop_signal: i32,
     stop_timeout: Duration,
+    /// When memory is given back.
+    lean_at: Option<Instant>,
 }
 
 impl<'a> Life<'a> {
@@ -123,6 +127,7 @@ impl<'a> Life<'a> {
             memory_limit: record.options.limits.memory.is_some(),
             stop_signal: record.stop_signal,
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
+            lean_at: None,
         })
     }
 
@@ -134,6 +139,7 @@ impl<'a> Life<'a> {
         let mut launched = launch(self.parts, job, self.restarts.count)?;
         self.set_live(&Live::Running(launched.process.clone()))?;
         self.streams.begin(std::mem::replace(&mut launched.ends, super::streams::Ends::closed()));
+        self.lean_at = Some(Instant::now() + SETTLED);
         Ok(launched)
     }
 
@@ -163,13 +169,14 @@ impl<'a> Life<'a> {
     /// Serves until the process has ended; gives its status and what is to follow.
     fn run_to_end(&mut self, launched: &Launched) -> (i32, After) {
         let (mut paused, mut then, mut kill_at) = (false, After::Policy, None);
-        // What only the start needed; most supervisors wait for days from here on.
-        if !self.auto_remove {
-            memory::trim_heap();
-            memory::drop_program_pages();
-        }
         loop {
-            let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), kill_at);
+            let deadline = [kill_at, self.lean_at].into_iter().flatten().min();
+            let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), deadline);
+            if self.lean_at.is_some_and(|at| at <= Instant::now()) {
+                self.lean_at = None;
+                memory::trim_heap();
+                memory::drop_program_pages();
+            }
             if kill_at.is_some_and(|at| at <= Instant::now()) {
                 kill_at = None;
                 let _ = self.signal(launched, SIGKILL, &mut paused);
@@ -184,6 +191,7 @@ impl<'a> Life<'a> {
                         let _ = self.signal(launched, self.stop_signal, &mut paused);
                     }
                     Happening::Asked(client, request) => {
+                        self.lean_at = Some(Instant::now() + SETTLED);
                         let reply = match self.answer(client, launched, &request, &mut paused) {
                             Ok(()) => Reply::Ok,
                             Err(error) => refusal(&error),
