@@ -66,7 +66,7 @@ impl Cursor {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<LogLine>> {
+    pub fn next_line(&mut self) -> io::Result<Option<LogLine>> {
         loop {
             let Some(file) = &mut self.file else {
                 match open(&self.path)? {

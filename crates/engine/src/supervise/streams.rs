@@ -301,11 +301,11 @@ impl Streams {
             let streams = matches!(self.clients[number].role, Role::Streams { .. });
             match message {
                 Message::Request(request) => happenings.push(Happening::Asked(number, request)),
-                Message::Stdin(bytes) if self.clients[number].sends_input() && !self.closing => {
-                    if self.ends.input().is_some() {
-                        self.input.extend(bytes);
-                        self.write_input();
-                    }
+                Message::Stdin(bytes)
+                    if self.clients[number].sends_input() && !self.closing && self.ends.input().is_some() =>
+                {
+                    self.input.extend(bytes);
+                    self.write_input();
                 }
                 Message::CloseStdin if self.clients[number].sends_input() && self.clients[number].first => {
                     self.close_input();

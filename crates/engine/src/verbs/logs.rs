@@ -71,7 +71,7 @@ impl Engine {
             // Asked before the reading: what was written before the end is read after it was seen.
             let running =
                 query.follow && matches!(store.presence(id)?, Presence::Owned | Presence::Supervised);
-            while let Some(line) = cursor.next().map_err(fail)? {
+            while let Some(line) = cursor.next_line().map_err(fail)? {
                 match in_time(&line, query) {
                     Ok(true) => each(line).map_err(|source| Error::Output { source })?,
                     Ok(false) => {}
