@@ -268,6 +268,16 @@ fn save_and_load_do_not_touch_a_terminal() {
 }
 
 #[test]
+fn load_on_a_terminal_ends_with_its_word() {
+    needs_root!();
+    let Some(path) = archive(ALPINE) else { skip!("no alpine archive") };
+    let conex = Conex::new();
+    let (code, shown) = conex.pty(&["load", "-i", path.to_str().expect("text")]).finish();
+    // Nothing moves the cursor back over it.
+    assert!(code == 0 && shown.ends_with("Loaded image: alpine:3.20\r\n"), "{code} {shown:?}");
+}
+
+#[test]
 fn history_and_inspect() {
     needs_root!();
     let conex = Conex::new();

@@ -48,8 +48,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     };
     let images = context.images()?;
     let shown = progress::start(given.on("quiet"));
-    for loaded in images.load(source, &options, &*shown)? {
-        print(&loaded)?;
+    let all = images.load(source, &options, &*shown)?;
+    // The bars draw over what is printed while they are there.
+    drop(shown);
+    for loaded in &all {
+        print(loaded)?;
     }
     Ok(0)
 }
