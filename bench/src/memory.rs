@@ -9,6 +9,8 @@ use crate::scene::{Scene, output, run};
 /// KiB of one process.
 struct Memory {
     private: f64,
+    /// The part of it that was written; the rest is the program's file, which a second container's supervisor shares.
+    dirty: f64,
     resident: f64,
 }
 
@@ -23,12 +25,14 @@ pub(crate) fn bench(scene: &Scene) -> Result<Report> {
     run(scene.conex().args(["rm", "--force", "bench-memory"]))?;
     let memory = measured?;
     report.figure("conex supervisor, private", memory.private, "KiB");
+    report.figure("conex supervisor, private and written", memory.dirty, "KiB");
     report.figure("conex supervisor, resident", memory.resident, "KiB");
     report.budget("conex supervisor, private KiB", 1024.0, memory.private);
     for peer in scene.peers.iter().filter(|peer| peer.name.starts_with("podman")) {
         match conmon(peer, scene) {
             Ok(memory) => {
                 report.figure(format!("{} conmon, private", peer.name), memory.private, "KiB");
+                report.figure(format!("{} conmon, private and written", peer.name), memory.dirty, "KiB");
                 report.figure(format!("{} conmon, resident", peer.name), memory.resident, "KiB");
             }
             Err(why) => report.left_out(format!("{}: {why}", peer.name)),
@@ -57,7 +61,8 @@ fn memory(pid: &str) -> Result<Memory> {
         lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum()
     };
     // Private_Clean and Private_Dirty; huge pages are listed apart and a supervisor has none.
-    Ok(Memory { private: sum("Private_Clean:") + sum("Private_Dirty:"), resident: sum("Rss:") })
+    let dirty = sum("Private_Dirty:");
+    Ok(Memory { private: sum("Private_Clean:") + dirty, dirty, resident: sum("Rss:") })
 }
 
 fn read(path: &str) -> Result<String> {

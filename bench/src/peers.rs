@@ -47,7 +47,8 @@ pub(crate) fn find(scene: &Scene, options: &Options) -> Vec<Peer> {
     let mut peers = Vec::new();
     for (name, program) in programs {
         let peer = |name: String, kind: Kind| Peer {
-            directory: scene.directory.join(&name),
+            // podman wants no path longer than 50 characters.
+            directory: scene.short.path().join(&name),
             image: String::new(),
             version: version(&program),
             program: program.clone(),

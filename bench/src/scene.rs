@@ -19,6 +19,8 @@ const ARCHIVE: &str = "busybox-1.38-musl.oci.tar";
 pub(crate) struct Scene {
     /// Everything below is in here.
     pub(crate) directory: PathBuf,
+    /// The peers' own, with a short name.
+    pub(crate) short: Short,
     pub(crate) conex: PathBuf,
     pub(crate) floor: PathBuf,
     /// The image as one directory.
@@ -57,8 +59,17 @@ impl Scene {
             fs::create_dir(group)
                 .map_err(|error| format!("cannot make {}: {error} (root?)", group.display()))?;
         }
-        let mut scene =
-            Self { directory, conex, floor, rootfs, archive, image: String::new(), group, peers: Vec::new() };
+        let mut scene = Self {
+            directory,
+            short: Short::make()?,
+            conex,
+            floor,
+            rootfs,
+            archive,
+            image: String::new(),
+            group,
+            peers: Vec::new(),
+        };
         run(scene.conex().args(["load", "--quiet", "--input"]).arg(&scene.archive))?;
         let images = output(scene.conex().args(["images", "--format", "{{.Repository}}:{{.Tag}}"]))?;
         scene.image = images.lines().next().ok_or("conex load has left no image")?.to_owned();
@@ -87,6 +98,27 @@ impl Scene {
         command.arg(&self.rootfs).arg(self.directory.join("work"));
         command.arg(self.group.as_deref().unwrap_or(Path::new("-"))).arg("/bin/true");
         command
+    }
+}
+
+/// A directory directly below the temporary one; removed at the end.
+pub(crate) struct Short(PathBuf);
+
+impl Short {
+    fn make() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("cxb-{}", std::process::id()));
+        fs::create_dir(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Short {
+    fn drop(&mut self) {
+        remove(&self.0);
     }
 }
 
