@@ -1,5 +1,7 @@
 //! The process: arguments, environment, working directory, user, limits.
 
+use std::collections::HashMap;
+
 use conex_oci::runtime::{Process, Rlimit, User};
 
 use super::capabilities::ContainerSets;
@@ -104,18 +106,27 @@ pub(super) fn defaults(hostname: &str, tty: bool) -> Vec<String> {
 /// Puts each `NAME=value` in the place of an earlier one; a `NAME` alone takes it away.
 pub(super) fn merge(env: &mut Vec<String>, more: &[String]) {
     let name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
+    // By name and not by a search: an image may bring a hundred thousand.
+    let mut places: HashMap<String, usize> =
+        env.iter().enumerate().rev().map(|(place, text)| (name(text), place)).collect();
+    let mut slots: Vec<Option<String>> = std::mem::take(env).into_iter().map(Some).collect();
     // A NUL would end the variable early.
     for text in more.iter().filter(|text| !text.contains('\0')) {
-        let place = env.iter().position(|set| name(set) == name(text));
-        match (place, text.contains('=')) {
-            (Some(place), true) => env[place].clone_from(text),
+        let name = name(text);
+        match (places.get(&name), text.contains('=')) {
+            (Some(place), true) => slots[*place] = Some(text.clone()),
             (Some(place), false) => {
-                env.remove(place);
+                slots[*place] = None;
+                places.remove(&name);
             }
-            (None, true) if !text.starts_with('=') => env.push(text.clone()),
+            (None, true) if !name.is_empty() => {
+                places.insert(name, slots.len());
+                slots.push(Some(text.clone()));
+            }
             (None, _) => {}
         }
     }
+    env.extend(slots.into_iter().flatten());
 }
 
 /// HOME is the user's unless it is set.
