@@ -35,8 +35,8 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let mut lines = top.titles.join("\t");
     for process in &top.processes {
         lines.push('\n');
-        // A tab in a command line must not begin a column.
-        let cells: Vec<_> = process.iter().map(|cell| cell.replace(['\t', '\n'], " ")).collect();
+        // A tab in a command line must not begin a column, nor an escape move the cursor.
+        let cells: Vec<_> = process.iter().map(|cell| output::visible(cell, &[])).collect();
         lines.push_str(&cells.join("\t"));
     }
     output::line(table::align_wide(&lines))?;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Error, Method, Template, table};
+use crate::output::visible;
 
 /// A column: a placeholder and what stands over it.
 pub(crate) type Column = (&'static str, &'static str);
@@ -66,13 +67,33 @@ impl Format {
                     out.push('\n');
                 }
                 for row in rows {
-                    out.push_str(&template.render_with(row.fields, row.method)?);
+                    // A table is for eyes, and a cell stays in its place; whoever writes a template gets what is there.
+                    if *headed {
+                        let method = |name: &str, arguments: &[Value]| {
+                            (row.method)(name, arguments).map(|value| in_place(&value))
+                        };
+                        out.push_str(&template.render_with(&in_place(row.fields), &method)?);
+                    } else {
+                        out.push_str(&template.render_with(row.fields, row.method)?);
+                    }
                     out.push('\n');
                 }
             }
         }
         // Tabs are columns with or without headings.
         Ok(if out.contains('\t') && !matches!(self, Self::Json) { table::align(&out) } else { out })
+    }
+}
+
+/// The value without a control character in its texts.
+fn in_place(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(visible(text, &[]).into_owned()),
+        Value::Array(items) => items.iter().map(in_place).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (visible(key, &[]).into_owned(), in_place(value))).collect()
+        }
+        other => other.clone(),
     }
 }
 
@@ -127,6 +148,18 @@ mod tests {
             "{\"ID\":\"0123456789ab\",\"Names\":\"web\"}\n{\"ID\":\"ba9876543210\",\"Names\":\"db\"}\n"
         );
         assert_eq!(render("{{json .}}"), render("json"));
+    }
+
+    #[test]
+    fn a_cell_of_a_table_stays_in_its_place() {
+        let row = json!({"ID": "a\u{1b}[2J\tb\n", "Names": "x"});
+        let render = |format: &str| {
+            let rows = std::iter::once(Row { fields: &row, method: &|_, _| Some(Value::from("\u{7}")) });
+            Format::parse(format, "{{.ID}}").unwrap().render(COLUMNS, rows).unwrap()
+        };
+        assert_eq!(render("table"), "CONTAINER ID\na\\u001b[2J\\u0009b\\u000a\n");
+        assert_eq!(render("table {{.Label \"x\"}}"), "x\n\\u0007\n");
+        assert_eq!(render("{{.Label \"x\"}}"), "\u{7}\n");
     }
 
     #[test]
