@@ -13,15 +13,19 @@
 //! [`skip!`], and `cargo xtask test` counts it. Nothing here may sleep a fixed time: wait for a condition instead.
 
 mod conex;
+mod forge;
 mod images;
 mod output;
+mod outside;
 mod pty;
 mod registry;
 mod wait;
 
 pub use conex::Conex;
+pub use forge::{Entry, Forge};
 pub use images::archive;
 pub use output::{Background, Output, finish};
+pub use outside::{Outside, SECRET, contained_or_clear};
 pub use pty::Pty;
 pub use registry::{Registry, skopeo_copy};
 pub use wait::{PATIENCE, eventually, installed, is_root};
