@@ -9,6 +9,7 @@ mod format;
 mod images;
 mod output;
 mod progress;
+mod shield;
 mod terminal;
 
 use std::process::ExitCode;

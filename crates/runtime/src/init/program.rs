@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use conex_oci::runtime::Process;
 use conex_sys::process::{Strings, execve, execve_fd};
-use rustix::fs::{Access, AtFlags, CWD, FileType, MemfdFlags, SealFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
 use rustix::io::Errno;
 
 use crate::fault::{Fault, Kind};
@@ -46,7 +46,11 @@ fn fault(kind: Kind, name: &str, errno: Errno) -> Fault {
 
 fn check(path: &[u8]) -> Result<CString, Errno> {
     let path = OsStr::from_bytes(path);
-    let stat = rustix::fs::stat(path)?;
+    // A link of the kernel's would lead to the engine's own binary or through its open descriptors to the host's files
+    // (CVE-2019-5736, CVE-2024-21626): ELOOP.
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let file = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)?;
+    let stat = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return Err(Errno::ISDIR);
     }
