@@ -2,13 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use simple_dns::rdata::RData;
+use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE};
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// IPv4 addresses.
-    A = 1,
+    A,
     /// IPv6 addresses (RFC 3596).
-    Aaaa = 28,
+    Aaaa,
 }
 
 /// What a server says.
@@ -25,78 +28,66 @@ pub(super) enum Answer {
 }
 
 const HEADER: usize = 12;
-const INTERNET: u16 = 1;
 
 /// A recursive question; `None` for what is no name.
 pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
-    let mut message = Vec::with_capacity(HEADER + name.len() + 6);
-    message.extend(id.to_be_bytes());
-    // Recursion desired; one question.
-    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     let name = name.trim_end_matches('.');
-    if name.is_empty() || name.len() > 253 {
+    // The library takes empty labels for none.
+    if name.split('.').any(|label| label.is_empty() || label.len() > 63) {
         return None;
     }
-    for label in name.split('.') {
-        if label.is_empty() || label.len() > 63 {
-            return None;
-        }
-        message.push(u8::try_from(label.len()).ok()?);
-        message.extend(label.bytes());
-    }
-    message.push(0);
-    message.extend((kind as u16).to_be_bytes());
-    message.extend(INTERNET.to_be_bytes());
-    Some(message)
+    let name = Name::new(name).ok()?;
+    let kind = match kind {
+        Kind::A => TYPE::A,
+        Kind::Aaaa => TYPE::AAAA,
+    };
+    let mut packet = Packet::new_query(id);
+    packet.set_flags(PacketFlag::RECURSION_DESIRED);
+    packet.questions.push(Question::new(name, QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false));
+    packet.build_bytes_vec().ok()
 }
 
 /// Reads the answer to `question`; `None` for what is none: another id or question, or a malformed message.
 pub(super) fn answer(question: &[u8], message: &[u8]) -> Option<Answer> {
-    let is_response = message.get(2)? & 0x80 != 0;
     let asked = message.get(HEADER..question.len())?;
     // Servers keep the case of a name, and a guesser does not know the id.
-    if message[..2] != question[..2] || !is_response || !asked.eq_ignore_ascii_case(&question[HEADER..]) {
+    if message[..2] != question[..2] || !asked.eq_ignore_ascii_case(&question[HEADER..]) {
         return None;
     }
-    if message[2] & 0x02 != 0 {
+    // A truncated message may end in the middle of a record.
+    let header = Header::parse(message)?;
+    if !header.response {
+        return None;
+    }
+    if header.truncated {
         return Some(Answer::Truncated);
     }
-    match message[3] & 0x0f {
-        0 => {}
-        3 => return Some(Answer::NoName),
-        _ => return Some(Answer::Failed),
-    }
-    let mut at = question.len();
-    let mut addresses = Vec::new();
-    for _ in 0..short(message, 6)? {
-        at = skip_name(message, at)?;
-        let (kind, class) = (short(message, at)?, short(message, at + 2)?);
-        let length = usize::from(short(message, at + 8)?);
-        let data = message.get(at + 10..at + 10 + length)?;
-        at += 10 + length;
-        // Aliases come with what they lead to; their records are passed over.
-        match (class, kind) {
-            (INTERNET, 1) => addresses.push(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into()),
-            (INTERNET, 28) => addresses.push(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
-            _ => {}
+    let packet = Packet::parse(message).ok()?;
+    Some(match packet.rcode() {
+        RCODE::NoError => {
+            // Aliases come with what they lead to; their records are passed over.
+            let address = |record: &ResourceRecord<'_>| match &record.rdata {
+                RData::A(a) => Some(Ipv4Addr::from(a.address).into()),
+                RData::AAAA(aaaa) => Some(Ipv6Addr::from(aaaa.address).into()),
+                _ => None,
+            };
+            Answer::Addresses(packet.answers.iter().filter_map(address).collect())
         }
-    }
-    Some(Answer::Addresses(addresses))
+        RCODE::NameError => Answer::NoName,
+        _ => Answer::Failed,
+    })
 }
 
-fn short(message: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(message.get(at..at + 2)?.try_into().ok()?))
+/// The flags that are looked at before the rest.
+struct Header {
+    response: bool,
+    truncated: bool,
 }
 
-/// Past a name: labels up to an empty one or a pointer, which is not followed.
-fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *message.get(at)? {
-            0 => return Some(at + 1),
-            length if length & 0xc0 == 0xc0 => return Some(at + 2),
-            length if length & 0xc0 == 0 => at += 1 + usize::from(length),
-            _ => return None,
-        }
+impl Header {
+    fn parse(message: &[u8]) -> Option<Self> {
+        let has = |flag| simple_dns::header_buffer::has_flags(message, flag).ok();
+        Some(Self { response: has(PacketFlag::RESPONSE)?, truncated: has(PacketFlag::TRUNCATION)? })
     }
 }
 
