@@ -70,6 +70,6 @@ pub enum SpecError {
     #[error("no range of {0} free host ids is left for a user namespace")]
     NoIdRange(u32),
     /// The seccomp profile.
-    #[error("--security-opt seccomp: {0}")]
+    #[error("--security-opt seccomp: the profile cannot be used: {0}")]
     Seccomp(#[source] conex_seccomp::Error),
 }
