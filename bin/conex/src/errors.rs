@@ -138,7 +138,27 @@ impl Error {
     }
 }
 
-/// An error never breaks its line, whatever was in a name or a file.
+/// An error never breaks its line, whatever was in a name or a file, and says what the kernel said in words alone.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    const NUMBER: &str = " (os error ";
+    while let Some(start) = line.find(NUMBER) {
+        let digits = line[start + NUMBER.len()..].bytes().take_while(u8::is_ascii_digit).count();
+        let end = start + NUMBER.len() + digits;
+        if digits == 0 || !line[end..].starts_with(')') {
+            break;
+        }
+        line.replace_range(start..=end, "");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn errors_are_one_line_of_words() {
+        let line = super::one_line("cannot open a\nb: No such file (os error 2); twice (os error 13)");
+        assert_eq!(line, "cannot open a b: No such file; twice");
+        assert_eq!(super::one_line("a (os error x)"), "a (os error x)");
+    }
 }

@@ -135,6 +135,16 @@ impl Store {
     /// # Errors
     /// When something cannot be removed.
     pub fn erase_ended(&self, id: &ContainerId) -> Result<()> {
+        self.disown_ended(id)?;
+        self.remove_directory(id)
+    }
+
+    /// The first part of that, after which there is no such container any more and its name is free; its files are left, for
+    /// [`Store::remove_directory`] or the next command.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn disown_ended(&self, id: &ContainerId) -> Result<()> {
         let directory = self.directory(id);
         let (record, draft) = (directory.join("config.json"), directory.join("draft.json"));
         while let Some(remains) = self.remains(id, "config.json")? {
@@ -151,8 +161,7 @@ impl Store {
             self.forget(id, &remains)?;
         }
         // One that cannot be read has to go all the same.
-        write::unlink(&record)?;
-        self.remove_directory(id)
+        write::unlink(&record)
     }
 
     /// What is known of a container that goes; `None` when there is nothing, or nothing that can be read.
@@ -176,7 +185,7 @@ impl Store {
         Ok(())
     }
 
-    fn remove_directory(&self, id: &ContainerId) -> Result<()> {
+    pub(crate) fn remove_directory(&self, id: &ContainerId) -> Result<()> {
         use rustix::fs::{CWD, Mode, OFlags};
         let path = self.containers();
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;

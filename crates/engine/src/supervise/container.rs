@@ -362,19 +362,25 @@ impl<'a> Life<'a> {
         self.finish(&exit);
     }
 
-    /// Puts the end on record, or removes the container, then lets go of it, then tells.
+    /// Puts the end on record, lets go of the container, then tells. One that is removed is told of when it is gone for
+    /// everybody; its files go after that.
     fn finish(mut self, exit: &Exit) {
         self.streams.close_listener();
-        let settled = match self.auto_remove {
-            true => self.parts.store.erase_ended(&self.id),
-            false => self.parts.store.set_last_run(&self.id, &LastRun::Ended(exit.clone())),
+        let (store, id) = (&self.parts.store, &self.id);
+        // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
+        let settled = if self.auto_remove {
+            let disowned = store.disown_ended(id);
+            self.streams.tell_exit(exit.code);
+            disowned.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
+        } else {
+            let settled = store.set_last_run(id, &LastRun::Ended(exit.clone()));
+            let settled = settled.and_then(|()| self.owned.finish());
+            self.streams.tell_exit(exit.code);
+            settled
         };
-        // Without that the lock stays, as a dead owner's: the next command settles what could not be settled here.
-        match settled.and_then(|()| self.owned.finish()) {
-            Ok(()) => {}
-            Err(error) => log::warn!("{error}"),
+        if let Err(error) = settled {
+            log::warn!("{error}");
         }
-        self.streams.tell_exit(exit.code);
         self.streams.linger();
     }
 }

@@ -18,7 +18,14 @@ use crate::fault::{During, Fault};
 use crate::plan::ProcessPlan;
 
 /// The LSM labels that execve is to take, their files opened while /proc is still the host's own (CVE-2019-16884).
-pub(crate) struct Labels(Vec<(File, String)>);
+pub(crate) struct Labels(Vec<Label>);
+
+struct Label {
+    /// "AppArmor profile", "SELinux label"
+    kind: &'static str,
+    file: File,
+    text: String,
+}
 
 impl Labels {
     pub(crate) fn open(process: &Process) -> Result<Self, Fault> {
@@ -28,19 +35,21 @@ impl Labels {
             let file = open("/proc/thread-self/attr/apparmor/exec")
                 .or_else(|_| open("/proc/thread-self/attr/exec"))
                 .during(|| format!("apply the AppArmor profile {profile:?} (is AppArmor on?)"))?;
-            labels.push((file, format!("exec {profile}")));
+            labels.push(Label { kind: "AppArmor profile", file, text: format!("exec {profile}") });
         }
         if let Some(label) = process.selinux_label.as_ref().filter(|label| !label.is_empty()) {
             let file = open("/proc/thread-self/attr/exec")
                 .during(|| format!("apply the SELinux label {label:?} (is SELinux on?)"))?;
-            labels.push((file, label.clone()));
+            labels.push(Label { kind: "SELinux label", file, text: label.clone() });
         }
         Ok(Self(labels))
     }
 
     pub(crate) fn apply(self) -> Result<(), Fault> {
-        for (file, label) in self.0 {
-            write_all(file.as_fd(), label.as_bytes()).during(|| format!("apply the label {label:?}"))?;
+        for Label { kind, file, text } in self.0 {
+            let name = text.strip_prefix("exec ").unwrap_or(&text);
+            write_all(file.as_fd(), text.as_bytes())
+                .during(|| format!("apply the {kind} {name:?} (is it loaded?)"))?;
         }
         Ok(())
     }
