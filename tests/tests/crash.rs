@@ -47,6 +47,11 @@ fn left(conex: &Conex) -> Vec<String> {
     left.map(|name| (*name).to_owned()).collect()
 }
 
+/// Once the supervisors have ended, which clear up after they have told.
+fn assert_nothing_left(conex: &Conex) {
+    eventually("empty directories", || left(conex).is_empty().then_some(()));
+}
+
 /// The children of every control group of that name, in every hierarchy.
 fn groups(name: &str) -> usize {
     fn walk(directory: &Path, name: &str, depth: u32) -> usize {
@@ -106,7 +111,7 @@ fn a_killed_supervisor_is_noticed_and_cleaned_up() {
     conex.ok(&["restart", "web"]);
     kill(supervisor(&conex, "web"));
     conex.ok(&["rm", "web"]);
-    assert_eq!(left(&conex), [""; 0]);
+    assert_nothing_left(&conex);
 }
 
 #[test]
@@ -119,7 +124,7 @@ fn a_brief_container_goes_with_its_supervisor() {
     // Its name is free for the next.
     conex.ok(&["run", "--rm", "--name", "web", "--cgroup-parent", &parent, alpine, "true"]);
     assert_eq!(conex.ok(&["ps", "-aq"]), "");
-    assert_eq!(left(&conex), [""; 0]);
+    assert_nothing_left(&conex);
     assert_eq!(groups(&parent), 0);
 }
 
@@ -144,7 +149,7 @@ fn killed_at_any_moment_nothing_is_left() {
         drop(command.finish());
         // A supervisor that was spared finishes by itself.
         eventually("an empty list", || conex.ok(&["ps", "-aq"]).is_empty().then_some(()));
-        eventually("empty directories", || left(&conex).is_empty().then_some(()));
+        assert_nothing_left(&conex);
         assert_eq!(groups(&parent), 0, "step {step}");
     }
 }
@@ -161,13 +166,13 @@ fn killed_while_creating_it_is_all_or_nothing() {
         drop(command.finish());
         let listed = conex.ok(&["ps", "-aq"]);
         if listed.is_empty() {
-            assert_eq!(left(&conex), [""; 0], "step {step}");
+            assert_nothing_left(&conex);
         } else {
             whole += 1;
             assert_eq!(conex.inspect("web")["State"]["Status"], "created");
             assert_eq!(conex.ok(&["start", "-a", "web"]), "hi\n");
             conex.ok(&["rm", "web"]);
-            assert_eq!(left(&conex), [""; 0], "step {step}");
+            assert_nothing_left(&conex);
         }
     }
     println!("{whole} of 40 were whole");
@@ -186,7 +191,7 @@ fn killed_while_removing_the_next_one_finishes() {
         if !listed.is_empty() {
             conex.ok(&["rm", "-f", "web"]);
         }
-        assert_eq!(left(&conex), [""; 0], "step {step}");
+        assert_nothing_left(&conex);
     }
 }
 
@@ -210,5 +215,5 @@ fn what_a_power_cut_leaves_is_told_as_it_is() {
     assert_eq!(conex.inspect("db")["State"]["Status"], "created");
     conex.ok(&["start", "web"]);
     conex.ok(&["rm", "-f", "web", "db"]);
-    assert_eq!(left(&conex), [""; 0]);
+    assert_nothing_left(&conex);
 }

@@ -325,13 +325,13 @@ fn exec_joins_everything() {
 
 fn another_containers_namespaces_are_joined() {
     let map = conex_oci::runtime::IdMapping { container_id: 0, host_id: 200_000, size: 65536 };
-    let script = "sleep 100";
-    let mut first = Bed::new(script);
+    let mut first = Bed::new("");
     first.linux().namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
     first.linux().uid_mappings = vec![map];
     first.linux().gid_mappings = vec![map];
     open_to_mapped_root(&first);
     let (stdio, _output) = pipes();
+    first.spec.process.as_mut().unwrap().args = ["/bin/sleep", "100"].map(str::to_owned).to_vec();
     let (running, _) = first.start(stdio).unwrap();
     let kinds = [
         NamespaceKind::User,
