@@ -140,7 +140,7 @@ impl Store {
     }
 
     /// The first part of that, after which there is no such container any more and its name is free; its files are left, for
-    /// [`Store::remove_directory`] or the next command.
+    /// `remove_directory` or the next command.
     ///
     /// # Errors
     /// When something cannot be removed.
