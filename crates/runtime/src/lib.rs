@@ -1,7 +1,7 @@
 //! From an OCI runtime spec to a process.
 //!
 //! [`create`] makes the container: one clone3 with all new namespaces, straight into its cgroup; the child builds its
-//! root filesystem from mounts held by descriptor, drops its rights and waits. [`Created::start`] lets it exec.
+//! root filesystem from mounts held by descriptor, drops its rights and waits. [`Waiting::start`] lets it exec.
 //! [`exec`] puts another process into a running container. The caller is the parent of what it makes, must have one
 //! thread, and reaps through the pidfd.
 //!

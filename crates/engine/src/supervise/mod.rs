@@ -1,7 +1,7 @@
 //! The supervisor: one small process a container, its parent from the first instruction to the last.
 //!
-//! The command forks it before anything heavy is done ([`spawn`]); it starts the container ([`launch`]), says so over the
-//! socket pair that the command kept, and from then on turns ([`streams`]): output to the log and to the clients, input
+//! The command forks it before anything heavy is done (`spawn`); it starts the container (`launch`), says so over the
+//! socket pair that the command kept, and from then on turns (`streams`): output to the log and to the clients, input
 //! to the container, requests of other commands over `sock`, and the end. It records the end, applies the restart policy,
 //! removes a `--rm` container, and is gone. The command is a client like any other: killing it ends nothing.
 //!
