@@ -13,6 +13,24 @@ macro_rules! bed {
 }
 
 #[test]
+fn images_for_other_machines_are_refused_or_warned_of() {
+    let (conex, forge) = bed!();
+    let with = |field: &str, value: &str| {
+        let mut document = forge.honest();
+        document[field] = json!(value);
+        let forge = Forge::with_busybox().expect("it was there before");
+        forge.document(document.to_string()).run(&conex, &["--rm"], &["true"])
+    };
+    let output = with("os", "windows");
+    assert_eq!(output.code, 125, "{}", output.stderr);
+    assert!(output.stderr.contains("windows"), "{}", output.stderr);
+    // The busybox in it is this machine's, so it runs.
+    let output = with("architecture", "s390x");
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert!(output.stderr.contains("WARNING") && output.stderr.contains("linux/s390x"), "{}", output.stderr);
+}
+
+#[test]
 fn absurd_documents_are_refused() {
     let (conex, forge) = bed!();
     let with = |field: &str, value: Value| {

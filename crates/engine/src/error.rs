@@ -36,6 +36,9 @@ pub enum Error {
         "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name."
     )]
     NameInUse { name: String, id: ContainerId },
+    /// An image that is not for Linux.
+    #[error("cannot run {image}: it is an image for {os}, and this host runs linux")]
+    ForeignSystem { image: String, os: String },
     /// `rename` to the name that it has.
     #[error("Renaming a container with the same name as its current name")]
     SameName,

@@ -197,7 +197,7 @@ impl Store {
     /// # Errors
     /// [`Error::Write`].
     pub fn set_last_run(&self, id: &ContainerId, last: &LastRun) -> Result<()> {
-        write::replace_json(&self.directory(id), "exit", last)
+        write::replace_json(&self.directory(id), "exit", last, write::Durability::Passing)
     }
 
     /// The ids of all containers, and of what is left of some, in no order.

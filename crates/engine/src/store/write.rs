@@ -35,18 +35,45 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         .map_err(|source| Error::Document { path: path.to_owned(), source })
 }
 
+/// What a power failure may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The document: nobody was promised that it lasts.
+    Passing,
+    /// Nothing, once the call has returned: the document and its name are on the disk.
+    Lasting,
+}
+
 /// Makes `directory/name` or replaces it, whole or not at all. One writer at a time, which the caller sees to.
-pub(crate) fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(directory: &Path, name: &str, bytes: &[u8], durability: Durability) -> Result<()> {
     let (path, temporary) = (directory.join(name), directory.join(format!(".{name}.new")));
     let fail = |source| Error::Write { path: path.clone(), source };
     let mut file = create(&temporary).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
-    std::fs::rename(&temporary, &path).map_err(fail)
+    if durability == Durability::Lasting {
+        file.sync_data().map_err(fail)?;
+    }
+    std::fs::rename(&temporary, &path).map_err(fail)?;
+    if durability == Durability::Lasting {
+        sync(directory)?;
+    }
+    Ok(())
 }
 
 /// [`replace`] with JSON.
-pub(crate) fn replace_json<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
-    replace(directory, name, &to_json(value))
+pub(crate) fn replace_json<T: Serialize>(
+    directory: &Path,
+    name: &str,
+    value: &T,
+    durability: Durability,
+) -> Result<()> {
+    replace(directory, name, &to_json(value), durability)
+}
+
+/// Waits until a file, or the names in a directory, are on the disk.
+pub(crate) fn sync(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
 /// Makes a file whose presence means nothing yet.

@@ -17,6 +17,7 @@ use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
 use crate::log::Sink;
 use crate::store::lock::Owned;
+use crate::store::write::Durability;
 use crate::store::{Exit, LastRun, Live, write};
 use crate::time::Time;
 use crate::verbs::AttachOptions;
@@ -144,7 +145,7 @@ impl<'a> Life<'a> {
     }
 
     fn set_live(&self, live: &Live) -> Result<()> {
-        write::replace_json(self.owned.directory(), "state.json", live)
+        write::replace_json(self.owned.directory(), "state.json", live, Durability::Passing)
     }
 
     fn watch(mut self, mut launched: Launched) {

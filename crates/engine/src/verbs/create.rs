@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use conex_image::rootfs::Scratch;
 use conex_image::{Image, Silent};
-use conex_oci::{ContainerId, ContainerName};
+use conex_oci::{ContainerId, ContainerName, Platform};
 
 use crate::engine::Parts;
 use crate::options::{CreateOptions, Made, PullPolicy};
 use crate::spec::{self, IdRange, LiveHost, RootfsFiles, SpecRequest};
 use crate::store::lock::Owned;
 use crate::store::names::{self, Claim, Claimed};
+use crate::store::write::Durability;
 use crate::store::{Record, Store, write};
 use crate::supervise::Job;
 use crate::time::Time;
@@ -47,6 +48,7 @@ impl Engine {
         let mut options = options.clone();
         options.supervision.log = crate::log::settle(&options.supervision.log)?;
         let image = self.image(&options)?;
+        warnings.extend(check_platform(&image, &options)?);
         // Until the record is written nobody removes the image.
         let _lease = parts.images.lease(&image)?;
         let lowers = parts.images.lowers(&image)?;
@@ -103,8 +105,16 @@ impl Engine {
         record.command = plan.spec.process.as_ref().map(|process| process.args.clone()).unwrap_or_default();
         record.stop_signal = plan.stop_signal;
         record.hostname = plan.hostname;
+        // A container that is made to stay is there after a power failure, too.
+        let durability = if record.options.auto_remove { Durability::Passing } else { Durability::Lasting };
+        if durability == Durability::Lasting {
+            write::sync(&directory.join("spec.json"))?;
+        }
         // From here on there is a container.
-        write::replace_json(&directory, "config.json", &record)?;
+        write::replace_json(&directory, "config.json", &record, durability)?;
+        if durability == Durability::Lasting {
+            write::sync(directory.parent().unwrap_or(&directory))?;
+        }
         warnings.extend(plan.warnings);
         let made = Made { id, name, image: record.reference.clone(), warnings };
         let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None };
@@ -131,6 +141,20 @@ impl Engine {
             found => Ok(found?),
         }
     }
+}
+
+/// Docker's warning for an image of another processor that nobody asked for; what is not Linux cannot run at all.
+fn check_platform(image: &Image, options: &CreateOptions) -> Result<Option<String>> {
+    let (ours, host) = (image.platform(), Platform::host());
+    if ours.os != host.os {
+        return Err(Error::ForeignSystem { image: options.image.clone(), os: ours.os });
+    }
+    let unasked = options.platform.is_none() && !ours.serves(&host);
+    Ok(unasked.then(|| {
+        format!(
+            "The requested image's platform ({ours}) does not match the detected host platform ({host}) and no specific platform was requested"
+        )
+    }))
 }
 
 /// What is taken back unless the container is whole.

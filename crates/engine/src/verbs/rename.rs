@@ -4,7 +4,7 @@ use conex_oci::{ContainerId, ContainerName};
 
 use super::create::claim;
 use crate::store::names::{self, Claimed};
-use crate::store::write;
+use crate::store::write::{self, Durability};
 use crate::{Engine, Error, Result};
 
 impl Engine {
@@ -39,7 +39,9 @@ impl Engine {
                 }
             };
             record.name = name.clone();
-            if let Err(error) = write::replace_json(&store.directory(id), "config.json", &record) {
+            if let Err(error) =
+                write::replace_json(&store.directory(id), "config.json", &record, Durability::Lasting)
+            {
                 new.forfeit()?;
                 return Err(error);
             }
