@@ -26,7 +26,13 @@ const PACKAGES: &[Package] = &[
     Package { name: "umoci", program: "umoci", why: "reads the image store as an OCI layout" },
     Package { name: "openssl", program: "openssl", why: "certificates for the registry with TLS" },
     Package { name: "zstd", program: "zstd", why: "layers and archives compressed by another program" },
-    Package { name: "strace", program: "strace", why: "counts the system calls of a start" },
+    Package {
+        name: "busybox-static",
+        program: "busybox",
+        why: "the programs in the root filesystems that the runtime's own tests make",
+    },
+    Package { name: "libarchive-tools", program: "bsdtar", why: "layers written by another tar" },
+    Package { name: "e2fsprogs", program: "chattr", why: "files that refuse to be removed" },
     Package { name: "procps", program: "ps", why: "what a process looks like from outside" },
     Package {
         name: "util-linux",
