@@ -111,6 +111,9 @@ fn unknown_commands_suggest_and_exit_with_1() {
     let error = conex.fails(1, &["frobnicate"]);
     one_line(&error);
     assert!(!error.contains("did you mean"), "{error}");
+    // Docker's, still to come: no typing error.
+    let error = conex.fails(1, &["stats"]);
+    assert_eq!(error, "conex: 'conex stats' is not supported yet; see 'conex --help'\n");
 }
 
 #[test]

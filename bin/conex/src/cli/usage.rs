@@ -8,8 +8,37 @@ use super::{Arity, Noun, Verb};
 use crate::commands::{NOUNS, VERBS};
 use crate::errors::Error;
 
+/// Docker's verbs that are still to come; not typing errors.
+const NOT_YET: [&str; 22] = [
+    "build",
+    "builder",
+    "buildx",
+    "checkpoint",
+    "commit",
+    "compose",
+    "cp",
+    "diff",
+    "events",
+    "export",
+    "import",
+    "login",
+    "logout",
+    "network",
+    "plugin",
+    "port",
+    "push",
+    "search",
+    "stats",
+    "swarm",
+    "update",
+    "volume",
+];
+
 /// A verb that does not exist.
 pub(crate) fn unknown_verb(noun: Option<&Noun>, name: &str) -> Error {
+    if noun.is_none() && NOT_YET.contains(&name) {
+        return Error::Command(format!("'conex {name}' is not supported yet; see 'conex --help'"));
+    }
     let (path, near) = match noun {
         Some(noun) => {
             (format!("conex {}", noun.name), nearest(name, noun.verbs.iter().map(|(name, _)| *name)))
