@@ -96,7 +96,6 @@ impl Engine {
                 "ApiVersion": "1.44",
                 "Os": platform.os,
                 "Arch": platform.architecture,
-                "RustVersion": env!("CARGO_PKG_RUST_VERSION"),
             });
             if let (Some(document), Value::Object(extra)) = (document.as_object_mut(), extra) {
                 document.extend(extra);
