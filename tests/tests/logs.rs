@@ -144,3 +144,53 @@ fn journald_needs_a_journal() {
     assert_eq!(conex.ok(&["logs", "web"]), "hi\n");
     conex.fails(125, &["run", "--rm", "--log-driver", "syslog", alpine, "true"]);
 }
+
+#[test]
+fn the_journal_gets_each_line_with_its_fields() {
+    const OWN_RUN: &str = "CONEX_TEST_OWN_RUN";
+    needs_root!();
+    if std::env::var_os(OWN_RUN).is_none() {
+        // A /run of its own, so that the socket of a journal that may be there is left alone.
+        let inside = std::process::Command::new("unshare")
+            .args(["--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh"])
+            .arg(std::env::current_exe().expect("this program"))
+            .args(["--exact", "the_journal_gets_each_line_with_its_fields", "--nocapture"])
+            .env(OWN_RUN, "1")
+            .output()
+            .expect("unshare");
+        assert!(inside.status.success(), "{}", String::from_utf8_lossy(&inside.stderr));
+        return;
+    }
+    let (conex, alpine) = alpine!();
+    let without = conex.fails(125, &["run", "--rm", "--log-driver", "journald", alpine, "true"]);
+    assert!(without.contains("/run/systemd/journal/socket"), "{without}");
+    std::fs::create_dir_all("/run/systemd/journal").expect("a directory");
+    let journal = std::os::unix::net::UnixDatagram::bind("/run/systemd/journal/socket").expect("a socket");
+    journal.set_read_timeout(Some(conex_tests::PATIENCE)).expect("a time limit");
+    let script = "echo out; echo err >&2";
+    conex.ok(&[
+        "run",
+        "--rm",
+        "--name",
+        "web",
+        "--log-driver",
+        "journald-if-present",
+        alpine,
+        "sh",
+        "-c",
+        script,
+    ]);
+    let mut messages = [(); 2].map(|()| {
+        let mut buffer = [0; 4096];
+        let length = journal.recv(&mut buffer).expect("a message");
+        String::from_utf8(buffer[..length].to_vec()).expect("text")
+    });
+    messages.sort_by_key(|message| message.contains("MESSAGE=err\n"));
+    for (message, fields) in
+        messages.iter().zip([["PRIORITY=6", "MESSAGE=out"], ["PRIORITY=3", "MESSAGE=err"]])
+    {
+        for field in fields.into_iter().chain(["CONTAINER_NAME=web", &format!("IMAGE_NAME={alpine}")]) {
+            assert!(message.lines().any(|line| line == field), "no {field} in:\n{message}");
+        }
+    }
+}
