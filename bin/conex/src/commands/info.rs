@@ -2,15 +2,11 @@
 
 use std::fmt::Write as _;
 
-use clap::Command;
 use serde_json::Value;
 
-use super::version::shown;
-use crate::cli::args::value;
+use super::document;
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
-use crate::format::Template;
-use crate::output;
 
 pub(crate) const VERB: Verb = Verb {
     name: "info",
@@ -21,30 +17,12 @@ pub(crate) const VERB: Verb = Verb {
     examples: "  conex info --format '{{.CgroupVersion}} {{.KernelVersion}}'",
     unsupported: &[],
     failure: 1,
-    define,
+    define: document::define,
     run,
 };
 
-fn define(command: Command) -> Command {
-    command.arg(
-        value("format", "string")
-            .short('f')
-            .help("Format output using a custom template: 'json', 'TEMPLATE'"),
-    )
-}
-
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let template = match given.filled("format") {
-        None => None,
-        Some("json") => Some(Template::parse("{{json .}}")?),
-        Some(text) => Some(Template::parse(text)?),
-    };
-    let document = context.engine()?.info()?;
-    match template {
-        Some(template) => output::line(template.render(&document)?)?,
-        None => output::text(&text(&document))?,
-    }
-    Ok(0)
+    document::show(given, || Ok(context.engine()?.info()?), text)
 }
 
 fn text(document: &Value) -> String {
@@ -66,7 +44,7 @@ fn write(out: &mut String, name: &str, value: &Value, depth: usize) {
             }
         }
         value => {
-            if let Some(value) = shown(value) {
+            if let Some(value) = document::plain(value) {
                 let _ = writeln!(out, "{:indent$}{name}: {value}", "");
             }
         }

@@ -6,6 +6,7 @@
 mod attach;
 mod completion;
 mod create;
+mod document;
 mod exec;
 mod history;
 mod images;
