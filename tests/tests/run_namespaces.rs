@@ -146,3 +146,12 @@ fn sysctls_of_a_namespace() {
     let error = conex.fails(125, &["run", "--rm", "--sysctl", "net.nosuch.thing=1", alpine, "true"]);
     assert!(error.contains("net.nosuch.thing") || error.contains("net/nosuch/thing"), "{error}");
 }
+
+#[test]
+fn a_joined_user_namespaces_root_may_write_to_its_root() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["run", "-d", "--name", "first", "--userns", "auto", alpine, "sleep", "1000"]);
+    let script = "touch /made && stat -c %u /made";
+    let joined = conex.ok(&["run", "--rm", "--userns", "container:first", alpine, "sh", "-c", script]);
+    assert_eq!(joined, "0\n");
+}

@@ -59,7 +59,12 @@ impl Engine {
         let (joined, joined_ids) = self.joined(&options)?;
         let cgroup = parts.host()?.container_path(options.limits.cgroup_parent.as_deref(), id.as_str())?;
         let directory = parts.store.directory(&id);
-        let root = range.as_ref().map_or(0, |(range, _)| range.base);
+        // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
+        let id_range = range
+            .as_ref()
+            .map(|(range, _)| *range)
+            .or_else(|| joined.user.as_ref().and_then(|of| of.id_range));
+        let root = id_range.map_or(0, |range| range.base);
         Scratch::at(&directory).create(lowers.last().map(PathBuf::as_path), (root, root))?;
         let mut record = Record {
             id: id.clone(),
@@ -71,11 +76,7 @@ impl Engine {
             command: Vec::new(),
             labels: labels(&image, &options),
             cgroup,
-            // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
-            id_range: range
-                .as_ref()
-                .map(|(range, _)| *range)
-                .or_else(|| joined.user.as_ref().and_then(|of| of.id_range)),
+            id_range,
             stop_signal: 15,
             hostname: String::new(),
             joined: joined_ids,
