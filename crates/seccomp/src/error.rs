@@ -41,4 +41,7 @@ pub enum Error {
     /// More than the kernel takes.
     #[error("seccomp profile needs {0} BPF instructions (the kernel takes 4096)")]
     TooLong(usize),
+    /// More names times conditions than any program could hold.
+    #[error("seccomp profile has too many rules (65536 conditions of system calls at most)")]
+    TooMany,
 }

@@ -4,6 +4,8 @@
 //! - the rules of a call are alternatives; when several match, the strictest action wins, of two errors the first;
 //! - the conditions of a rule hold together, unless two of them look at the same argument: then each is a rule of its
 //!   own, which profiles in the field rely on;
+//! - a rule without conditions that says what the default says adds nothing, so it does not win over one with conditions
+//!   (libseccomp refuses such a rule and runc skips it);
 //! - names that the architecture does not have are skipped;
 //! - with ERRNO as the default, a call newer than our table gets ENOSYS, so that C libraries fall back instead of
 //!   failing.
@@ -58,13 +60,20 @@ pub(crate) struct Range {
     pub(crate) decision: Decision,
 }
 
+/// How many alternatives the calls of one architecture may have together: some hundred times what profiles in the field
+/// have, and little memory. A profile is small where names and conditions multiply.
+const ALTERNATIVES: usize = 1 << 16;
+
 /// The ranges of one architecture in rising order, neighbours different, from its first number on.
 pub(crate) fn ranges(seccomp: &Seccomp, default: Action, arch: Arch) -> Result<Vec<Range>> {
     let numbers = Numbers::of(arch);
     let mut by_number: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
+    let mut budget = ALTERNATIVES;
     for rule in &seccomp.syscalls {
-        let alternatives = alternatives(rule, arch)?;
+        let mut alternatives = alternatives(rule, arch)?;
+        alternatives.retain(|rule| !rule.conditions.is_empty() || rule.action != default);
         for name in &rule.names {
+            budget = budget.checked_sub(alternatives.len()).ok_or(Error::TooMany)?;
             if let Some(number) = numbers.get(name) {
                 by_number.entry(number).or_default().extend(alternatives.iter().cloned());
             }

@@ -14,13 +14,13 @@ pub struct Seccomp {
     /// `SCMP_ARCH_X86_64`, …; empty is the native one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub architectures: Vec<String>,
-    /// `SECCOMP_FILTER_FLAG_…`
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
-    /// The socket that gets notifications.
+    /// `SECCOMP_FILTER_FLAG_…`; absent is not empty: as with runc and crun, it means `SECCOMP_FILTER_FLAG_SPEC_ALLOW`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Vec<String>>,
+    /// The unix socket that gets the notification fd and the container process's state (`#containerprocessstate`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_path: Option<String>,
-    /// Sent along to it.
+    /// Sent along to it; nothing without `listener_path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_metadata: Option<String>,
     /// The rules.

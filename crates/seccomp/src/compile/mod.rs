@@ -23,7 +23,7 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 
 /// Changes with the code that is generated, and makes programs cached by another version stale.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Compiles the rules for this machine. Its own architecture is always among those that the program knows; a call from
 /// any other that the profile does not name kills the process, an x32 call that it does not name gets ENOSYS.
@@ -78,11 +78,11 @@ fn arches(seccomp: &Seccomp, host: Arch) -> Result<Vec<Arch>> {
     Ok(host.family().iter().filter(|arch| **arch == host || named.contains(&Some(**arch))).copied().collect())
 }
 
-/// The profile's flags, and those that notifying needs. WAIT_KILLABLE_RECV means nothing, and is refused by the kernel,
+/// The profile's flags (SPEC_ALLOW when it says nothing of flags, as with runc and crun), and those that notifying needs. WAIT_KILLABLE_RECV means nothing, and is refused by the kernel,
 /// where nothing notifies.
 pub(crate) fn flags(seccomp: &Seccomp) -> Result<Flags> {
-    let mut flags = Flags::NONE;
-    for name in &seccomp.flags {
+    let mut flags = if seccomp.flags.is_none() { Flags::SPEC_ALLOW } else { Flags::NONE };
+    for name in seccomp.flags.iter().flatten() {
         flags |= match name.as_str() {
             "SECCOMP_FILTER_FLAG_TSYNC" => Flags::TSYNC,
             "SECCOMP_FILTER_FLAG_LOG" => Flags::LOG,

@@ -67,7 +67,8 @@ fn naive(
         let repeated = rule.args.iter().any(|a| rule.args.iter().filter(|b| a.index == b.index).count() > 1);
         let matches = if repeated { rule.args.iter().any(holds) } else { rule.args.iter().all(holds) };
         let action = Action::parse(&rule.action, rule.errno_ret).unwrap();
-        if matches && strictest.is_none_or(|s| action.leniency() < s.leniency()) {
+        let idle = rule.args.is_empty() && action == default;
+        if matches && !idle && strictest.is_none_or(|s| action.leniency() < s.leniency()) {
             strictest = Some(action);
         }
     }
@@ -227,6 +228,32 @@ fn rules_of_one_call_are_alternatives_and_the_strictest_wins() {
 }
 
 #[test]
+fn a_rule_that_repeats_the_default_changes_nothing() {
+    let mut seccomp = allow_list(vec![
+        rule(&["socket"], "SCMP_ACT_ERRNO", &[]),
+        rule(&["socket"], "SCMP_ACT_ALLOW", &[(0, "SCMP_CMP_EQ", 2, 0)]),
+    ]);
+    let socket = |seccomp: &Seccomp, family| {
+        let program = instructions(seccomp, Arch::X86_64).unwrap();
+        run(&program, &call(Arch::X86_64, 41, [family, 0, 0, 0, 0, 0])).verdict
+    };
+    assert_eq!(socket(&seccomp, 2), Action::Allow.verdict());
+    assert_eq!(socket(&seccomp, 3), Action::Errno(1).verdict());
+    // With another number it says something.
+    seccomp.syscalls[0].errno_ret = Some(38);
+    assert_eq!(socket(&seccomp, 2), Action::Errno(38).verdict());
+}
+
+#[test]
+fn names_and_conditions_do_not_multiply_without_end() {
+    let many = SyscallRule {
+        names: vec!["read".to_owned(); 100_000],
+        ..rule(&[], "SCMP_ACT_ALLOW", &vec![(0, "SCMP_CMP_EQ", 1, 0); 100_000])
+    };
+    assert!(compile(&allow_list(vec![many])).unwrap_err().to_string().contains("too many rules"));
+}
+
+#[test]
 fn the_second_ways_in_on_i386_are_held_to_the_same_rules() {
     let mut seccomp = allow_list(vec![
         rule(&["connect", "shmget"], "SCMP_ACT_ALLOW", &[]),
@@ -284,7 +311,7 @@ fn what_the_kernel_would_refuse_is_refused_here() {
     assert!(with(&|s| s.default_action = "SCMP_ACT_NOTIFY".to_owned()).contains("the default"));
     assert!(with(&|s| s.syscalls[0].action = "SCMP_ACT_X".to_owned()).contains("SCMP_ACT_X"));
     assert!(with(&|s| s.architectures = vec!["amd64".to_owned()]).contains("amd64"));
-    assert!(with(&|s| s.flags = vec!["LOG".to_owned()]).contains("\"LOG\""));
+    assert!(with(&|s| s.flags = Some(vec!["LOG".to_owned()])).contains("\"LOG\""));
     assert!(with(&|s| s.default_errno_ret = Some(4096)).contains("4096"));
     assert!(
         with(&|s| s.syscalls[0].args = vec![ArgumentRule { index: 6, ..ArgumentRule::default() }])
@@ -299,11 +326,14 @@ fn what_the_kernel_would_refuse_is_refused_here() {
 #[test]
 fn flags_are_the_kernels() {
     let mut seccomp = allow_list(vec![]);
-    seccomp.flags = vec![
+    assert_eq!(flags(&seccomp).unwrap(), Flags::SPEC_ALLOW, "as runc and crun have it");
+    seccomp.flags = Some(vec![]);
+    assert_eq!(flags(&seccomp).unwrap(), Flags::NONE);
+    seccomp.flags = Some(vec![
         "SECCOMP_FILTER_FLAG_LOG".to_owned(),
         "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV".to_owned(),
         "SECCOMP_FILTER_FLAG_TSYNC".to_owned(),
-    ];
+    ]);
     assert_eq!(flags(&seccomp).unwrap(), Flags::LOG | Flags::TSYNC);
     seccomp.syscalls = vec![rule(&["mount"], "SCMP_ACT_NOTIFY", &[])];
     let all =

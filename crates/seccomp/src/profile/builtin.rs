@@ -23,7 +23,7 @@ fn parse(text: &'static str) -> Result<Profile, usize> {
         default: ActionName::KillProcess,
         default_errno: None,
         architectures: Architectures::Listed(Vec::new()),
-        flags: Vec::new(),
+        flags: None,
         listener_path: None,
         listener_metadata: None,
         rules: Vec::new(),

@@ -188,7 +188,7 @@ impl TryFrom<Raw> for Document {
             default: raw.default_action,
             default_errno: raw.default_errno_ret,
             architectures,
-            flags: raw.flags.unwrap_or_default(),
+            flags: raw.flags,
             listener_path: raw.listener_path,
             listener_metadata: raw.listener_metadata,
             rules: raw.syscalls.unwrap_or_default().into_iter().map(|RawRule(rule)| rule).collect(),

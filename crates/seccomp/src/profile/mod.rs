@@ -21,7 +21,7 @@ pub struct Profile {
     default: ActionName,
     default_errno: Option<u32>,
     architectures: Architectures,
-    flags: Vec<String>,
+    flags: Option<Vec<String>>,
     listener_path: Option<String>,
     listener_metadata: Option<String>,
     rules: Vec<Rule>,
