@@ -81,7 +81,8 @@ impl Engine {
         };
         let mut process = crate::spec::exec(&spec, &asked, &LiveHost, &RootfsFiles(root.as_fd()))?;
         process.terminal = options.tty;
-        process.console_size = options.size.map(|(height, width)| ConsoleSize { height, width });
+        process.console_size =
+            options.size.map(|(height, width)| ConsoleSize { height: height.into(), width: width.into() });
         let seccomp = match options.privileged {
             true => None,
             false => spec.linux.and_then(|linux| linux.seccomp),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resources, Seccomp};
+use super::constants::constants;
+use super::{MemoryPolicy, Personality, Resources, Seccomp};
 
 /// The Linux part of a spec.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ pub struct Linux {
     /// System call filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<Seccomp>,
-    /// `private`, `shared`, `slave`, `unbindable`, or `r` in front.
+    /// Of the root filesystem's mount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rootfs_propagation: Option<String>,
     /// Paths covered with nothing.
@@ -53,35 +54,40 @@ pub struct Linux {
     /// personality(2)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
+    /// Network devices of the host's moved into the container, by their name on the host (runtime-spec 1.3).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub net_devices: BTreeMap<String, NetDevice>,
+    /// Cache and memory bandwidth by resctrl.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<IntelRdt>,
+    /// set_mempolicy(2), runtime-spec 1.3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_policy: Option<MemoryPolicy>,
 }
 
-/// A kind of namespace, by the spec's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NamespaceKind {
-    /// Process ids.
-    Pid,
-    /// Network devices, addresses, routes, rules.
-    Network,
-    /// Mounts.
-    Mount,
-    /// System V IPC and POSIX message queues.
-    Ipc,
-    /// Host and domain name.
-    Uts,
-    /// User and group ids, capabilities.
-    User,
-    /// The root of what /proc/self/cgroup shows.
-    Cgroup,
-    /// Offsets of the monotonic and boot-time clocks.
-    Time,
+constants! {
+    /// A kind of namespace.
+    pub enum NamespaceKind {
+        /// Process ids.
+        Pid = "pid",
+        /// Network devices, addresses, routes, rules.
+        Network = "network",
+        /// Mounts.
+        Mount = "mount",
+        /// System V IPC and POSIX message queues.
+        Ipc = "ipc",
+        /// Host and domain name.
+        Uts = "uts",
+        /// User and group ids, capabilities.
+        User = "user",
+        /// The root of what /proc/self/cgroup shows.
+        Cgroup = "cgroup",
+        /// Offsets of the monotonic and boot-time clocks.
+        Time = "time",
+    }
 }
 
 impl NamespaceKind {
-    /// All eight.
-    pub const ALL: [Self; 8] =
-        [Self::Pid, Self::Network, Self::Mount, Self::Ipc, Self::Uts, Self::User, Self::Cgroup, Self::Time];
-
     /// The file in `/proc/PID/ns`.
     pub fn proc_name(self) -> &'static str {
         match self {
@@ -156,43 +162,38 @@ pub struct Device {
     pub gid: Option<u32>,
 }
 
-/// personality(2)
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Personality {
-    /// `LINUX` or `LINUX32`.
-    pub domain: String,
-    /// None are defined yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
-}
-
-/// sched_setattr(2)
+/// A network device that is moved into the container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Scheduler {
-    /// `SCHED_OTHER`, `SCHED_FIFO`, …
-    pub policy: String,
-    /// Niceness, -20 to 19.
-    pub nice: i32,
-    /// Real-time priority, 1 to 99.
-    pub priority: i32,
-    /// `SCHED_FLAG_…`
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
-    /// Nanoseconds, SCHED_DEADLINE.
-    pub runtime: u64,
-    /// Nanoseconds, SCHED_DEADLINE.
-    pub deadline: u64,
-    /// Nanoseconds, SCHED_DEADLINE.
-    pub period: u64,
+pub struct NetDevice {
+    /// Its name there, in which `%d` is replaced by a free number; absent is the host's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
-/// ioprio_set(2)
+/// `config-linux.md#intelrdt`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IoPriority {
-    /// `IOPRIO_CLASS_RT`, `_BE` or `_IDLE`.
-    pub class: String,
-    /// 0 to 7.
-    #[serde(default)]
-    pub priority: i32,
+#[serde(rename_all = "camelCase", default)]
+pub struct IntelRdt {
+    /// The class of service: a directory in resctrl, `/` its root, absent the container's id.
+    #[serde(rename = "closID", skip_serializing_if = "Option::is_none")]
+    pub clos_id: Option<String>,
+    /// Lines of the file `schemata`, written after the next two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schemata: Vec<String>,
+    /// `L3:0=7f0;1=1f`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l3_cache_schema: Option<String>,
+    /// `MB:0=20;1=70`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_bw_schema: Option<String>,
+    /// A monitoring group of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub enable_monitoring: bool,
+    /// Replaced by `enableMonitoring` in runtime-spec 1.3.
+    #[serde(rename = "enableCMT", skip_serializing_if = "std::ops::Not::not")]
+    pub enable_cmt: bool,
+    /// Replaced by `enableMonitoring` in runtime-spec 1.3.
+    #[serde(rename = "enableMBM", skip_serializing_if = "std::ops::Not::not")]
+    pub enable_mbm: bool,
 }

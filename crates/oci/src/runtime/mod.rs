@@ -1,17 +1,27 @@
-//! The OCI runtime specification's `config.json` for Linux (runtime-spec 1.2), field by field.
+//! The OCI runtime specification's `config.json` for Linux (runtime-spec 1.3), field by field, and its state and
+//! features documents.
 //!
 //! Plain public fields: a spec is built with struct literals and `..Default::default()`. Absent lists are empty,
-//! absent objects `None`. Unknown fields are ignored, as `config.md#extensibility` asks.
+//! absent objects `None`. Unknown fields are ignored, as `config.md#extensibility` asks, and with them the parts for other
+//! platforms (`windows`, `solaris`, `zos`, `freebsd`, `vm`, `process.commandLine`, `user.username`).
 
+mod constants;
+pub mod features;
 mod linux;
+mod parse;
 mod process;
 mod resources;
+mod scheduling;
 mod seccomp;
+mod state;
 
 pub use linux::*;
+pub use parse::{ParseError, from_json};
 pub use process::*;
 pub use resources::*;
+pub use scheduling::*;
 pub use seccomp::*;
+pub use state::*;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IoPriority, Scheduler};
+use super::{CpuAffinity, IoPriority, Scheduler};
 
 /// What runs in the container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,15 +49,18 @@ pub struct Process {
     /// ioprio_set(2)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io_priority: Option<IoPriority>,
+    /// Processors, for a process put into a running container.
+    #[serde(rename = "execCPUAffinity", skip_serializing_if = "Option::is_none")]
+    pub exec_cpu_affinity: Option<CpuAffinity>,
 }
 
 /// Rows and columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsoleSize {
     /// Rows.
-    pub height: u16,
+    pub height: u32,
     /// Columns.
-    pub width: u16,
+    pub width: u32,
 }
 
 /// `config.md#posix-platform-user`

@@ -45,7 +45,13 @@ impl Terminal {
         };
         let terminal = open().during(during)?;
         if let Some(size) = process.console_size {
-            let size = Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
+            let characters = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+            let size = Winsize {
+                ws_row: characters(size.height),
+                ws_col: characters(size.width),
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            };
             rustix::termios::tcsetwinsize(&terminal.master, size)
                 .during(|| "set the terminal's size".into())?;
         }
