@@ -153,6 +153,7 @@ impl Bed {
             stdio,
             seccomp: program.as_ref(),
             init: None,
+            terms: conex_runtime::Terms::default(),
         })
         .map_err(|error| error.to_string())?;
         let running = created.process.start().map_err(|error| error.to_string())?;
@@ -522,6 +523,7 @@ fn exec_in_a_container() {
                 cgroup: None,
                 stdio,
                 seccomp: None,
+                terms: conex_runtime::Terms::default(),
             });
             let ended = made.and_then(|created| created.process.start()).map(|running| status(&running));
             exit_now(i32::from(!matches!(ended, Ok(Some(0)))));

@@ -25,7 +25,9 @@ pub(crate) struct Channel(OwnedFd);
 pub(crate) enum Report {
     /// An intermediate process has made the real one.
     Made { pid: u32 },
-    /// Set up; waits for [`Order::Start`].
+    /// In its namespaces, its mounts made; waits for [`Channel::proceed`].
+    Staged,
+    /// Set up; waits for [`Order::Start`] or [`Order::Leave`].
     Ready { terminal: Option<OwnedFd> },
     /// It failed, and exits.
     Failed(Error),
@@ -41,6 +43,8 @@ pub(crate) enum Order {
     Mapped = b'M',
     /// Exec.
     Start = b'S',
+    /// Wait for somebody else's order.
+    Leave = b'L',
 }
 
 const TEXT_LIMIT: usize = 1024;
@@ -58,6 +62,19 @@ impl Channel {
         Ok(())
     }
 
+    /// The connection that brings the order to start. One that brings anything else, or nothing, is forgotten.
+    pub(crate) fn accept_start(listener: BorrowedFd<'_>) -> Result<Self, Fault> {
+        loop {
+            let connection =
+                retry_on_intr(|| rustix::net::accept_with(listener, SocketFlags::CLOEXEC)).map(Self);
+            match connection {
+                Ok(connection) if connection.await_order(Order::Start).is_ok() => return Ok(connection),
+                Ok(_) | Err(Errno::CONNABORTED) => {}
+                Err(errno) => return Err(Fault::new("wait to be started", errno)),
+            }
+        }
+    }
+
     /// Waits for `wanted`; anything else, the parent's death included, is an error.
     pub(crate) fn await_order(&self, wanted: Order) -> Result<(), Fault> {
         let mut byte = [0];
@@ -65,6 +82,28 @@ impl Channel {
             Ok((1, _)) if byte[0] == wanted as u8 => Ok(()),
             Ok(_) => Err(Fault::new("hear from the parent process", Errno::PIPE)),
             Err(errno) => Err(Fault::new("hear from the parent process", errno)),
+        }
+    }
+
+    /// Lets a staged process go on and tells it its number in the parent's pid namespace.
+    pub(crate) fn proceed(&self, pid: u32) -> io::Result<()> {
+        let mut packet = [b'G', 0, 0, 0, 0];
+        packet[1..].copy_from_slice(&pid.to_ne_bytes());
+        retry_on_intr(|| rustix::net::send(&self.0, &packet, SendFlags::NOSIGNAL))?;
+        Ok(())
+    }
+
+    /// Says that it is staged, and waits for [`proceed`](Self::proceed).
+    pub(crate) fn stage(&self) -> Result<u32, Fault> {
+        let lost = |errno| Fault::new("hear from the parent process", errno);
+        retry_on_intr(|| rustix::net::send(&self.0, b"T", SendFlags::NOSIGNAL)).map_err(lost)?;
+        let mut packet = [0; 5];
+        match retry_on_intr(|| rustix::net::recv(&self.0, &mut packet, RecvFlags::empty())) {
+            Ok((5, _)) if packet[0] == b'G' => {
+                Ok(u32::from_ne_bytes([packet[1], packet[2], packet[3], packet[4]]))
+            }
+            Ok(_) => Err(lost(Errno::PIPE)),
+            Err(errno) => Err(lost(errno)),
         }
     }
 
@@ -89,10 +128,7 @@ impl Channel {
 
     /// Best effort: a parent that is gone learns nothing.
     pub(crate) fn report_failure(&self, fault: &Fault) {
-        let mut packet = vec![b'E', fault.kind as u8];
-        packet.extend_from_slice(&fault.errno.raw_os_error().to_ne_bytes());
-        packet.extend_from_slice(&fault.what.as_bytes()[..fault.what.len().min(TEXT_LIMIT)]);
-        let _ = retry_on_intr(|| rustix::net::send(&self.0, &packet, SendFlags::NOSIGNAL));
+        let _ = retry_on_intr(|| rustix::net::send(&self.0, &fault.packet(), SendFlags::NOSIGNAL));
     }
 
     /// The next report. A packet of the wrong shape reads as a closed channel.
@@ -116,6 +152,7 @@ impl Channel {
         }
         Ok(match &packet[..read.bytes] {
             [b'R'] => Report::Ready { terminal },
+            [b'T'] => Report::Staged,
             [b'P', pid @ ..] if pid.len() == 4 => {
                 Report::Made { pid: u32::from_ne_bytes([pid[0], pid[1], pid[2], pid[3]]) }
             }
@@ -126,6 +163,24 @@ impl Channel {
             }
             _ => Report::Closed,
         })
+    }
+}
+
+impl Fault {
+    /// As it travels: the kind, the errno in bytes 2 to 5, the text.
+    pub(crate) fn packet(&self) -> Vec<u8> {
+        let text = &self.what.as_bytes()[..self.what.len().min(TEXT_LIMIT)];
+        let mut packet = Vec::with_capacity(6 + text.len());
+        packet.extend_from_slice(&[b'E', self.kind as u8]);
+        packet.extend_from_slice(&self.errno.raw_os_error().to_ne_bytes());
+        packet.extend_from_slice(text);
+        packet
+    }
+}
+
+impl From<OwnedFd> for Channel {
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
     }
 }
 

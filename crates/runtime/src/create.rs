@@ -11,10 +11,11 @@ use conex_sys::process::{Cloned, Forked, clone3, exit_now, fork};
 use rustix::fs::{Mode, OFlags};
 
 use crate::channel::{Channel, Order, Report};
-use crate::init::{self, Inheritance};
+use crate::init::{self, Duties, Inheritance};
 use crate::namespaces::flag;
 use crate::options::Recursion;
 use crate::plan::{Plan, clone_tree, parent, parent_errno};
+use crate::terms::Terms;
 use crate::waiting::{Waiting, hold};
 use crate::{Error, Stdio};
 
@@ -32,6 +33,8 @@ pub struct Create<'a> {
     pub seccomp: Option<&'a conex_seccomp::Program>,
     /// An init program (a static ELF file) that runs as PID 1, called as `init -- PATH ARGV0 ARGV1…` of the spec's process.
     pub init: Option<&'a [u8]>,
+    /// Between the process and its maker.
+    pub terms: Terms<'a>,
 }
 
 /// Where the root filesystem comes from.
@@ -57,8 +60,11 @@ pub struct Created {
 /// # Errors
 /// Any [`Error`]; nothing is left running.
 pub fn create(request: Create<'_>) -> Result<Created, Error> {
-    let Create { spec, rootfs, cgroup, stdio, seccomp, init } = request;
+    let Create { spec, rootfs, cgroup, stdio, seccomp, init, terms } = request;
+    let Terms { start, preserved, keep_keyring, no_pivot, before_pivot, inside } = terms;
     let plan = Plan::new(spec, cgroup, seccomp, init)?;
+    let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
+    let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside };
     let rootfs = match rootfs {
         Rootfs::Mount(mount) => mount,
         Rootfs::Path(path) => clone_tree(&path, Recursion::All)?,
@@ -67,7 +73,8 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let flags = plan.namespaces.at_clone(!plan.linux.time_offsets.is_empty());
     let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();
     let made = if joined_user || plan.namespaces.joins(NamespaceKind::Pid).is_some() {
-        through_intermediate(&plan, flags, cgroup, ours, theirs, rootfs, stdio)?
+        let inheritance = Inheritance { rootfs, cgroups: &[], stdio, duties };
+        through_intermediate(&plan, flags, cgroup, ours, theirs, inheritance)?
     } else {
         let clone = clone3(flags, cgroup.and_then(Cgroup::clone_into), false)
             .map_err(parent("make the container's namespaces"))?;
@@ -75,12 +82,19 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
             Cloned::Child => {
                 drop(ours);
                 let cgroups = cgroup.map_or(&[][..], Cgroup::join_fds);
-                init::run(&plan, Inheritance { rootfs, cgroups, stdio }, &theirs)
+                init::run(&plan, Inheritance { rootfs, cgroups, stdio, duties }, theirs)
             }
             Cloned::Parent { pid, pidfd } => Waiting::new(pid, pidfd, ours),
         }
     };
     adjust(&plan, &made)?;
+    if staged {
+        made.await_staged()?;
+        if let Some(act) = before_pivot {
+            act(made.pid())?;
+        }
+        made.channel().proceed(made.pid()).map_err(parent("let the container's first process go on"))?;
+    }
     let terminal = made.await_ready()?;
     Ok(Created { process: made, terminal })
 }
@@ -116,8 +130,7 @@ fn through_intermediate(
     cgroup: Option<&Cgroup>,
     ours: Channel,
     theirs: Channel,
-    rootfs: OwnedFd,
-    stdio: Stdio,
+    inheritance: Inheritance<'_>,
 ) -> Result<Waiting, Error> {
     // Entered by the file, with the right to do so that the joined user namespace would take away.
     let unified = cgroup.and_then(Cgroup::clone_into).map(|directory| {
@@ -142,7 +155,7 @@ fn through_intermediate(
                 clone3(flags, None, true).during(|| "make the container's namespaces".into())
             };
             match join() {
-                Ok(Cloned::Child) => init::run(plan, Inheritance { rootfs, cgroups: &[], stdio }, &theirs),
+                Ok(Cloned::Child) => init::run(plan, inheritance, theirs),
                 Ok(Cloned::Parent { pid, .. }) => {
                     exit_now(i32::from(theirs.report_made(pid).is_err()));
                 }

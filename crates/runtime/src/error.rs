@@ -57,6 +57,15 @@ pub enum Error {
         /// EACCES, ENOEXEC, EISDIR, …
         errno: Errno,
     },
+    /// What the process did on the caller's behalf ([`Inside`](crate::Inside)), hooks.
+    #[error("{message}")]
+    Inside {
+        /// The error there.
+        message: String,
+    },
+    /// Nobody waits to be started: the process has been started already, or is dead.
+    #[error("the container's first process does not wait to be started")]
+    NotWaiting,
     /// The process died before it came to exec, without a word.
     #[error("the container's first process died during set-up ({status})")]
     Died {

@@ -14,9 +14,10 @@ use conex_sys::process::{Cloned, clone3, exit_now};
 
 use crate::channel::Channel;
 use crate::fault::{During, Fault};
-use crate::init::{self, rights::Labels};
+use crate::init::{self, Duties, rights::Labels};
 use crate::namespaces::flag;
 use crate::plan::{ProcessPlan, parent};
+use crate::terms::{Inside, Terms};
 use crate::waiting::Waiting;
 use crate::{Created, Error, Stdio};
 
@@ -34,6 +35,8 @@ pub struct Exec<'a> {
     pub stdio: Stdio,
     /// The compiled filter; `None` installs none.
     pub seccomp: Option<&'a conex_seccomp::Program>,
+    /// Between the process and its maker; of hooks and the pivot there are none here.
+    pub terms: Terms<'a>,
 }
 
 /// Puts another process into a running container. The calling process's pid namespace for children changes for good: call
@@ -42,7 +45,10 @@ pub struct Exec<'a> {
 /// # Errors
 /// Any [`Error`]; nothing is left running.
 pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
-    let Exec { process, target, target_pidfd, cgroup, stdio, seccomp } = request;
+    let Exec { process, target, target_pidfd, cgroup, stdio, seccomp, terms } = request;
+    let Terms { start, preserved, keep_keyring, .. } = terms;
+    let duties =
+        Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside: Inside::default() };
     let plan = ProcessPlan::new(process, seccomp, None)?;
     let foreign = foreign_namespaces(target).map_err(parent("look at the container's namespaces"))?;
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
@@ -52,9 +58,13 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     }
     let made = clone3(0, cgroup.and_then(Cgroup::clone_into), false).map_err(parent("make a process"))?;
     let made = match made {
-        Cloned::Parent { pid, pidfd } => Waiting::new(pid, pidfd, ours),
+        Cloned::Parent { pid, pidfd } => {
+            drop(theirs);
+            Waiting::new(pid, pidfd, ours)
+        }
         Cloned::Child => {
             drop(ours);
+            let mut theirs = theirs;
             let enter = || -> Result<Labels, Fault> {
                 init::become_undumpable()?;
                 let labels = Labels::open(process)?;
@@ -71,7 +81,7 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
             };
             let fault = match enter() {
                 Ok(labels) => {
-                    let Err(fault) = init::run_exec(&plan, labels, stdio, &theirs);
+                    let Err(fault) = init::run_exec(&plan, labels, stdio, &duties, &mut theirs);
                     fault
                 }
                 Err(fault) => fault,
@@ -80,7 +90,6 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
             exit_now(1)
         }
     };
-    drop(theirs);
     if let Some(score) = process.oom_score_adj {
         fs::write(format!("/proc/{}/oom_score_adj", made.pid()), score.to_string())
             .map_err(parent("set the OOM score adjustment"))?;

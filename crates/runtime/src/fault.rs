@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     NotFound = 1,
     NotFoundInPath = 2,
     NotExecutable = 3,
+    Inside = 4,
 }
 
 impl Kind {
@@ -21,6 +22,7 @@ impl Kind {
             1 => Self::NotFound,
             2 => Self::NotFoundInPath,
             3 => Self::NotExecutable,
+            4 => Self::Inside,
             _ => Self::Setup,
         }
     }
@@ -38,6 +40,11 @@ impl Fault {
     pub(crate) fn new(what: impl Into<String>, errno: Errno) -> Self {
         Self { kind: Kind::Setup, what: what.into(), errno }
     }
+
+    /// What something of the caller's says that this process has run ([`crate::Inside`]).
+    pub(crate) fn inside(error: Error) -> Self {
+        Self { kind: Kind::Inside, what: error.to_string(), errno: Errno::CANCELED }
+    }
 }
 
 impl From<Fault> for Error {
@@ -46,6 +53,7 @@ impl From<Fault> for Error {
             Kind::Setup => Self::Init { what: fault.what, errno: fault.errno },
             Kind::NotFound => Self::NotFound { program: fault.what, in_path: false },
             Kind::NotFoundInPath => Self::NotFound { program: fault.what, in_path: true },
+            Kind::Inside => Self::Inside { message: fault.what },
             Kind::NotExecutable => Self::NotExecutable { program: fault.what, errno: fault.errno },
         }
     }

@@ -8,7 +8,7 @@
 //! ```no_run
 //! # fn demo(spec: &conex_oci::runtime::Spec, rootfs: std::os::fd::OwnedFd, cgroup: &conex_cgroup::Cgroup)
 //! #     -> Result<(), conex_runtime::Error> {
-//! use conex_runtime::{Create, Rootfs, Stdio, create};
+//! use conex_runtime::{Create, Rootfs, Stdio, Terms, create};
 //! let created = create(Create {
 //!     spec,
 //!     rootfs: Rootfs::Mount(rootfs),
@@ -16,6 +16,7 @@
 //!     stdio: Stdio::Terminal,
 //!     seccomp: None,
 //!     init: None,
+//!     terms: Terms::default(),
 //! })?;
 //! let terminal = created.terminal; // the pseudo-terminal's master
 //! let running = created.process.start()?; // execve has happened
@@ -36,6 +37,8 @@ mod init;
 mod namespaces;
 mod options;
 mod plan;
+mod start;
+mod terms;
 mod waiting;
 
 use std::os::fd::OwnedFd;
@@ -43,6 +46,8 @@ use std::os::fd::OwnedFd;
 pub use create::{Create, Created, Rootfs, create};
 pub use error::Error;
 pub use exec::{Exec, exec};
+pub use start::{listen, start};
+pub use terms::{Inside, Start, Terms};
 pub use waiting::{Running, Waiting};
 
 /// What becomes of descriptors 0, 1 and 2.
@@ -57,6 +62,8 @@ pub enum Stdio {
         /// 2
         stderr: OwnedFd,
     },
+    /// The caller's.
+    Inherited,
     /// A pseudo-terminal made in the container's own devpts.
     Terminal,
 }

@@ -52,12 +52,31 @@ impl Waiting {
         }
     }
 
+    /// Leaves it waiting for an order on the socket of [`Start::BySocket`](crate::Start::BySocket); the caller may end.
+    ///
+    /// # Errors
+    /// [`Error::Parent`] when it is dead.
+    pub fn leave(mut self) -> Result<Running, Error> {
+        self.channel.order(Order::Leave).map_err(parent("leave the container's first process alone"))?;
+        let pidfd = self.pidfd.take().expect("taken only by value");
+        Ok(Running { pid: self.pid, pidfd })
+    }
+
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_ref().expect("taken only by start, by value").as_fd()
     }
 
     pub(crate) fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Waits until its namespaces and mounts are there.
+    pub(crate) fn await_staged(&self) -> Result<(), Error> {
+        match self.channel.report().map_err(parent("hear from the container's first process"))? {
+            Report::Staged => Ok(()),
+            Report::Failed(error) => Err(error),
+            _ => Err(Error::Died { status: self.status() }),
+        }
     }
 
     /// Waits until it is set up; gives the terminal's master when there is one.

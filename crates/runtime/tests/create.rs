@@ -137,6 +137,7 @@ impl Bed {
             stdio,
             seccomp: None,
             init: None,
+            terms: conex_runtime::Terms::default(),
         })?;
         let terminal = created.terminal;
         Ok((created.process.start()?, terminal))
@@ -299,6 +300,7 @@ fn exec_joins_everything() {
         cgroup: None,
         stdio,
         seccomp: None,
+        terms: conex_runtime::Terms::default(),
     };
     // As the engine does: a process made for this one exec.
     let conex_sys::process::Forked::Parent { pid } = conex_sys::process::fork().unwrap() else {
@@ -460,6 +462,7 @@ fn init_reaps_and_passes_signals_on() {
             stdio,
             seccomp: None,
             init: Some(&init),
+            terms: conex_runtime::Terms::default(),
         };
         create(request).and_then(|created| created.process.start()).map(|running| (running, output))
     };

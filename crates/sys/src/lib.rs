@@ -5,6 +5,7 @@
 
 pub mod bpf;
 pub mod descriptors;
+pub mod launch;
 pub mod memory;
 pub mod mount;
 pub mod namespace;

@@ -128,6 +128,15 @@ impl Strings {
         strings.into_iter().map(|s| CString::new(s.as_ref()).ok()).collect::<Option<_>>().map(Self)
     }
 
+    /// No strings.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CStr> {
+        self.0.iter().map(CString::as_c_str)
+    }
+
     fn pointers(&self) -> Vec<*const libc::c_char> {
         self.0.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
     }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{Process, Seccomp};
-use conex_runtime::{Exec, exec};
+use conex_runtime::{Exec, Terms, exec};
 
 use super::container::{First, first_client, reap, refusal, started};
 use super::launch::stdio;
@@ -92,6 +92,7 @@ fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> 
         cgroup: Some(&group),
         stdio,
         seccomp: program.as_ref(),
+        terms: Terms::default(),
     })?;
     let ends = match (ours, created.terminal) {
         (Some(ends), _) => ends,

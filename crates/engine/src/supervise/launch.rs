@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{NamespaceKind, Spec};
-use conex_runtime::{Create, Rootfs, Stdio, create};
+use conex_runtime::{Create, Rootfs, Stdio, Terms, create};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -78,6 +78,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<(Pro
         stdio,
         seccomp: program.as_ref(),
         init,
+        terms: Terms::default(),
     })?;
     let ends = match (ours, created.terminal) {
         (Some(ends), _) => ends,

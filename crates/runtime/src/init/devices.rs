@@ -3,7 +3,7 @@
 //! Nodes are made with mknod on our own tmpfs; in a user namespace, where that is refused, the host's are bound.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use conex_oci::runtime::{Device, NamespaceKind};
@@ -179,7 +179,7 @@ fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: u32) -> Resul
 }
 
 /// Whether `fd` is the character device `major:minor`.
-pub(super) fn is_device(fd: &OwnedFd, major: u32, minor: u32) -> Result<bool, Errno> {
+pub(super) fn is_device(fd: impl AsFd, major: u32, minor: u32) -> Result<bool, Errno> {
     let stat = fs::fstat(fd)?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
         && stat.st_rdev == makedev(major, minor))

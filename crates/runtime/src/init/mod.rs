@@ -16,16 +16,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use conex_oci::runtime::NamespaceKind;
-use conex_sys::{namespace, process as sys};
+use conex_sys::launch::Then;
+use conex_sys::{namespace, process as sys, signal};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Signal};
 
-use crate::Stdio;
 use crate::channel::{Channel, Order};
 use crate::fault::{During, Fault};
 use crate::namespaces::flag;
 use crate::plan::{Plan, ProcessPlan};
+use crate::{Inside, Start, Stdio};
 use terminal::Terminal;
 
 /// What the parent hands over besides the plan.
@@ -36,17 +37,30 @@ pub(crate) struct Inheritance<'a> {
     pub(crate) cgroups: &'a [OwnedFd],
     /// Descriptors 0 to 2 to be.
     pub(crate) stdio: Stdio,
+    /// What it owes its maker.
+    pub(crate) duties: Duties<'a>,
+}
+
+/// What holds between the process and its maker: [`crate::Terms`], the new process's side.
+pub(crate) struct Duties<'a> {
+    pub(crate) start: Start,
+    pub(crate) preserved: u32,
+    pub(crate) keep_keyring: bool,
+    pub(crate) no_pivot: bool,
+    /// Whether the parent has something to do before the pivot.
+    pub(crate) staged: bool,
+    pub(crate) inside: Inside<'a>,
 }
 
 /// The first process of a container.
-pub(crate) fn run(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> ! {
-    let Err(fault) = set_up(plan, inheritance, channel);
+pub(crate) fn run(plan: &Plan<'_>, inheritance: Inheritance<'_>, mut channel: Channel) -> ! {
+    let Err(fault) = set_up(plan, inheritance, &mut channel);
     channel.report_failure(&fault);
     sys::exit_now(1)
 }
 
-fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> Result<Infallible, Fault> {
-    let Inheritance { rootfs, cgroups, stdio } = inheritance;
+fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) -> Result<Infallible, Fault> {
+    let Inheritance { rootfs, cgroups, stdio, duties } = inheritance;
     become_undumpable()?;
     let labels = rights::Labels::open(plan.process.process)?;
     if plan.namespaces.creates(NamespaceKind::User) {
@@ -80,7 +94,7 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> R
             terminal.bind_console(root.tree)?;
             Some(terminal)
         }
-        Stdio::Pipes { .. } => None,
+        Stdio::Pipes { .. } | Stdio::Inherited => None,
     };
     filesystem::set_names(plan)?;
     filesystem::set_sysctls(plan, &root)?;
@@ -89,9 +103,14 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &Channel) -> R
         // As runc does; what cannot be made is told when it cannot be entered.
         let _ = crate::beneath::ensure(root.tree, &plan.process.cwd, crate::beneath::Make::Directory);
     }
-    mounts::pivot(&root, plan.spec.root.as_ref().is_some_and(|root| root.readonly))?;
+    let pid = if duties.staged { channel.stage()? } else { 0 };
+    if let Some(act) = duties.inside.before_pivot {
+        act(pid).map_err(Fault::inside)?;
+    }
+    let readonly = plan.spec.root.as_ref().is_some_and(|root| root.readonly);
+    mounts::enter(&root, readonly, duties.no_pivot)?;
     drop(root);
-    finish(&plan.process, stdio, terminal, labels, channel)
+    finish(&plan.process, stdio, terminal, labels, &duties, pid, channel)
 }
 
 /// A process put into a running container, already in its namespaces and cgroup.
@@ -99,7 +118,8 @@ pub(crate) fn run_exec(
     plan: &ProcessPlan<'_>,
     labels: rights::Labels,
     stdio: Stdio,
-    channel: &Channel,
+    duties: &Duties<'_>,
+    channel: &mut Channel,
 ) -> Result<Infallible, Fault> {
     rustix::process::setsid().during(|| "start a session".into())?;
     let terminal = match &stdio {
@@ -108,32 +128,51 @@ pub(crate) fn run_exec(
                 .during(|| "open the container's root".into())?;
             Some(Terminal::open(root.as_fd(), plan.process)?)
         }
-        Stdio::Pipes { .. } => None,
+        Stdio::Pipes { .. } | Stdio::Inherited => None,
     };
-    finish(plan, stdio, terminal, labels, channel)
+    finish(plan, stdio, terminal, labels, duties, 0, channel)
 }
 
-/// From a finished root filesystem to execve.
+/// From a finished root filesystem to execve. `channel` becomes the connection of whoever starts the process.
 fn finish(
     plan: &ProcessPlan<'_>,
     stdio: Stdio,
     terminal: Option<Terminal>,
     labels: rights::Labels,
-    channel: &Channel,
+    duties: &Duties<'_>,
+    pid: u32,
+    channel: &mut Channel,
 ) -> Result<Infallible, Fault> {
     let master = terminal::install(stdio, terminal, &plan.process.user)?;
     rights::limit(plan)?;
-    rights::take_identity(plan)?;
-    let program = program::find(plan.process)?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .during(|| "tie the container's life to its supervisor's".into())?;
-    sys::cloexec_from(3).during(|| "close inherited descriptors".into())?;
+    if !duties.keep_keyring {
+        sys::new_session_keyring().during(|| "make a session keyring".into())?;
+    }
+    let program = rights::as_the_user(plan, || program::find(plan.process))?;
+    let tied = matches!(duties.start, Start::ByParent { tied: true });
+    if tied {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .during(|| "tie the container's life to its supervisor's".into())?;
+    }
+    signal::reset();
+    sys::cloexec_from(3 + duties.preserved).during(|| "close inherited descriptors".into())?;
     channel.report_ready(master.as_ref().map(AsFd::as_fd))?;
     drop(master);
-    channel.await_order(Order::Start)?;
-    labels.apply()?;
-    rights::seal(plan)?;
-    Err(program::exec(plan, &program))
+    match &duties.start {
+        Start::ByParent { .. } => channel.await_order(Order::Start)?,
+        Start::BySocket(listener) => {
+            channel.await_order(Order::Leave)?;
+            *channel = Channel::accept_start(listener.as_fd())?;
+        }
+    }
+    if let Some(act) = duties.inside.before_program {
+        act(pid).map_err(Fault::inside)?;
+    }
+    let mut script = rights::give_up(plan, &labels, tied);
+    let first = i32::try_from(3 + duties.preserved).unwrap_or(i32::MAX);
+    script.cloexec_from(first, Then::Fail(&Fault::new("close inherited descriptors", Errno::IO).packet()));
+    rights::filter(&mut script, plan);
+    Err(program::exec(script, plan, &program, labels, channel))
 }
 
 /// Nobody in a namespace that is joined may trace this process or follow its links in /proc (CVE-2016-9962).

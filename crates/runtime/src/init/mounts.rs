@@ -296,12 +296,17 @@ pub(crate) fn make_working_directory(plan: &Plan<'_>, root: &Root<'_>) {
 }
 
 /// Makes the tree the root and drops the old one with all that was mounted on it: pivot_root(2), "pivot_root(".", ".")".
-pub(crate) fn pivot(root: &Root<'_>, readonly: bool) -> Result<(), Fault> {
+/// With `no_pivot` the old one stays below, where only a mount namespace's owner could find it again.
+pub(crate) fn enter(root: &Root<'_>, readonly: bool, no_pivot: bool) -> Result<(), Fault> {
     if readonly {
         let change = Change { set: conex_sys::mount::Attributes::RDONLY, ..Change::default() };
         set_attributes(root.tree, &change, false).during(|| "make the root filesystem read-only".into())?;
     }
     rustix::process::fchdir(root.tree).during(|| "enter the root filesystem".into())?;
+    if no_pivot {
+        rustix::process::chroot(".").during(|| "change to the root filesystem".into())?;
+        return rustix::process::chdir("/").during(|| "enter the root filesystem".into());
+    }
     rustix::process::pivot_root(".", ".").during(|| "pivot to the root filesystem".into())?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).during(|| "drop the host's file systems".into())?;
     rustix::process::chdir("/").during(|| "enter the root filesystem".into())

@@ -5,10 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use conex_oci::runtime::Process;
-use conex_sys::process::{Strings, execve, execve_fd};
+use conex_sys::launch::{Script, Then};
+use conex_sys::process::Strings;
 use rustix::fs::{Access, AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
 use rustix::io::Errno;
 
+use super::rights::Labels;
+use crate::channel::Channel;
 use crate::fault::{Fault, Kind};
 use crate::plan::ProcessPlan;
 
@@ -58,36 +61,55 @@ fn check(path: &[u8]) -> Result<CString, Errno> {
     CString::new(path.as_bytes()).map_err(|_| Errno::INVAL)
 }
 
-/// Replaces this process; returns only with the reason why not.
-pub(super) fn exec(plan: &ProcessPlan<'_>, program: &CString) -> Fault {
+/// Replaces this process; returns only with the reason why it could not begin. What goes wrong later the script reports.
+pub(super) fn exec(
+    mut script: Script,
+    plan: &ProcessPlan<'_>,
+    program: &CString,
+    labels: Labels,
+    channel: &Channel,
+) -> Fault {
     let process = plan.process;
+    let name = &process.args[0];
     let strings = (Strings::new(&process.args), Strings::new(&process.env));
     let (Some(arguments), Some(environment)) = strings else {
-        return fault(Kind::NotExecutable, &process.args[0], Errno::INVAL);
+        return fault(Kind::NotExecutable, name, Errno::INVAL);
     };
-    let error = match plan.init {
-        None => execve(program, &arguments, &environment),
-        Some(init) => match exec_init(plan, init, program, &environment) {
-            Ok(never) => match never {},
+    // The file is there, so ENOENT means its interpreter, and says so by itself.
+    let failed = fault(Kind::NotExecutable, name, Errno::NOEXEC).packet();
+    let _init = match plan.init {
+        None => {
+            script.execute(program, &arguments, &environment, Then::Fail(&failed));
+            None
+        }
+        Some(init) => match sealed(init) {
+            Ok(file) => {
+                // init -- /resolved/program argv[0] argv[1] …
+                let words = [b"init".as_slice(), b"--", program.as_bytes()];
+                let words = words.into_iter().chain(process.args.iter().map(String::as_bytes));
+                let Some(words) = Strings::new(words) else {
+                    return fault(Kind::NotExecutable, name, Errno::INVAL);
+                };
+                script.execute_file(file.as_fd(), &words, &environment, Then::Fail(&failed));
+                Some(file)
+            }
             Err(errno) => return Fault::new("start the init program", errno),
         },
     };
-    match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
-        // The file is there, so it is its interpreter that is not.
-        Errno::NOENT => fault(Kind::NotFound, &process.args[0], Errno::NOENT),
-        errno => fault(Kind::NotExecutable, &process.args[0], errno),
+    // The script marks everything close-on-exec again before the program.
+    if let Err(errno) = labels.keep() {
+        return Fault::new("keep the process's files in /proc", errno);
     }
+    let error = script.run(channel.as_fd());
+    Fault::new(
+        "start the launch program (may memory files be executed here? see vm.memfd_noexec)",
+        Errno::from_io_error(&error).unwrap_or(Errno::IO),
+    )
 }
 
 /// The init comes from a sealed memory file: there is nothing in the image to trust and nothing on the host to overwrite.
-fn exec_init(
-    plan: &ProcessPlan<'_>,
-    init: &[u8],
-    program: &CString,
-    environment: &Strings,
-) -> Result<std::convert::Infallible, Errno> {
-    let file: OwnedFd =
-        rustix::fs::memfd_create("conex-init", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+fn sealed(init: &[u8]) -> Result<OwnedFd, Errno> {
+    let file = rustix::fs::memfd_create("conex-init", MemfdFlags::ALLOW_SEALING)?;
     let mut rest = init;
     while !rest.is_empty() {
         rest = &rest[rustix::io::retry_on_intr(|| rustix::io::write(&file, rest))?..];
@@ -96,10 +118,5 @@ fn exec_init(
         &file,
         SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
     )?;
-    // init -- /resolved/program argv[0] argv[1] …
-    let words = [b"init".as_slice(), b"--", program.as_bytes()];
-    let arguments = words.into_iter().chain(plan.process.args.iter().map(String::as_bytes));
-    let arguments = Strings::new(arguments).ok_or(Errno::INVAL)?;
-    let error = execve_fd(file.as_fd(), &arguments, environment);
-    Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    Ok(file)
 }

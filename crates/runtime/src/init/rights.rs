@@ -1,62 +1,83 @@
 //! Who the process becomes and what it may still do: limits, ids, capabilities, labels, seccomp.
 //!
-//! Order matters. Identity is taken first with CAP_SYS_ADMIN kept beside the wanted capabilities, since a filter without
-//! no_new_privs needs it; `seal` installs the filter as late as can be and then drops to exactly what was asked.
+//! What can fail by the spec's fault is tried before the process reports that it is ready. The rights themselves are given up
+//! by the launch program ([`conex_sys::launch`]), after the order to start and in this order: labels, bounding set, user,
+//! capabilities, no_new_privs, filter, execve.
 
-use std::fs::{File, OpenOptions};
-use std::os::fd::AsFd;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
 
 use conex_oci::runtime::Process;
-use conex_sys::signal;
-use rustix::fs::{Gid, Mode, Uid};
-use rustix::io::Errno;
+use conex_sys::launch::{Script, Then};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::io::{Errno, FdFlags};
+use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::write_all;
+use crate::beneath::is_procfs;
 use crate::capability::{NAMES, SYS_ADMIN};
 use crate::fault::{During, Fault};
 use crate::plan::ProcessPlan;
 
-/// The LSM labels that execve is to take, their files opened while /proc is still the host's own (CVE-2019-16884).
-pub(crate) struct Labels(Vec<Label>);
+/// The LSM labels that execve is to take, with the /proc through which they are set: the host's own, held since before
+/// anything of the container's was mounted (CVE-2019-16884, CVE-2025-52881).
+pub(crate) struct Labels(Option<(OwnedFd, Vec<Label>)>);
 
 struct Label {
-    /// "AppArmor profile", "SELinux label"
-    kind: &'static str,
-    file: File,
+    /// `AppArmor profile "x"`
+    name: String,
+    file: &'static CStr,
     text: String,
 }
 
+const APPARMOR: &CStr = c"thread-self/attr/apparmor/exec";
+const CURRENT: &CStr = c"thread-self/attr/exec";
+
 impl Labels {
     pub(crate) fn open(process: &Process) -> Result<Self, Fault> {
+        let profile = process.apparmor_profile.as_ref().filter(|profile| !profile.is_empty());
+        let selinux = process.selinux_label.as_ref().filter(|label| !label.is_empty());
+        if profile.is_none() && selinux.is_none() {
+            return Ok(Self(None));
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let proc = rustix::fs::open("/proc", flags, Mode::empty()).during(|| "open /proc".into())?;
+        if !is_procfs(proc.as_fd()).during(|| "look at /proc".into())? {
+            return Err(Fault::new("find a procfs on /proc", Errno::NODEV));
+        }
+        let there =
+            |file: &CStr| rustix::fs::openat(&proc, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
         let mut labels = Vec::new();
-        let apparmor = process.apparmor_profile.as_ref().filter(|profile| !profile.is_empty());
-        if let Some(profile) = apparmor {
-            let file = open("/proc/thread-self/attr/apparmor/exec")
-                .or_else(|_| open("/proc/thread-self/attr/exec"))
-                .during(|| format!("apply the AppArmor profile {profile:?} (is AppArmor on?)"))?;
-            labels.push(Label { kind: "AppArmor profile", file, text: format!("exec {profile}") });
+        if let Some(profile) = profile {
+            let name = format!("AppArmor profile {profile:?}");
+            let file = if there(APPARMOR).is_ok() { APPARMOR } else { CURRENT };
+            there(file).during(|| format!("apply the {name} (is AppArmor on?)"))?;
+            labels.push(Label { name, file, text: format!("exec {profile}") });
         }
-        if let Some(label) = process.selinux_label.as_ref().filter(|label| !label.is_empty()) {
-            let file = open("/proc/thread-self/attr/exec")
-                .during(|| format!("apply the SELinux label {label:?} (is SELinux on?)"))?;
-            labels.push(Label { kind: "SELinux label", file, text: label.clone() });
+        if let Some(label) = selinux {
+            let name = format!("SELinux label {label:?}");
+            there(CURRENT).during(|| format!("apply the {name} (is SELinux on?)"))?;
+            labels.push(Label { name, file: CURRENT, text: label.clone() });
         }
-        Ok(Self(labels))
+        Ok(Self(Some((proc, labels))))
     }
 
-    pub(crate) fn apply(self) -> Result<(), Fault> {
-        for Label { kind, file, text } in self.0 {
-            let name = text.strip_prefix("exec ").unwrap_or(&text);
-            write_all(file.as_fd(), text.as_bytes())
-                .during(|| format!("apply the {kind} {name:?} (is it loaded?)"))?;
+    /// Written by the process itself, right before the program.
+    fn apply(&self, script: &mut Script) {
+        let Some((proc, labels)) = &self.0 else { return };
+        for Label { name, file, text } in labels {
+            let fault = Fault::new(format!("apply the {name} (is it loaded?)"), Errno::INVAL).packet();
+            script.write_file(proc.as_fd(), file, text.as_bytes(), Then::Fail(&fault));
         }
-        Ok(())
     }
-}
 
-fn open(path: &str) -> std::io::Result<File> {
-    OpenOptions::new().write(true).open(path)
+    /// Lets the descriptor through to the launch program.
+    pub(super) fn keep(&self) -> Result<(), Errno> {
+        match &self.0 {
+            Some((proc, _)) => rustix::io::fcntl_setfd(proc, FdFlags::empty()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Resource limits and the file mode mask.
@@ -69,12 +90,13 @@ pub(super) fn limit(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// User, groups, capabilities and working directory.
-pub(super) fn take_identity(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
-    conex_sys::process::new_session_keyring().during(|| "make a session keyring".into())?;
+/// Takes the groups for good and, for as long as `look` looks for the program, the user and his effective capabilities: what
+/// he may not do is told now, while the rights that the rest of the set-up needs are still there.
+pub(super) fn as_the_user<T>(
+    plan: &ProcessPlan<'_>,
+    look: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let early = rustix::process::chdir(&plan.cwd);
-    drop_bounding(plan.capabilities.bounding)?;
-    rustix::thread::set_keep_capabilities(true).during(|| "keep capabilities".into())?;
     let user = &plan.process.user;
     let groups: Vec<_> = user.additional_gids.iter().map(|gid| Gid::from_raw(*gid)).collect();
     match rustix::thread::set_thread_groups(&groups) {
@@ -82,12 +104,16 @@ pub(super) fn take_identity(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
         Err(Errno::PERM) if groups.is_empty() => {}
         other => other.during(|| "set the supplementary groups".into())?,
     }
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let gid = Gid::from_raw(user.gid);
     rustix::thread::set_thread_res_gid(gid, gid, gid).during(|| format!("become group {}", user.gid))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).during(|| format!("become user {}", user.uid))?;
-    let have = rustix::thread::capabilities(None).during(|| "read capabilities".into())?.permitted.bits();
-    let keep = if plan.seccomp.is_some() && !plan.process.no_new_privileges { have & SYS_ADMIN } else { 0 };
-    set_capabilities(plan, keep)?;
+    let all = rustix::thread::capabilities(None).during(|| "read capabilities".into())?;
+    let uid = Uid::from_raw(user.uid);
+    let (saved, become_user) =
+        (Uid::ROOT, |uid, saved| rustix::thread::set_thread_res_uid(saved, uid, saved));
+    become_user(uid, saved).during(|| format!("become user {}", user.uid))?;
+    let effective = CapabilitySet::from_bits_retain(plan.capabilities.effective) & all.permitted;
+    let set = |sets| rustix::thread::set_capabilities(None, sets).during(|| "set the capabilities".into());
+    set(CapabilitySets { effective, ..all })?;
     // A directory that root could not enter the user may (a root-squashing network file system), and the reverse is
     // what runc allows, too.
     if early.is_err() {
@@ -99,55 +125,65 @@ pub(super) fn take_identity(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
     if here.to_bytes().first() != Some(&b'/') {
         return Err(Fault::new("stay inside the container's root with the working directory", Errno::NOENT));
     }
-    Ok(())
+    let found = look()?;
+    become_user(saved, saved).during(|| "become root again".into())?;
+    set(all)?;
+    // Changing the user makes a process traceable again.
+    super::become_undumpable()?;
+    Ok(found)
 }
 
-/// The last steps before execve: signals as new, no_new_privs, the filter, the final capabilities.
-pub(super) fn seal(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
-    signal::reset();
+/// The last steps, written down: labels, capabilities, user, no_new_privs.
+pub(super) fn give_up(plan: &ProcessPlan<'_>, labels: &Labels, tied: bool) -> Script {
+    let mut script = Script::new();
+    labels.apply(&mut script);
+    let wanted = &plan.capabilities;
+    let available = rustix::thread::capabilities(None).map_or(u64::MAX, |sets| sets.permitted.bits());
+    for (number, name) in (0_u32..).zip(NAMES) {
+        // What is not there to be had, the kernel does not know.
+        if wanted.bounding & 1 << number == 0 {
+            let fault = Fault::new(format!("drop CAP_{name}"), Errno::PERM).packet();
+            let then = if available & 1 << number == 0 { Then::GoOn } else { Then::Fail(&fault) };
+            script.drop_bounding(number, then);
+        }
+    }
+    let fault = Fault::new("keep capabilities", Errno::PERM).packet();
+    script.keep_capabilities(Then::Fail(&fault));
+    let uid = plan.process.user.uid;
+    let fault = Fault::new(format!("become user {uid}"), Errno::PERM).packet();
+    script.become_user(uid, Then::Fail(&fault));
+    // A filter without no_new_privs takes CAP_SYS_ADMIN. It does not outlive execve, which gives by the inheritable and
+    // bounding sets alone (capabilities(7)); so nothing but execve has to pass the filter.
+    let filtering = plan.seccomp.is_some() && !plan.process.no_new_privileges;
+    let besides = if filtering { available & SYS_ADMIN } else { 0 };
+    let fault = Fault::new("set the capabilities", Errno::PERM).packet();
+    script.set_capabilities(
+        wanted.effective & available | besides,
+        wanted.permitted & available | besides,
+        wanted.inheritable & available,
+        Then::Fail(&fault),
+    );
+    for (number, name) in (0_u32..).zip(NAMES) {
+        if wanted.ambient & available & 1 << number != 0 {
+            let fault = Fault::new(format!("raise the ambient capability CAP_{name}"), Errno::PERM).packet();
+            script.raise_ambient(number, Then::Fail(&fault));
+        }
+    }
+    if tied {
+        // Forgotten by the kernel with the change of user.
+        let fault = Fault::new("tie the container's life to its supervisor's", Errno::PERM).packet();
+        script.die_with_parent(Signal::KILL.as_raw(), Then::Fail(&fault));
+    }
     if plan.process.no_new_privileges {
-        rustix::thread::set_no_new_privs(true).during(|| "set no_new_privs".into())?;
+        script.no_new_privs(Then::Fail(&Fault::new("set no_new_privs", Errno::INVAL).packet()));
     }
+    script
+}
+
+/// The filter; after it comes only execve.
+pub(super) fn filter(script: &mut Script, plan: &ProcessPlan<'_>) {
     if let Some(program) = plan.seccomp {
-        // A filter that asks for notifications is refused by the engine until listeners are served.
-        let _listener = program.install().during(|| "install the seccomp filter".into())?;
+        let fault = Fault::new("install the seccomp filter", Errno::PERM).packet();
+        script.filter(program.as_bytes(), program.flags(), Then::Fail(&fault));
     }
-    if plan.seccomp.is_some() && !plan.process.no_new_privileges {
-        set_capabilities(plan, 0)?;
-    }
-    for (number, name) in NAMES.iter().enumerate() {
-        if plan.capabilities.ambient & 1 << number != 0 {
-            rustix::thread::configure_capability_in_ambient_set(
-                CapabilitySet::from_bits_retain(1 << number),
-                true,
-            )
-            .during(|| format!("raise the ambient capability CAP_{name}"))?;
-        }
-    }
-    Ok(())
-}
-
-fn drop_bounding(keep: u64) -> Result<(), Fault> {
-    for (number, name) in NAMES.iter().enumerate() {
-        if keep & 1 << number == 0 {
-            let capability = CapabilitySet::from_bits_retain(1 << number);
-            match rustix::thread::remove_capability_from_bounding_set(capability) {
-                // A kernel that does not know it cannot grant it.
-                Err(Errno::INVAL) => {}
-                other => other.during(|| format!("drop CAP_{name}"))?,
-            }
-        }
-    }
-    Ok(())
-}
-
-fn set_capabilities(plan: &ProcessPlan<'_>, besides: u64) -> Result<(), Fault> {
-    let wanted = plan.capabilities;
-    let sets = CapabilitySets {
-        effective: CapabilitySet::from_bits_retain(wanted.effective | besides),
-        permitted: CapabilitySet::from_bits_retain(wanted.permitted | besides),
-        inheritable: CapabilitySet::from_bits_retain(wanted.inheritable),
-    };
-    rustix::thread::set_capabilities(None, sets)
-        .during(|| "set the capabilities (does this host have all that were asked for?)".into())
 }

@@ -75,6 +75,17 @@ pub(super) fn install(
     user: &User,
 ) -> Result<Option<OwnedFd>, Fault> {
     let during = || "set up standard input and output".to_owned();
+    if matches!(stdio, Stdio::Inherited) {
+        let standard = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+        // One that is closed stays so.
+        return standard
+            .iter()
+            .try_for_each(|stream| match own(*stream, user) {
+                Err(Errno::BADF) => Ok(()),
+                other => other.during(during),
+            })
+            .map(|()| None);
+    }
     let (streams, master) = match (stdio, terminal) {
         (Stdio::Pipes { stdin, stdout, stderr }, _) => ([stdin, stdout, stderr], None),
         (Stdio::Terminal, Some(Terminal { master, slave })) => {
@@ -82,10 +93,12 @@ pub(super) fn install(
             let copy = || rustix::io::fcntl_dupfd_cloexec(&slave, 3).during(during);
             ([copy()?, copy()?, slave], Some(master))
         }
-        (Stdio::Terminal, None) => return Err(Fault::new(during(), Errno::NOTTY)),
+        (Stdio::Terminal | Stdio::Inherited, None | Some(_)) => {
+            return Err(Fault::new(during(), Errno::NOTTY));
+        }
     };
     for stream in &streams {
-        own(stream, user).during(during)?;
+        own(stream.as_fd(), user).during(during)?;
     }
     rustix::stdio::dup2_stdin(&streams[0])
         .and_then(|()| rustix::stdio::dup2_stdout(&streams[1]))
@@ -95,7 +108,7 @@ pub(super) fn install(
 }
 
 /// So that an ordinary user can open /dev/stdout again. /dev/null and the like stay root's.
-fn own(stream: &OwnedFd, user: &User) -> Result<(), Errno> {
+fn own(stream: BorrowedFd<'_>, user: &User) -> Result<(), Errno> {
     if user.uid == 0 || is_device(stream, 1, 3)? {
         return Ok(());
     }

@@ -1,0 +1,51 @@
+//! What holds between a new process and whoever makes it, beside the spec.
+
+use std::os::fd::OwnedFd;
+
+use crate::Error;
+
+/// The default is what a supervisor wants: it starts the process itself, and the process dies with it.
+#[derive(Default)]
+pub struct Terms<'a> {
+    /// Who starts the process.
+    pub start: Start,
+    /// How many descriptors from 3 on the process inherits.
+    pub preserved: u32,
+    /// Leaves it in the caller's session keyring instead of a new one.
+    pub keep_keyring: bool,
+    /// Leaves the old root below the new one, by chroot(2): for a root in a ramfs, where pivot_root(2) cannot work.
+    pub no_pivot: bool,
+    /// Called with the process's id when its namespaces are there and its mounts not yet pivoted to.
+    pub before_pivot: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
+    /// What the process does itself, hooks.
+    pub inside: Inside<'a>,
+}
+
+/// Who starts the process, and what it does when its maker is gone.
+#[derive(Debug)]
+pub enum Start {
+    /// Its maker, by [`Waiting::start`](crate::Waiting::start).
+    ByParent {
+        /// Whether it is killed when its maker ends.
+        tied: bool,
+    },
+    /// Whoever connects to this listening SOCK_SEQPACKET socket: see [`start`](crate::start). Its maker
+    /// [leaves](crate::Waiting::leave) it.
+    BySocket(OwnedFd),
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self::ByParent { tied: true }
+    }
+}
+
+/// What the new process does on the way, in the container's namespaces; each is told the process's id in the maker's pid
+/// namespace. For the hooks of config.md#posix-platform-hooks: [`crate::hooks::run`].
+#[derive(Clone, Copy, Default)]
+pub struct Inside<'a> {
+    /// Before the pivot (createContainer): paths are the host's.
+    pub before_pivot: Option<&'a dyn Fn(u32) -> Result<(), Error>>,
+    /// After the order to start, before the program (startContainer): paths are the container's.
+    pub before_program: Option<&'a dyn Fn(u32) -> Result<(), Error>>,
+}
