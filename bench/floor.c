@@ -1,20 +1,29 @@
 /* The floor: what the kernel itself costs for one container, with nothing but system calls.
  *
  *   floor LOWER SCRATCH CGROUP PROGRAM [ARG…]
- *   floor exec PID PROGRAM [ARG…]
+ *   floor bundle ROOTFS CGROUP FILTER PROGRAM [ARG…]
+ *   floor exec PID FILTER PROGRAM [ARG…]
+ *   floor filter PID FILE
+ *   floor memory PROGRAM [ARG…]
  *
- * The second form is one process in the container of PID: setns by pidfd, fork, execve, wait.
+ * `bundle` is for the runtimes, which get a directory and no image: ROOTFS itself becomes the root, masked and read-only
+ * paths are mounted as Docker has them, and FILTER is a seccomp program, ready compiled, in a file ("-" for none).
+ * `exec` is one process in the container of PID: setns by pidfd, fork, seccomp, execve, wait.
+ * `filter` fetches the seccomp program that PID runs under. `memory` prints the peak of PROGRAM's resident memory in KiB:
+ * this program is small, and what a process had before its execve counts as its own.
  *
- * One clone3 with new pid, mount, network, ipc and uts namespaces, into the cgroup v2 directory CGROUP ("-" for none); a
- * cgroup namespace; an overlay of LOWER with a fresh upper directory in SCRATCH; the mounts of a Docker container; pivot_root;
- * execve; wait; clean up. No masks, no seccomp, no capabilities, no log, no record: every ratio in the bench is taken against
- * this. Exits with the program's status, or with 99 and a line that names the call that failed.
+ * The first form: one clone3 with new pid, mount, network, ipc and uts namespaces, into the cgroup v2 directory CGROUP ("-"
+ * for none); a cgroup namespace; an overlay of LOWER with a fresh upper directory in SCRATCH; the mounts of a Docker container;
+ * pivot_root; execve; wait; clean up. No masks, no seccomp, no capabilities, no log, no record: every ratio in the bench is
+ * taken against this or its sibling. Exits with the program's status, or with 99 and a line that names the call that failed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +33,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -58,8 +70,57 @@ static void place(int mount, int root, const char *path)
 	CHECK(syscall(SYS_move_mount, mount, "", root, path, MOVE_MOUNT_F_EMPTY_PATH));
 }
 
+static struct sock_filter instructions[BPF_MAXINSNS];
+
+/* A seccomp program from a file; "-" is none. */
+static struct sock_fprog read_filter(const char *path)
+{
+	struct sock_fprog filter = {.filter = instructions};
+	if (strcmp(path, "-")) {
+		int file = CHECK(open(path, O_RDONLY | O_CLOEXEC));
+		filter.len = CHECK(read(file, instructions, sizeof instructions)) / sizeof *instructions;
+		close(file);
+	}
+	return filter;
+}
+
+static void confine(const struct sock_fprog *filter)
+{
+	if (filter->len)
+		CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, filter));
+}
+
+/* Docker's masked and read-only paths: a device or an empty directory over the one, a read-only bind over the other. */
+static void cover(int null, int empty)
+{
+	static const char *masked[] = {
+		"proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats",
+		"proc/timer_list", "proc/timer_stats", "proc/sched_debug", "proc/scsi", "sys/firmware",
+		"sys/devices/virtual/powercap",
+	};
+	static const char *readonly[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"};
+	struct mount_attr locked = {.attr_set = MOUNT_ATTR_RDONLY};
+	for (unsigned i = 0; i < sizeof masked / sizeof *masked; i++) {
+		struct stat found;
+		if (stat(masked[i], &found) < 0)
+			continue;
+		int with = S_ISDIR(found.st_mode) ? empty : null;
+		int copy = CHECK(syscall(SYS_open_tree, with, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+		place(copy, AT_FDCWD, masked[i]);
+		close(copy);
+	}
+	for (unsigned i = 0; i < sizeof readonly / sizeof *readonly; i++) {
+		int copy = syscall(SYS_open_tree, AT_FDCWD, readonly[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		if (copy < 0)
+			continue;
+		CHECK(syscall(SYS_mount_setattr, copy, "", AT_EMPTY_PATH | AT_RECURSIVE, &locked, sizeof locked));
+		place(copy, AT_FDCWD, readonly[i]);
+		close(copy);
+	}
+}
+
 /* `rootfs` and `cgroup` are detached mounts. */
-static void container(int rootfs, int cgroup, char **program)
+static void container(int rootfs, int cgroup, int covered, const struct sock_fprog *filter, char **program)
 {
 	static const struct { const char *name; unsigned major, minor; } nodes[] = {
 		{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
@@ -100,51 +161,78 @@ static void container(int rootfs, int cgroup, char **program)
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	CHECK(ioctl(lo, SIOCSIFFLAGS, &request));
 	CHECK(fchdir(rootfs));
+	if (covered) {
+		int null = CHECK(openat(dev, "null", O_PATH | O_CLOEXEC));
+		cover(null, detached("tmpfs", NULL, MOUNT_ATTR_RDONLY));
+	}
 	CHECK(syscall(SYS_pivot_root, ".", "."));
 	CHECK(umount2(".", MNT_DETACH));
 	CHECK(chdir("/"));
+	confine(filter);
 	char *environment[] = {"PATH=/usr/bin:/bin", NULL};
 	CHECK(execve(program[0], program, environment));
 }
 
-static int exec_in(pid_t pid, char **program)
+static int result(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int exec_in(pid_t pid, const char *path, char **program)
 {
 	int status, pidfd = CHECK(syscall(SYS_pidfd_open, pid, 0));
+	struct sock_fprog filter = read_filter(path);
 	CHECK(setns(pidfd, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP));
 	pid_t child = CHECK(fork());
 	if (child == 0) {
+		confine(&filter);
 		char *environment[] = {"PATH=/usr/bin:/bin", NULL};
 		CHECK(execve(program[0], program, environment));
 	}
 	CHECK(waitpid(child, &status, 0));
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return result(status);
 }
 
-int main(int argc, char **argv)
+static int fetch_filter(pid_t pid, const char *path)
 {
-	if (argc >= 4 && !strcmp(argv[1], "exec"))
-		return exec_in(atoi(argv[2]), argv + 3);
-	char upper[4096], work[4096];
-	if (argc < 5) {
-		fprintf(stderr, "usage: floor LOWER SCRATCH CGROUP PROGRAM [ARG...] | floor exec PID PROGRAM [ARG...]\n");
-		return 99;
+	CHECK(ptrace(PTRACE_SEIZE, pid, 0, 0));
+	CHECK(ptrace(PTRACE_INTERRUPT, pid, 0, 0));
+	CHECK(waitpid(pid, NULL, 0));
+	long count = CHECK(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 0, instructions));
+	int file = CHECK(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+	CHECK(write(file, instructions, count * sizeof *instructions));
+	CHECK(ptrace(PTRACE_DETACH, pid, 0, 0));
+	return 0;
+}
+
+static int memory(char **program)
+{
+	int status;
+	struct rusage usage;
+	pid_t child = CHECK(fork());
+	if (child == 0) {
+		int null = CHECK(open("/dev/null", O_RDWR | O_CLOEXEC));
+		CHECK(dup2(null, 1));
+		CHECK(execv(program[0], program));
 	}
-	snprintf(upper, sizeof upper, "%s/%d.upper", argv[2], getpid());
-	snprintf(work, sizeof work, "%s/%d.work", argv[2], getpid());
-	CHECK(mkdir(upper, 0755));
-	CHECK(mkdir(work, 0755));
-	int cgroup = -1, cgroup_mount = -1;
+	CHECK(wait4(child, &status, 0, &usage));
+	printf("%ld\n", usage.ru_maxrss);
+	return result(status);
+}
+
+/* From the clone to the end of the program, in a group of its own below `groups`. */
+static int run(int rootfs, const char *groups, int covered, const char *filter_path, char **program)
+{
+	int cgroup = -1, cgroup_mount = -1, pidfd = -1;
 	char group[4096];
-	if (strcmp(argv[3], "-")) {
-		snprintf(group, sizeof group, "%s/floor-%d", argv[3], getpid());
+	struct sock_fprog filter = read_filter(filter_path);
+	if (strcmp(groups, "-")) {
+		snprintf(group, sizeof group, "%s/floor-%d", groups, getpid());
 		CHECK(mkdir(group, 0755));
 		cgroup = CHECK(open(group, O_PATH | O_DIRECTORY | O_CLOEXEC));
 		cgroup_mount = CHECK(
 			syscall(SYS_open_tree, cgroup, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
 	}
-	const char *overlay[] = {"lowerdir", argv[1], "upperdir", upper, "workdir", work, NULL};
-	int rootfs = detached("overlay", overlay, 0);
-	int pidfd = -1;
 	struct clone_args args = {
 		.flags = CLONE_PIDFD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
 			 (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
@@ -154,17 +242,52 @@ int main(int argc, char **argv)
 	};
 	long pid = CHECK(syscall(SYS_clone3, &args, sizeof args));
 	if (pid == 0)
-		container(rootfs, cgroup_mount, argv + 4);
+		container(rootfs, cgroup_mount, covered, &filter, program);
 	close(rootfs);
 	siginfo_t info;
 	CHECK(waitid(P_PIDFD, pidfd, &info, WEXITED));
 	if (cgroup >= 0)
 		CHECK(rmdir(group));
+	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+static int run_on_overlay(const char *lower, const char *scratch, const char *groups, char **program)
+{
+	char upper[4096], work[4096], inner[4200];
+	snprintf(upper, sizeof upper, "%s/%d.upper", scratch, getpid());
+	snprintf(work, sizeof work, "%s/%d.work", scratch, getpid());
+	CHECK(mkdir(upper, 0755));
+	CHECK(mkdir(work, 0755));
+	const char *overlay[] = {"lowerdir", lower, "upperdir", upper, "workdir", work, NULL};
+	int status = run(detached("overlay", overlay, 0), groups, 0, "-", program);
 	/* The program may have written; the bench runs one that does not. */
-	char inner[4200];
 	snprintf(inner, sizeof inner, "%s/work", work);
 	rmdir(inner);
 	CHECK(rmdir(work));
 	CHECK(rmdir(upper));
-	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+	return status;
+}
+
+static int run_bundle(const char *rootfs, const char *groups, const char *filter, char **program)
+{
+	int root = CHECK(syscall(SYS_open_tree, AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+	return run(root, groups, 1, filter, program);
+}
+
+int main(int argc, char **argv)
+{
+	const char *form = argc > 1 ? argv[1] : "";
+	if (argc >= 6 && !strcmp(form, "bundle"))
+		return run_bundle(argv[2], argv[3], argv[4], argv + 5);
+	if (argc >= 5 && !strcmp(form, "exec"))
+		return exec_in(atoi(argv[2]), argv[3], argv + 4);
+	if (argc == 4 && !strcmp(form, "filter"))
+		return fetch_filter(atoi(argv[2]), argv[3]);
+	if (argc >= 3 && !strcmp(form, "memory"))
+		return memory(argv + 2);
+	if (argc >= 5)
+		return run_on_overlay(argv[1], argv[2], argv[3], argv + 4);
+	fprintf(stderr, "usage: floor LOWER SCRATCH CGROUP PROGRAM [ARG...] | floor bundle ROOTFS CGROUP FILTER PROGRAM [ARG...]\n"
+			"       floor exec PID FILTER PROGRAM [ARG...] | floor filter PID FILE | floor memory PROGRAM [ARG...]\n");
+	return 99;
 }

@@ -1,6 +1,7 @@
 //! An OCI bundle for the runtimes that take one: Docker's mounts, masked paths and capabilities, as the floor has them.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::Result;
 use crate::scene::Scene;
 
 /// Docker's default capabilities.
-const CAPABILITIES: [&str; 14] = [
+pub(crate) const CAPABILITIES: [&str; 14] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_FSETID",
@@ -31,22 +32,27 @@ pub(crate) fn write(scene: &Scene) -> Result<()> {
         [("bundle", json!(["/bin/true"])), ("bundle-sleep", json!(["/bin/sleep", "3600"]))]
     {
         let directory = scene.directory.join(name);
-        let text = spec(scene, &arguments).to_string();
-        fs::create_dir_all(&directory)
-            .and_then(|()| fs::write(directory.join("config.json"), text))
-            .map_err(|error| format!("cannot write {}: {error}", directory.display()))?;
+        write_one(&directory, &spec(&scene.rootfs, &arguments))?;
     }
     Ok(())
 }
 
-fn spec(scene: &Scene, arguments: &Value) -> Value {
+/// Writes one bundle.
+pub(crate) fn write_one(directory: &Path, spec: &Value) -> Result<()> {
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(directory.join("config.json"), spec.to_string()))
+        .map_err(|error| format!("cannot write {}: {error}", directory.display()))
+}
+
+/// A configuration without seccomp.
+pub(crate) fn spec(rootfs: &Path, arguments: &Value) -> Value {
     let mount = |to: &str, kind: &str, from: &str, options: &[&str]| json!({"destination": to, "type": kind, "source": from, "options": options});
     let guarded = ["nosuid", "noexec", "nodev"];
     let namespaces = ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({"type": kind}));
     json!({
         "ociVersion": "1.0.2",
         "hostname": "bench",
-        "root": {"path": scene.rootfs, "readonly": false},
+        "root": {"path": rootfs, "readonly": false},
         "process": {
             "terminal": false, "user": {"uid": 0, "gid": 0}, "cwd": "/", "args": arguments,
             "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],

@@ -18,7 +18,7 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
     let pid = pid.trim().to_owned();
     let floor = || {
         let mut command = Command::new(&scene.floor);
-        command.args(["exec", &pid, "/bin/true"]);
+        command.args(["exec", &pid, "-", "/bin/true"]);
         command
     };
     let conex = || {

@@ -1,7 +1,7 @@
 //! Comparisons: Conex against the bare system calls (`bench/floor.c`) and the engines that are installed, in one
 //! run, interleaved, as medians and ratios. Absolute times say little about another machine; ratios do.
 //!
-//! `cargo xtask bench [run|exec|memory|size|pull]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
+//! `cargo xtask bench [run|exec|memory|size|pull|runtime]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
 //! them. Results are printed and kept in `bench/results/` as data.
 
 mod bundle;
@@ -14,6 +14,7 @@ mod peers;
 mod pull;
 mod report;
 mod run;
+mod runtime;
 mod scene;
 mod size;
 
@@ -34,8 +35,15 @@ fn main() -> ExitCode {
 }
 
 fn all(options: &options::Options) -> Result<()> {
+    let (runtime, engine): (Vec<_>, Vec<_>) = options.what.iter().partition(|what| *what == "runtime");
+    if !runtime.is_empty() {
+        runtime::bench(options)?;
+    }
+    if engine.is_empty() {
+        return Ok(());
+    }
     let scene = scene::Scene::set(options)?;
-    for what in &options.what {
+    for what in engine {
         let report = match what.as_str() {
             "run" => run::bench(&scene, options)?,
             "exec" => exec::bench(&scene, options)?,

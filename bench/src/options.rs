@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::Result;
 
 /// All comparisons, in the order in which they run.
-const ALL: [&str; 5] = ["run", "exec", "memory", "size", "pull"];
+pub(crate) const ALL: [&str; 6] = ["run", "exec", "memory", "size", "pull", "runtime"];
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub(crate) struct Options {
     pub(crate) what: Vec<String>,
     /// How often each contestant runs.
     pub(crate) rounds: usize,
-    /// Other programs to compare with: a name that begins with `podman`, `docker`, `runc` or `crun`, and the program.
+    /// Other programs to compare with: a name that begins with `podman`, `docker`, `runc` or `crun` (`runtime` takes any other
+    /// OCI runtime, too), and the program.
     pub(crate) peers: Vec<(String, PathBuf)>,
     /// Whether results are kept.
     pub(crate) save: bool,

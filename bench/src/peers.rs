@@ -216,7 +216,7 @@ fn remove_groups(group: &Path) {
     let _ = std::fs::remove_dir(group);
 }
 
-fn which(name: &str) -> Option<PathBuf> {
+pub(crate) fn which(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
@@ -224,7 +224,7 @@ fn which(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-fn version(program: &Path) -> String {
+pub(crate) fn version(program: &Path) -> String {
     let said = output(Command::new(program).arg("--version")).unwrap_or_default();
     said.lines().next().unwrap_or_default().to_owned()
 }

@@ -29,6 +29,8 @@ pub(crate) struct Figure {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     what: &'static str,
+    /// Which of the contestants is ours.
+    ours: &'static str,
     about: String,
     machine: Machine,
     times: Vec<Times>,
@@ -41,6 +43,7 @@ impl Report {
     pub(crate) fn new(what: &'static str, about: &str) -> Self {
         Self {
             what,
+            ours: "conex",
             about: about.to_owned(),
             machine: Machine::describe(),
             times: Vec::new(),
@@ -48,6 +51,12 @@ impl Report {
             budgets: Vec::new(),
             left_out: Vec::new(),
         }
+    }
+
+    /// The same about another binary of ours.
+    pub(crate) fn of(mut self, ours: &'static str) -> Self {
+        self.ours = ours;
+        self
     }
 
     pub(crate) fn times(mut self, (times, left_out): (Vec<Times>, Vec<String>)) -> Self {
@@ -68,16 +77,23 @@ impl Report {
         self.budgets.push(Budget { what: what.into(), limit, measured });
     }
 
-    /// A budget on the ratio of `conex` to whoever's name begins with `peer`; nothing when one of them did not run.
+    /// A budget on the ratio of ours to whoever's name begins with `peer`; nothing when one of them did not run.
     pub(crate) fn ratio(&mut self, peer: &str, limit: f64) {
-        let ratios: Vec<_> = match self.median("conex") {
-            Some(conex) => {
-                self.others(peer).map(|other| (other.name.clone(), conex / other.median_ms)).collect()
+        let ratios: Vec<_> = match self.median(self.ours) {
+            Some(ours) => {
+                self.others(peer).map(|other| (other.name.clone(), ours / other.median_ms)).collect()
             }
             None => return,
         };
         for (name, ratio) in ratios {
-            self.budget(format!("conex / {name}"), limit, ratio);
+            self.budget(format!("{} / {name}", self.ours), limit, ratio);
+        }
+    }
+
+    /// The same for one of exactly that name.
+    pub(crate) fn ratio_to(&mut self, peer: &str, limit: f64) {
+        if let (Some(ours), Some(theirs)) = (self.median(self.ours), self.median(peer)) {
+            self.budget(format!("{} / {peer}", self.ours), limit, ours / theirs);
         }
     }
 
@@ -91,11 +107,11 @@ impl Report {
 
     pub(crate) fn print(&self) {
         println!("\n{}: {}\n{}", self.what, self.about, self.machine.line());
-        let (floor, conex) = (self.median("floor"), self.median("conex"));
+        let (floor, ours) = (self.median("floor"), self.median(self.ours));
         if !self.times.is_empty() {
             println!(
                 "\n  {:<18} {:>10} {:>10} {:>10} {:>9} {:>9}   version",
-                "", "median ms", "min ms", "p90 ms", "x floor", "x conex"
+                "", "median ms", "min ms", "p90 ms", "x floor", "x ours"
             );
         }
         let ratio =
@@ -108,7 +124,7 @@ impl Report {
                 times.minimum_ms,
                 times.p90_ms,
                 ratio(times.median_ms, floor),
-                ratio(times.median_ms, conex),
+                ratio(times.median_ms, ours),
                 times.version
             );
         }
@@ -129,12 +145,17 @@ impl Report {
 
     /// Writes `bench/results/<date>-<what>.json`; a second run of a day replaces the first.
     pub(crate) fn save(&self) -> Result<PathBuf> {
-        let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results");
-        let path = directory.join(format!("{}-{}.json", today(), self.what));
-        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        std::fs::create_dir_all(&directory)
-            .and_then(|()| std::fs::write(&path, text + "\n"))
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        Ok(path)
+        save(self.what, self)
     }
+}
+
+/// Writes `bench/results/<date>-<what>.json`.
+pub(crate) fn save(what: &str, result: &impl Serialize) -> Result<PathBuf> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results");
+    let path = directory.join(format!("{}-{what}.json", today()));
+    let text = serde_json::to_string_pretty(result).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(&directory)
+        .and_then(|()| std::fs::write(&path, text + "\n"))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Ok(path)
 }

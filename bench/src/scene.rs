@@ -51,9 +51,7 @@ impl Scene {
         }
         let archive = archive()?;
         unpack(&archive, &directory, &rootfs)?;
-        let floor = directory.join("floor");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("floor.c");
-        run(Command::new("cc").args(["-O2", "-static", "-Wall", "-o"]).arg(&floor).arg(source))?;
+        let floor = build_floor(&directory)?;
         let group = unified().map(|root| root.join(format!("conex-bench-{}", std::process::id())));
         if let Some(group) = &group {
             fs::create_dir(group)
@@ -140,14 +138,22 @@ impl Drop for Scene {
     }
 }
 
-fn remove(directory: &Path) {
+pub(crate) fn remove(directory: &Path) {
     if let Err(error) = fs::remove_dir_all(directory) {
         eprintln!("bench: cannot remove {}: {error}", directory.display());
     }
 }
 
+/// Compiles the floor program into `directory`.
+pub(crate) fn build_floor(directory: &Path) -> Result<PathBuf> {
+    let floor = directory.join("floor");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("floor.c");
+    run(Command::new("cc").args(["-O2", "-static", "-Wall", "-o"]).arg(&floor).arg(source))?;
+    Ok(floor)
+}
+
 /// The fixture: in `CONEX_TEST_IMAGES`, or `shared/images` beside a directory above.
-fn archive() -> Result<PathBuf> {
+pub(crate) fn archive() -> Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let named = std::env::var_os("CONEX_TEST_IMAGES").map(PathBuf::from);
     named
@@ -159,7 +165,7 @@ fn archive() -> Result<PathBuf> {
 }
 
 /// The layers of the first image in an OCI archive, into one directory.
-fn unpack(archive: &Path, directory: &Path, rootfs: &Path) -> Result<()> {
+pub(crate) fn unpack(archive: &Path, directory: &Path, rootfs: &Path) -> Result<()> {
     let layout = directory.join("layout");
     fs::create_dir_all(&layout).map_err(|error| error.to_string())?;
     run(Command::new("tar").arg("-C").arg(&layout).arg("-xf").arg(archive))?;

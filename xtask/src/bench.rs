@@ -6,7 +6,13 @@ use crate::command::{cargo, run as run_command};
 
 /// Passes its arguments on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    run_command(cargo().args(["build", "--release", "--package", "conex", "--package", "conex-bench"]))?;
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "conex-bench", "--package", "conex-runtime-cli"]);
+    // Without the engine, which takes longest, when only runtimes are compared.
+    if arguments.first().is_none_or(|first| first != "runtime") {
+        build.args(["--package", "conex"]);
+    }
+    run_command(&mut build)?;
     run_command(
         cargo().args(["run", "--quiet", "--release", "--package", "conex-bench", "--"]).args(arguments),
     )
