@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// The specification's names (config-linux.md#seccomp, `action`).
@@ -35,7 +36,7 @@ impl ActionName {
     /// From the specification's name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         let found = NAMES.iter().find(|(_, known)| *known == name);
-        found.map(|(action, _)| *action).ok_or_else(|| Error::Action(name.to_owned()))
+        found.map(|(action, _)| *action).ok_or_else(|| Error::Action(quoted(name)))
     }
 
     /// As a specification writes it.

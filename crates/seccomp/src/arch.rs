@@ -1,5 +1,6 @@
 //! Architectures: the names that profiles use, and which of them this machine's kernel can run.
 
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// An instruction set with a numbering of system calls that we hold a table of.
@@ -67,7 +68,7 @@ impl Arch {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, arch)| *arch)
-            .ok_or_else(|| Error::Architecture(name.to_owned()))
+            .ok_or_else(|| Error::Architecture(quoted(name)))
     }
 
     /// The specification's name.

@@ -4,6 +4,7 @@ use conex_oci::runtime::ArgumentRule;
 use serde::Deserialize;
 
 use crate::arch::Arch;
+use crate::error::quoted;
 use crate::{Error, Result};
 
 /// The specification's operators (config-linux.md#seccomp, `op`).
@@ -33,7 +34,7 @@ impl Operator {
     /// From the specification's name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         let found = NAMES.iter().find(|(_, known)| *known == name);
-        found.map(|(operator, _)| *operator).ok_or_else(|| Error::Operator(name.to_owned()))
+        found.map(|(operator, _)| *operator).ok_or_else(|| Error::Operator(quoted(name)))
     }
 
     /// As a specification writes it.
@@ -77,7 +78,7 @@ impl Condition {
     pub(crate) fn new(rule: &ArgumentRule, syscall: &str, arch: Arch) -> Result<Self> {
         let argument = u8::try_from(rule.index).ok().filter(|index| *index < 6);
         let argument =
-            argument.ok_or_else(|| Error::Argument { syscall: syscall.to_owned(), index: rule.index })?;
+            argument.ok_or_else(|| Error::Argument { syscall: quoted(syscall), index: rule.index })?;
         let value = on(arch, rule.value);
         let (test, negated) = match Operator::parse(&rule.op)? {
             Operator::Equal => (Test::Masked { mask: u64::MAX, value }, false),

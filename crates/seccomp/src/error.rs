@@ -45,3 +45,13 @@ pub enum Error {
     #[error("seccomp profile has too many rules (65536 conditions of system calls at most)")]
     TooMany,
 }
+
+/// A name as an error quotes it: the beginning is enough to find it by.
+pub(crate) fn quoted(name: &str) -> String {
+    const LIMIT: usize = 80;
+    let mut short: String = name.chars().take(LIMIT).collect();
+    if short.len() < name.len() {
+        short.push('…');
+    }
+    short
+}

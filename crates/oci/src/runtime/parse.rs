@@ -46,12 +46,15 @@ impl Spec {
             Some(_) => {
                 return wrong(
                     "ociVersion",
-                    format!("{:?} is not supported, only 1.x.y is", spec.oci_version),
+                    shortened(&format!("{:?} is not supported, only 1.x.y is", spec.oci_version)),
                 );
             }
             None if spec.oci_version.is_empty() => return wrong("ociVersion", "it is missing".to_owned()),
             None => {
-                return wrong("ociVersion", format!("{:?} is no version (as 1.2.0)", spec.oci_version));
+                return wrong(
+                    "ociVersion",
+                    shortened(&format!("{:?} is no version (as 1.2.0)", spec.oci_version)),
+                );
             }
         }
         match &spec.root {

@@ -13,6 +13,7 @@ use conex_sys::seccomp::{Flags, MAX_INSTRUCTIONS};
 
 use crate::action::{Action, ENOSYS};
 use crate::arch::{Arch, X32_BIT};
+use crate::error::quoted;
 use crate::rules::{self, Decision, Range};
 use crate::{Error, Program, Result};
 
@@ -88,7 +89,7 @@ pub(crate) fn flags(seccomp: &Seccomp) -> Result<Flags> {
             "SECCOMP_FILTER_FLAG_LOG" => Flags::LOG,
             "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => Flags::SPEC_ALLOW,
             "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => Flags::WAIT_KILLABLE_RECV,
-            _ => return Err(Error::Flag(name.clone())),
+            _ => return Err(Error::Flag(quoted(name))),
         };
     }
     if !seccomp.syscalls.iter().any(|rule| rule.action == "SCMP_ACT_NOTIFY") {

@@ -1,0 +1,27 @@
+//! What is done with the bytes of a config.json before a process exists: nothing of it may panic, be slow, or say what is
+//! wrong in more than one line.
+
+use conex_oci::runtime::Spec;
+
+/// Reads, writes and reads again; compiles the filter.
+pub(crate) fn config(bytes: &[u8]) {
+    let spec = match Spec::from_json(bytes) {
+        Ok(spec) => spec,
+        Err(error) => return clear(&error.to_string()),
+    };
+    let text = serde_json::to_vec(&spec).expect("a spec that was read can be written");
+    let again = Spec::from_json(&text).expect("a spec that was written can be read");
+    assert!(again == spec, "written and read again it is another");
+    if let Some(seccomp) = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) {
+        match conex_seccomp::compile(seccomp) {
+            Ok(program) => assert!((1..=4096).contains(&program.instructions())),
+            Err(error) => clear(&error.to_string()),
+        }
+    }
+}
+
+/// One line that says something.
+fn clear(message: &str) {
+    assert!(!message.is_empty() && message.len() < 1500, "{} bytes: {message:.200}", message.len());
+    assert!(!message.contains('\n'), "{message:?}");
+}
