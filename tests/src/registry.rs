@@ -1,6 +1,6 @@
 //! A real registry: Debian's `docker-registry` on a loopback port, filled with `skopeo`.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -47,28 +47,30 @@ impl Registry {
         if !tls.is_empty() {
             certify(path);
         }
-        let port = free_port();
         let tls = tls.replace("DIR", path.to_str().expect("UTF-8"));
+        // It chooses the port itself and tells it in its log: one chosen here might be taken by then.
         let config = format!(
-            "version: 0.1\nlog:\n    level: error\n    accesslog:\n        disabled: true\nstorage:\n    filesystem:\n        rootdirectory: {}\n\
-             http:\n    addr: 127.0.0.1:{port}\n{tls}",
+            "version: 0.1\nlog:\n    level: info\n    accesslog:\n        disabled: true\nstorage:\n    filesystem:\n        rootdirectory: {}\n\
+             http:\n    addr: 127.0.0.1:0\n{tls}",
             path.join("data").display()
         );
         let file = path.join("config.yml");
         std::fs::write(&file, config).expect("its configuration");
+        let log = File::create(path.join("log")).expect("its log");
         let child = Command::new("docker-registry")
             .arg("serve")
             .arg(&file)
             .env("OTEL_TRACES_EXPORTER", "none")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(log.try_clone().expect("a second descriptor"))
+            .stderr(log)
             .spawn()
             .expect("docker-registry");
-        let mut registry = Self { child, port, directory };
-        eventually("docker-registry to listen", || {
-            assert!(registry.child.try_wait().expect("try_wait").is_none(), "docker-registry ended at once");
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+        let mut registry = Self { child, port: 0, directory };
+        registry.port = eventually("docker-registry to listen", || {
+            let ended = registry.child.try_wait().expect("try_wait");
+            assert!(ended.is_none(), "docker-registry ended at once: {}", registry.log());
+            listening_port(&registry.log())
         });
         Some(registry)
     }
@@ -92,7 +94,11 @@ impl Registry {
         let from = format!("oci-archive:{}", archive.display());
         let to = format!("docker://{}/{name}", self.address());
         let copied = skopeo_copy(&["--all", "--dest-tls-verify=false"], &from, &to);
-        assert_eq!(copied.code, 0, "skopeo copy: {}", copied.stderr);
+        assert_eq!(copied.code, 0, "skopeo copy: {}; docker-registry: {}", copied.stderr, self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 }
 
@@ -111,10 +117,11 @@ pub fn skopeo_copy(options: &[&str], from: &str, to: &str) -> Output {
     )
 }
 
-/// A port nobody listens on now. Another process could take it before the registry does, but not of this test run.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("its address").port()
+/// From the line `… msg="listening on 127.0.0.1:41234" …`, or with `, tls` behind the port.
+fn listening_port(log: &str) -> Option<u16> {
+    let (_, after) = log.split_once("listening on 127.0.0.1:")?;
+    let end = after.find(|c: char| !c.is_ascii_digit())?;
+    after[..end].parse().ok()
 }
 
 fn certify(directory: &Path) {

@@ -298,7 +298,9 @@ fn rm_leaves_nothing_and_detach_prints_the_id() {
     assert_eq!(id.len(), 65);
     conex.ok(&["kill", id.trim()]);
     eventually("its removal", || conex.ok(&["ps", "-aq"]).is_empty().then_some(()));
-    assert!(!conex.root().join("containers").join(id.trim()).exists());
+    // Off the list first, then its files.
+    let directory = conex.root().join("containers").join(id.trim());
+    eventually("its files' removal", || (!directory.exists()).then_some(()));
     // Also when the program cannot be started.
     conex.fails(127, &["run", "--rm", alpine, "/nonexistent"]);
     assert_eq!(conex.ok(&["ps", "-aq"]), "");

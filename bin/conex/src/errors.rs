@@ -66,12 +66,6 @@ pub(crate) enum Error {
     /// The streams of a container.
     #[error(transparent)]
     Relay(#[from] RelayError),
-    /// Without it a container could overwrite the binary.
-    #[error("cannot execute conex again from a read-only mount: {source}; is /proc mounted?")]
-    Shield {
-        /// Why.
-        source: io::Error,
-    },
     /// Containers.
     #[error(transparent)]
     Engine(#[from] conex_engine::Error),

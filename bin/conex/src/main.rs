@@ -9,7 +9,6 @@ mod format;
 mod images;
 mod output;
 mod progress;
-mod shield;
 mod terminal;
 
 use std::process::ExitCode;
