@@ -13,6 +13,7 @@
 //! [`skip!`], and `cargo xtask test` counts it. Nothing here may sleep a fixed time: wait for a condition instead.
 
 mod conex;
+mod enclosure;
 mod forge;
 mod images;
 mod output;
@@ -22,6 +23,7 @@ mod registry;
 mod wait;
 
 pub use conex::Conex;
+pub use enclosure::{Enclosure, Shared, lacks, runtime_path};
 pub use forge::{Entry, Forge};
 pub use images::archive;
 pub use output::{Background, Output, finish};

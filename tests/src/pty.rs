@@ -35,6 +35,14 @@ impl Pty {
     }
 
     fn start(conex: &Conex, words: &[OsString]) -> Self {
+        // setsid(1) makes it the controlling terminal, then becomes the program.
+        let mut command = Command::new("setsid");
+        conex.prepare(&mut command).env("CONEX", Conex::binary()).arg("--ctty").args(words);
+        Self::on(command)
+    }
+
+    /// Starts `command`, which begins with `setsid --ctty`, on a new terminal.
+    pub(crate) fn on(mut command: Command) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
         grantpt(&master).expect("grantpt");
         unlockpt(&master).expect("unlockpt");
@@ -45,9 +53,6 @@ impl Pty {
             rustix::fs::Mode::empty(),
         )
         .expect("the terminal's other end");
-        // setsid(1) makes it the controlling terminal, then becomes the program.
-        let mut command = Command::new("setsid");
-        conex.prepare(&mut command).env("CONEX", Conex::binary()).arg("--ctty").args(words);
         let clone = || Stdio::from(slave.try_clone().expect("dup"));
         command.stdin(clone()).stdout(clone()).stderr(clone());
         let child = command.spawn().expect("setsid (util-linux)");

@@ -39,7 +39,21 @@ const PACKAGES: &[Package] = &[
         program: "nsenter",
         why: "looks into a container's namespaces from outside",
     },
+    Package { name: "podman", program: "podman", why: "calls conex-runtime, as root and rootless" },
+    Package { name: "buildah", program: "buildah", why: "calls conex-runtime for its build steps" },
+    Package { name: "containerd", program: "containerd", why: "calls conex-runtime through its shim" },
+    Package { name: "docker.io", program: "dockerd", why: "calls conex-runtime through containerd" },
+    Package {
+        name: "iproute2",
+        program: "ip",
+        why: "the loopback device in those callers' network namespace",
+    },
+    Package { name: "uidmap", program: "newuidmap", why: "maps several ids for an ordinary user" },
 ];
+
+/// Runs its arguments where systemd seems not to run, so that no package of them starts its service: Debian's scripts ask
+/// for that directory, and without it for the run level.
+const WITHOUT_SYSTEMD: &str = r#"mount -t tmpfs none /run/systemd && exec "$@""#;
 
 /// Installs what is missing, saying which packages and why.
 pub(crate) fn install() -> Result<()> {
@@ -66,8 +80,14 @@ pub(crate) fn install() -> Result<()> {
 }
 
 fn apt() -> std::process::Command {
-    let mut command = program("apt-get");
-    // Debian starts services as it installs them; the tests start their own registry.
+    // Debian starts services as it installs them; the tests start their own daemons.
+    let mut command = if std::path::Path::new("/run/systemd/system").is_dir() {
+        let mut command = program("unshare");
+        command.args(["--mount", "sh", "-c", WITHOUT_SYSTEMD, "sh", "apt-get"]);
+        command
+    } else {
+        program("apt-get")
+    };
     command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     command
 }
