@@ -3,6 +3,7 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::host::Host;
 use crate::path::CgroupPath;
+use crate::systemd::StandIn;
 
 /// A container's groups, held by file descriptor (close-on-exec). Dropping it removes nothing: the processes live on.
 #[derive(Debug)]
@@ -23,12 +25,21 @@ pub struct Cgroup {
     pub(crate) v1: Vec<Group>,
     /// `cgroup.procs` of each of `v1`.
     pub(crate) join: Vec<OwnedFd>,
+    /// Keeps a new scope alive until the container's process is in it.
+    pub(crate) stand_in: Mutex<Option<StandIn>>,
 }
 
 impl Cgroup {
     /// Nothing yet.
     pub(crate) fn new(host: &Host, path: &CgroupPath) -> Self {
-        Self { host: host.clone(), path: path.clone(), unified: None, v1: Vec::new(), join: Vec::new() }
+        Self {
+            host: host.clone(),
+            path: path.clone(),
+            unified: None,
+            v1: Vec::new(),
+            join: Vec::new(),
+            stand_in: Mutex::new(None),
+        }
     }
 
     /// Finds the groups of a container that exist; none at all is no error (see [`Cgroup::exists`]).
@@ -45,6 +56,9 @@ impl Cgroup {
                 cgroup.hold(group)?;
             }
         }
+        if path.scope.is_some() {
+            cgroup.hold_systemds_own()?;
+        }
         Ok(cgroup)
     }
 
@@ -54,6 +68,30 @@ impl Cgroup {
         self.v1.push(group);
         self.join.push(join?);
         Ok(())
+    }
+
+    /// On v1 systemd knows a scope's processes by a tree of its own: they join it as well.
+    pub(crate) fn hold_systemds_own(&mut self) -> Result<()> {
+        let group = self.host.systemd.as_ref().map(|systemd| Group::open(systemd, &self.path));
+        match group.transpose()?.flatten() {
+            Some(group) => self.hold(group),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the groups are: to be recorded, since with systemd only a made scope knows it.
+    pub fn path(&self) -> &CgroupPath {
+        &self.path
+    }
+
+    /// Says that the container's process is in the groups: a scope then stands by itself. Until then (or until this is dropped) a
+    /// process of ours keeps it alive. Nothing with the cgroupfs driver.
+    pub fn settled(&self) {
+        drop(self.stand_in().take());
+    }
+
+    pub(crate) fn stand_in(&self) -> MutexGuard<'_, Option<StandIn>> {
+        self.stand_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether any group was found.
@@ -71,12 +109,17 @@ impl Cgroup {
         &self.join
     }
 
-    /// Puts a process and its threads into every group, from outside.
+    /// Puts a process and its threads into every group, from outside. Where an ordinary user may not move it himself, systemd is
+    /// asked to: into a scope, from a login session (clone3 fails with EACCES there).
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`], or [`Error::Unit`] from systemd.
     pub fn add(&self, pid: u32) -> Result<()> {
-        self.all().try_for_each(|group| group.write("cgroup.procs", &pid.to_string()))
+        let added = self.all().try_for_each(|group| group.write("cgroup.procs", &pid.to_string()));
+        match (added, &self.path.scope) {
+            (Err(Error::Write { source: Errno::ACCESS | Errno::PERM, .. }), Some(scope)) => scope.attach(pid),
+            (added, _) => added,
+        }
     }
 
     /// The processes, also of groups below, in the caller's pid namespace; sorted.
@@ -96,6 +139,9 @@ impl Cgroup {
         }
         pids.sort_unstable();
         pids.dedup();
+        if let Some(stand_in) = &*self.stand_in() {
+            pids.retain(|pid| *pid != stand_in.pid());
+        }
         Ok(pids)
     }
 

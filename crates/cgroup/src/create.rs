@@ -11,11 +11,14 @@ use crate::controllers::{self, Controller};
 use crate::devices;
 use crate::error::{Error, Result};
 use crate::group::Group;
-use crate::host::{Hierarchy, Host};
+use crate::host::{Hierarchy, Host, is_root};
 use crate::path::CgroupPath;
+use crate::systemd::{self, Properties, Scope, StandIn};
 
 const SUBTREE: &str = "cgroup.subtree_control";
 const PROCESSES_INSIDE: &str = "a v2 group hands controllers down only while no process is in it itself: move them into a group below, or choose another --cgroup-parent";
+
+const NOT_DELEGATED: &str = "an ordinary user has only the controllers that were delegated to him: see Delegate= in user@.service, or drop the limit";
 
 impl Cgroup {
     /// Makes the groups that `resources` needs and puts every limit in force, before any process is in them.
@@ -23,12 +26,53 @@ impl Cgroup {
     /// # Errors
     /// A limit that this host cannot enforce names its controller; whatever was made is removed again.
     pub fn create(host: &Host, path: &CgroupPath, resources: &Resources) -> Result<Self> {
+        Self::create_with(host, path, resources, &Properties::default())
+    }
+
+    /// The same, with properties for a scope of systemd's; the caller has one thread then, as for clone3.
+    ///
+    /// # Errors
+    /// As for [`Cgroup::create`]; [`Error::Bus`] and [`Error::Unit`] from systemd.
+    pub fn create_with(
+        host: &Host,
+        path: &CgroupPath,
+        resources: &Resources,
+        properties: &Properties,
+    ) -> Result<Self> {
         let needs = Needs::of(host, resources)?;
         let mut making = Making { cgroup: Some(Self::new(host, path)) };
         if let Some(cgroup) = &mut making.cgroup {
-            cgroup.fill(needs, resources)?;
+            match path.scope.clone() {
+                Some(scope) => cgroup.fill_scope(&scope, needs, &systemd::rounded(resources), properties)?,
+                None => cgroup.fill(needs, resources)?,
+            }
         }
         making.finish()
+    }
+
+    /// Lets systemd make the group, and puts into force what systemd does not know of.
+    fn fill_scope(
+        &mut self,
+        scope: &Scope,
+        needs: Needs,
+        resources: &Resources,
+        own: &Properties,
+    ) -> Result<()> {
+        let stand_in = StandIn::new()?;
+        scope.start(self.path.slice(), &stand_in, resources, own)?;
+        self.path = path_of(stand_in.pid())?.in_scope(scope.clone());
+        *self.stand_in() = Some(stand_in);
+        if let Some(unified) = self.host.unified.clone() {
+            let group = Group::open(&unified, &self.path)?.ok_or_else(|| self.gone())?;
+            hand_down(&unified, &group, &needs.v2)?;
+            self.unified = Some(group);
+        }
+        for controller in needs.v1 {
+            self.make_v1(controller)?;
+        }
+        self.hold_systemds_own()?;
+        self.write(resources)?;
+        self.filter_devices(resources)
     }
 
     fn fill(&mut self, needs: Needs, resources: &Resources) -> Result<()> {
@@ -50,7 +94,14 @@ impl Cgroup {
         if self.v1_of(controller).is_some() {
             return Ok(());
         }
-        let group = Group::make(&hierarchy, &self.path)?;
+        let group = match &self.path.scope {
+            // systemd has made it already, or does not know the controller.
+            Some(_) => match Group::open(&hierarchy, &self.path)? {
+                Some(group) => group,
+                None => Group::make(&hierarchy, &self.path)?,
+            },
+            None => Group::make(&hierarchy, &self.path)?,
+        };
         let is_cpuset = group.carries("cpuset");
         self.hold(group)?;
         match self.v1.last() {
@@ -90,6 +141,9 @@ impl Cgroup {
             None => return self.filter_devices_v1(resources),
         };
         match attached {
+            // Without the right to load filters one has no right to make device nodes either, and opens those that are there by
+            // their file modes.
+            Err(Error::DeviceFilter { source: Errno::PERM, .. }) if !is_root() => Ok(()),
             Err(error) if devices::is_unsupported(&error) && self.host.v1_of("devices").is_some() => {
                 log::debug!("{error}; using the devices controller of cgroup v1");
                 self.filter_devices_v1(resources)
@@ -115,6 +169,9 @@ impl Cgroup {
             return Err(self.gone());
         }
         let needs = Needs::of(&self.host, resources)?;
+        let scope = self.path.scope.clone();
+        let completed = scope.as_ref().map(|_| self.completed(resources)).transpose()?;
+        let resources = completed.as_ref().unwrap_or(resources);
         if let (Some(unified), Some(group)) = (&self.host.unified, &self.unified) {
             hand_down(unified, group, &needs.v2)?;
         }
@@ -127,7 +184,19 @@ impl Cgroup {
         for group in &self.v1[before..] {
             self.move_all(group)?;
         }
-        Ok(())
+        scope.map_or(Ok(()), |scope| scope.update(resources))
+    }
+
+    /// systemd takes some limits only together: what is not given is filled in from what is in force.
+    fn completed(&self, resources: &Resources) -> Result<Resources> {
+        let mut resources = resources.clone();
+        if let (Some(memory), Some(group)) = (&mut resources.memory, self.group_of(Controller::Memory)) {
+            controllers::complete_memory(group, memory)?;
+        }
+        if let (Some(cpu), Some(group)) = (&mut resources.cpu, self.group_of(Controller::Cpu)) {
+            controllers::complete_cpu(group, cpu)?;
+        }
+        Ok(systemd::rounded(&resources))
     }
 
     fn update_devices(&mut self, resources: &Resources) -> Result<()> {
@@ -191,14 +260,19 @@ impl Drop for Making {
 }
 
 /// What a set of limits needs of a host.
-struct Needs {
+pub(crate) struct Needs {
     /// By their names in v2.
     v2: BTreeSet<String>,
     v1: Vec<Controller>,
 }
 
 impl Needs {
-    fn of(host: &Host, resources: &Resources) -> Result<Self> {
+    /// Whether a limit needs a controller.
+    pub(crate) fn any(&self) -> bool {
+        !self.v2.is_empty() || self.v1.iter().any(|controller| *controller != Controller::Freezer)
+    }
+
+    pub(crate) fn of(host: &Host, resources: &Resources) -> Result<Self> {
         let mut needs = Self { v2: BTreeSet::new(), v1: Vec::new() };
         if host.unified.is_none() {
             needs.v1.push(Controller::Freezer);
@@ -238,6 +312,14 @@ impl Needs {
     }
 }
 
+/// Where a process is: in the v2 tree, else in systemd's own.
+fn path_of(pid: u32) -> Result<CgroupPath> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
+        .map_err(|source| Error::Detect { path: "/proc/PID/cgroup", source })?;
+    let line = |prefix: &str| text.lines().find_map(|line| line.split_once(prefix)).map(|(_, path)| path);
+    CgroupPath::new(line("::").or_else(|| line(":name=systemd:")).unwrap_or_default())
+}
+
 fn no_controller(controller: &str, limit: &str, hint: &'static str) -> Error {
     Error::NoController { controller: controller.to_owned(), limit: limit.to_owned(), hint }
 }
@@ -263,10 +345,10 @@ fn hand_down(hierarchy: &Hierarchy, group: &Group, wanted: &BTreeSet<String>) ->
             continue;
         }
         above.write_raw(SUBTREE, &missing.join(" ")).map_err(|source| {
-            let hint = if source == Errno::BUSY {
-                PROCESSES_INSIDE
-            } else {
-                "see cgroup.controllers in the same directory for what is offered"
+            let hint = match source {
+                Errno::BUSY => PROCESSES_INSIDE,
+                Errno::ACCESS | Errno::PERM => NOT_DELEGATED,
+                _ => "see cgroup.controllers in the same directory for what is offered",
             };
             Error::Enable {
                 controllers: wanted.iter().cloned().collect::<Vec<_>>().join(", "),

@@ -12,6 +12,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::group::{self, MAX_DEPTH};
 use crate::host::{DEFAULT_PARENT, Hierarchy};
+use crate::systemd::Scope;
 
 /// How long a busy group is tried again.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,12 +24,14 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Delete`] when processes are still in it; the other groups are removed all the same.
     pub fn delete(&self) -> Result<()> {
+        // systemd removes what it made; what we made beside it is removed below.
+        let stopped = self.path.scope.as_ref().map_or(Ok(()), Scope::stop);
         let deadline = Instant::now() + PATIENCE;
         // Every hierarchy, held or not: another process may have updated a limit and made a group for it since.
         let hierarchies = self.host.unified.iter().chain(&self.host.v1);
         let results: Vec<Result<()>> =
             hierarchies.map(|hierarchy| self.delete_in(hierarchy, deadline)).collect();
-        results.into_iter().collect()
+        results.into_iter().chain([stopped]).collect()
     }
 
     fn delete_in(&self, hierarchy: &Hierarchy, deadline: Instant) -> Result<()> {

@@ -190,6 +190,40 @@ pub enum Error {
         /// The kernel's reason.
         source: Errno,
     },
+    /// The message bus, by which systemd is spoken to, cannot be reached or broke off.
+    #[error("cannot speak to systemd over {address}: {source}")]
+    Bus {
+        /// The bus's address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// systemd refused something.
+    #[error("systemd cannot {doing} the unit {unit}: {why}")]
+    Unit {
+        /// `start`, `change`, `stop`, `enter`.
+        doing: &'static str,
+        /// The unit's name.
+        unit: String,
+        /// What systemd says.
+        why: String,
+    },
+    /// An annotation that sets a property of the scope is malformed.
+    #[error("the annotation org.systemd.property.{name} cannot be {value:?}: {why}")]
+    Property {
+        /// The property.
+        name: String,
+        /// As given.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The process that keeps a new scope alive could not be made.
+    #[error("cannot make a process to keep the new scope alive: {source}")]
+    StandIn {
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
     /// A group could not be removed.
     #[error("cannot remove the cgroup {path}: {source}", path = path.display())]
     Delete {

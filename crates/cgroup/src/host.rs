@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::path::CgroupPath;
+use crate::path::{CgroupPath, Driver};
+use crate::systemd::{Named, Scope, Side};
 
 const MOUNTS: &str = "/proc/self/mountinfo";
 const OWN: &str = "/proc/self/cgroup";
@@ -38,6 +39,8 @@ pub struct Hierarchy {
 pub struct Host {
     pub(crate) unified: Option<Hierarchy>,
     pub(crate) v1: Vec<Hierarchy>,
+    /// v1: systemd's own tree, without controllers.
+    pub(crate) systemd: Option<Hierarchy>,
     /// What the v2 root offers to its children.
     pub(crate) v2_controllers: Vec<String>,
 }
@@ -63,7 +66,7 @@ impl Host {
     fn parse(mounts: &[u8], own: &[u8]) -> Result<Self> {
         let mounts: Vec<Mount> = mounts.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect();
         let own = String::from_utf8_lossy(own);
-        let mut host = Self { unified: None, v1: Vec::new(), v2_controllers: Vec::new() };
+        let mut host = Self { unified: None, v1: Vec::new(), systemd: None, v2_controllers: Vec::new() };
         for line in own.lines() {
             // 4:memory:/user.slice — 0::/ is the v2 tree. A path may hold colons.
             let mut fields = line.splitn(3, ':');
@@ -73,6 +76,8 @@ impl Host {
             };
             if controllers.is_empty() {
                 host.unified = hierarchy(&mounts, &[], group);
+            } else if controllers == "name=systemd" {
+                host.systemd = hierarchy(&mounts, &[controllers.to_owned()], group);
             } else if !controllers.starts_with("name=") {
                 let controllers: Vec<String> = controllers.split(',').map(str::to_owned).collect();
                 host.v1.extend(hierarchy(&mounts, &controllers, group));
@@ -143,25 +148,53 @@ impl Host {
         Ok(path)
     }
 
-    /// A `linux.cgroupsPath` of a bundle (runtime-spec config-linux.md#cgroups-path): an absolute one from the roots; a
-    /// relative one from the caller's own groups in v1, and beside the caller's own in v2, which may not hold both
-    /// processes and groups.
+    /// Where the container `id` of a bundle with this `linux.cgroupsPath` goes (runtime-spec config-linux.md#cgroups-path).
+    ///
+    /// With cgroupfs an absolute path is from the roots; a relative one from the caller's own groups in v1, and beside the caller's
+    /// own in v2, which may not hold both processes and groups; none is `conex/ID`, from the root for root. With systemd it is
+    /// `SLICE:PREFIX:NAME` as for runc, and none is `:conex:ID`, in `system.slice`, or in `user.slice` of an ordinary user's own
+    /// systemd.
     ///
     /// # Errors
     /// [`Error::Path`].
-    pub fn bundle_path(&self, text: &str) -> Result<CgroupPath> {
-        let mut path = CgroupPath::new(text)?;
-        if !text.starts_with('/') {
-            for hierarchy in &self.v1 {
-                path = path.beginning(&hierarchy.controllers.join(","), &hierarchy.own)?;
-            }
-            if let Some(unified) = &self.unified {
-                let above = unified.own.rsplit_once('/').map_or("/", |(above, _)| above);
-                path = path.beginning(CgroupPath::UNIFIED, above)?;
-            }
+    pub fn bundle_path(&self, driver: Driver, path: Option<&str>, id: &str) -> Result<CgroupPath> {
+        let path = path.filter(|path| !path.is_empty());
+        match (driver, path) {
+            (Driver::Systemd, path) => self.scope_path(path.unwrap_or(&format!(":{DEFAULT_PARENT}:{id}"))),
+            (Driver::Cgroupfs, None) if is_root() => self.container_path(None, id),
+            (Driver::Cgroupfs, None) => self.relative_path(&format!("{DEFAULT_PARENT}/{id}")),
+            (Driver::Cgroupfs, Some(path)) if path.starts_with('/') => CgroupPath::new(path),
+            (Driver::Cgroupfs, Some(path)) => self.relative_path(path),
+        }
+    }
+
+    fn relative_path(&self, path: &str) -> Result<CgroupPath> {
+        let mut path = CgroupPath::new(path)?;
+        for hierarchy in &self.v1 {
+            path = path.beginning(&hierarchy.controllers.join(","), &hierarchy.own)?;
+        }
+        if let Some(unified) = &self.unified {
+            let above = unified.own.rsplit_once('/').map_or("/", |(above, _)| above);
+            path = path.beginning(CgroupPath::UNIFIED, above)?;
         }
         Ok(path)
     }
+
+    /// An ordinary user's path is complete only when systemd has made the scope: below his own systemd's group.
+    fn scope_path(&self, text: &str) -> Result<CgroupPath> {
+        let (side, default) =
+            if is_root() { (Side::System, "system.slice") } else { (Side::User, "user.slice") };
+        let named = Named::parse(text, default)?;
+        Ok(CgroupPath::new(&named.path())?.in_scope(Scope { side, unit: named.unit }))
+    }
+}
+
+/// Whether this process may do what the machine's administrator may: root, and not only of a user namespace.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+        // The first namespace maps every id to itself; without the file (no user namespaces) root is root.
+        && std::fs::read_to_string("/proc/self/uid_map")
+            .map_or(true, |map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 /// The group that all of Conex's containers are in, unless the user names another.
@@ -266,8 +299,16 @@ mod tests {
         assert_eq!(host.container_path(Some("/my/parent"), "id").expect("valid").name(), "/my/parent/id");
         assert!(host.container_path(Some("../up"), "id").is_err());
         assert!(host.container_path(None, "a/b").is_err());
-        assert_eq!(host.bundle_path("/k8s/x").expect("valid").to_string(), "/k8s/x");
-        assert_eq!(host.bundle_path("x").expect("valid").to_string(), "/x;memory=/a/b:c");
+        let bundle = |path| host.bundle_path(Driver::Cgroupfs, Some(path), "id").map(|path| path.to_string());
+        assert_eq!(bundle("/k8s/x").expect("valid"), "/k8s/x");
+        assert_eq!(bundle("x").expect("valid"), "/x;memory=/a/b:c");
+        for bad in ["../x", "/a/../b", "/", "a\nb", "/..", "."] {
+            assert!(bundle(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(
+            host.systemd.as_ref().map(|systemd| systemd.mount.to_str()),
+            Some(Some("/sys/fs/cgroup/systemd"))
+        );
     }
 
     #[test]
@@ -279,7 +320,14 @@ mod tests {
         .expect("parses");
         assert_eq!(v2.version(), Version::V2);
         assert_eq!(v2.unified.as_ref().map(|h| h.own.as_str()), Some("/user.slice/s"));
-        assert_eq!(v2.bundle_path("x").expect("valid").to_string(), "/x;unified=/user.slice");
+        let bundle = |driver, path| v2.bundle_path(driver, Some(path), "id").map(|path| path.to_string());
+        assert_eq!(bundle(Driver::Cgroupfs, "x").expect("valid"), "/x;unified=/user.slice");
+        let scope = bundle(Driver::Systemd, "a-b.slice:p:n").expect("valid");
+        assert!(
+            scope.starts_with("/a.slice/a-b.slice/p-n.scope;") && scope.ends_with("scope=p-n.scope"),
+            "{scope}"
+        );
+        assert!(bundle(Driver::Systemd, "/a/b").is_err());
         let v1 = Host::parse(
             b"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
             b"3:memory:/\n0::/\n",

@@ -1,6 +1,6 @@
 //! Kills everything in a group: `cgroup.kill` of v2 (Linux 5.14), else one process after the other while they are frozen.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -50,6 +50,27 @@ impl Cgroup {
                 Err(Error::Write { value: "1".to_owned(), path: group.path().join("cgroup.kill"), source })
             }
         }
+    }
+
+    /// Sends a signal to every process, also of groups below; those that fork meanwhile may be missed unless it is SIGKILL.
+    ///
+    /// # Errors
+    /// [`Error::Kill`]; as for [`Cgroup::kill`] with SIGKILL.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        if signal == Signal::KILL.as_raw() {
+            return self.kill();
+        }
+        for (pid, process) in self.procs()?.chunks(AT_ONCE).flat_map(|pids| hold(pids.to_vec())) {
+            match conex_sys::signal::send(process.as_fd(), signal).map_err(|error| error.raw_os_error()) {
+                Ok(()) => {}
+                Err(Some(code)) if Errno::from_raw_os_error(code) == Errno::SRCH => {}
+                Err(code) => {
+                    let source = code.map_or(Errno::IO, Errno::from_raw_os_error);
+                    return Err(Error::Kill { pid, path: self.name(), source });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Freezing first keeps them from forking away, and their numbers from being given to others.

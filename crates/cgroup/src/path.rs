@@ -3,6 +3,7 @@
 //! The same relative path is used in every hierarchy. In v1 it begins at the caller's own group of each
 //! controller, and a later command may come from another group: so the path also remembers those beginnings
 //! (`/conex/ID;memory=/user.slice`), and [`crate::Cgroup::open`] finds the groups from anywhere.
+//! A group that systemd makes is remembered with its unit (`/machine.slice/libpod-ID.scope;scope=libpod-ID.scope`).
 //! No path can leave its place: `..`, empty and over-long components are refused when it is made.
 
 use std::collections::BTreeMap;
@@ -12,14 +13,17 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::systemd::{Scope, Side};
 
 /// A group's path: `/conex/ID`, followed by `;CONTROLLERS=BEGINNING` for each v1 hierarchy whose beginning is
-/// not its root. Obtain it from [`crate::Host::container_path`], or parse it.
+/// not its root, and by `;scope=UNIT` where systemd makes the groups. Obtain it from [`crate::Host::container_path`] or
+/// [`crate::Host::bundle_path`], or parse it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CgroupPath {
     name: String,
     beginnings: BTreeMap<String, String>,
+    pub(crate) scope: Option<Scope>,
 }
 
 impl CgroupPath {
@@ -35,7 +39,7 @@ impl CgroupPath {
         if name == "/" {
             return Err(Error::Path { path: name, why: "it names the root group" });
         }
-        Ok(Self { name, beginnings: BTreeMap::new() })
+        Ok(Self { name, beginnings: BTreeMap::new(), scope: None })
     }
 
     /// Lets the hierarchy of `controllers` (`cpu,cpuacct`) begin at `group`.
@@ -48,6 +52,26 @@ impl CgroupPath {
             self.beginnings.insert(controllers.to_owned(), group);
         }
         Ok(self)
+    }
+
+    /// The same in a scope of systemd's.
+    pub(crate) fn in_scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// Who makes the groups and removes them.
+    pub fn driver(&self) -> Driver {
+        if self.scope.is_some() { Driver::Systemd } else { Driver::Cgroupfs }
+    }
+
+    /// The name of the group right above, which is a slice's where systemd makes the groups.
+    pub(crate) fn slice(&self) -> &str {
+        let above = self.name.rsplit_once('/').map_or("", |(above, _)| above);
+        match above.rsplit('/').next() {
+            Some(slice) if !slice.is_empty() => slice,
+            _ => "-.slice",
+        }
     }
 
     /// The path alone, `/conex/ID`, as another runtime or a person would want it.
@@ -73,6 +97,16 @@ impl CgroupPath {
             None => vec![root],
         }
     }
+}
+
+/// Who makes a container's groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Driver {
+    /// We do, in the cgroup file systems.
+    #[default]
+    Cgroupfs,
+    /// systemd does, as a transient scope (`runc --systemd-cgroup`).
+    Systemd,
 }
 
 /// One group's place below a hierarchy's mount point.
@@ -146,7 +180,7 @@ impl fmt::Display for CgroupPath {
         for (controllers, group) in &self.beginnings {
             write!(f, ";{controllers}={}", escape(group))?;
         }
-        Ok(())
+        self.scope.as_ref().map_or(Ok(()), |scope| write!(f, ";{scope}"))
     }
 }
 
@@ -164,7 +198,16 @@ impl FromStr for CgroupPath {
             if controllers.is_empty() {
                 return Err(wrong());
             }
-            path = path.beginning(controllers, &unescape(group))?;
+            let side = match controllers {
+                Scope::SYSTEM => Some(Side::System),
+                Scope::USER => Some(Side::User),
+                _ => None,
+            };
+            path = match side {
+                Some(_) if group.contains('/') || !group.ends_with(".scope") => return Err(wrong()),
+                Some(side) => path.in_scope(Scope { side, unit: group.to_owned() }),
+                None => path.beginning(controllers, &unescape(group))?,
+            };
         }
         Ok(path)
     }
@@ -232,6 +275,11 @@ mod tests {
         assert_eq!(json, r#""/conex/1;memory=/m""#);
         assert_eq!(serde_json::from_str::<CgroupPath>(&json).expect("json"), path);
         assert!(serde_json::from_str::<CgroupPath>(r#""/a/../b""#).is_err());
+        let path: CgroupPath = "/a.slice/x-1.scope;user-scope=x-1.scope".parse().expect("valid");
+        assert_eq!((path.driver(), path.slice()), (Driver::Systemd, "a.slice"));
+        assert_eq!(path.to_string().parse::<CgroupPath>().expect("parses"), path);
+        assert!("/a;scope=x/../y.scope".parse::<CgroupPath>().is_err());
+        assert!("/a;scope=x".parse::<CgroupPath>().is_err());
     }
 
     proptest! {

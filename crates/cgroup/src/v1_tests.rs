@@ -81,7 +81,7 @@ fn limits_and_stats_are_v1s() {
     let Some(host) = host() else { return };
     let resources = Resources {
         memory: Some(Memory { limit: Some(32 << 20), ..Memory::default() }),
-        pids: Some(Pids { limit: 7 }),
+        pids: Some(Pids { limit: Some(7) }),
         ..Resources::default()
     };
     let mut group = create(&host, "limits", &resources);

@@ -22,9 +22,12 @@ fn main() {
     let host = Host::detect().expect("a machine with control groups");
     let parent = format!("/conex-test-{}", std::process::id());
     let path = host.container_path(Some(&parent), "born").expect("path");
-    let group =
-        Cgroup::create(&host, &path, &Resources { pids: Some(Pids { limit: 5 }), ..Resources::default() })
-            .expect("create");
+    let group = Cgroup::create(
+        &host,
+        &path,
+        &Resources { pids: Some(Pids { limit: Some(5) }), ..Resources::default() },
+    )
+    .expect("create");
     let seen = born(&group);
     group.kill().expect("kill");
     group.delete().expect("delete");

@@ -21,7 +21,7 @@ fn memory(limit: i64, swap: Option<i64>) -> Resources {
 }
 
 fn pids(limit: i64) -> Resources {
-    Resources { pids: Some(Pids { limit }), ..Resources::default() }
+    Resources { pids: Some(Pids { limit: Some(limit) }), ..Resources::default() }
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn limits_are_in_the_files() {
             cpus: Some("0".to_owned()),
             ..Cpu::default()
         }),
-        pids: Some(Pids { limit: 50 }),
+        pids: Some(Pids { limit: Some(50) }),
         ..Resources::default()
     };
     let group = TestGroup::create(&host, &resources).expect("create");
@@ -71,7 +71,7 @@ fn only_the_groups_that_are_needed_are_made() {
     let unlimited = Resources {
         memory: Some(Memory { limit: Some(-1), swap: Some(-1), ..Memory::default() }),
         cpu: Some(Cpu { quota: Some(-1), ..Cpu::default() }),
-        pids: Some(Pids { limit: -1 }),
+        pids: Some(Pids { limit: Some(-1) }),
         ..Resources::default()
     };
     let bare = TestGroup::create(&host, &unlimited).expect("create");
@@ -414,7 +414,7 @@ fn a_crashs_leftover_is_cleared_but_a_live_group_is_not_touched() {
 fn what_was_used_is_counted() {
     let Some(host) = host() else { return };
     let resources = Resources {
-        pids: Some(Pids { limit: 9 }),
+        pids: Some(Pids { limit: Some(9) }),
         cpu: Some(Cpu { quota: Some(20_000), ..Cpu::default() }),
         ..memory(64 * MIB, None)
     };

@@ -43,7 +43,7 @@ pub(crate) fn apply(group: &Group, cpu: &Cpu) -> Result<()> {
 
 /// `cpu.weight` (1 to 10000, default 100) for v1's shares (2 to 262144, default 1024): runc's curve since 1.3, through
 /// both ends and both defaults, rounded up.
-fn weight(shares: u64) -> u64 {
+pub(crate) fn weight(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
         262_144.. => 10_000,
@@ -79,6 +79,27 @@ fn apply_v2(group: &Group, cpu: &Cpu) -> Result<()> {
         let now = group.read("cpu.max")?;
         group.set(limit("cpu.quota"), "cpu.max", &v2_max(quota(cpu), period(cpu), &now))
     })
+}
+
+/// Fills in the quota or the period in force beside the one that is given.
+pub(crate) fn complete(group: &Group, cpu: &mut Cpu) -> Result<()> {
+    if quota(cpu).is_some() == period(cpu).is_some() {
+        return Ok(());
+    }
+    let (quota_now, period_now) = if group.is_v2() {
+        let text = group.read_if_there("cpu.max")?.unwrap_or_default();
+        let mut words = text.split_ascii_whitespace();
+        (
+            words.next().map(|quota| quota.parse().unwrap_or(-1)),
+            words.next().and_then(|period| period.parse().ok()),
+        )
+    } else {
+        let now = |file| Ok(group.read_if_there(file)?.and_then(|text| text.trim().parse::<i64>().ok()));
+        (now("cpu.cfs_quota_us")?, now("cpu.cfs_period_us")?.and_then(|period| u64::try_from(period).ok()))
+    };
+    cpu.quota = quota(cpu).or(quota_now);
+    cpu.period = period(cpu).or(period_now);
+    Ok(())
 }
 
 /// `cpu.max` is one line of both; what is not given stays as it is in `now`.

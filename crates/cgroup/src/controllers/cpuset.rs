@@ -69,7 +69,7 @@ fn fill(group: &Group, file: &str, from_above: Option<String>) -> Result<String>
 }
 
 /// Ranges, both ends included, as the kernel prints and takes them: `0-2,7`.
-fn parse(list: &str) -> Option<Vec<(u32, u32)>> {
+pub(crate) fn parse(list: &str) -> Option<Vec<(u32, u32)>> {
     let number =
         |text: &str| text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     list.trim()

@@ -67,22 +67,48 @@ fn swap_alone(both: Bytes, memory: Bytes) -> Result<Bytes> {
     }
 }
 
+/// What `memory.swap.max` becomes, if anything is said of it; the present memory limit has to be filled in.
+pub(crate) fn swap_alone_of(memory: &Memory) -> Result<Option<Bytes>> {
+    let limit = given("memory.limit", memory.limit)?;
+    match (given("memory.swap", memory.swap)?, limit) {
+        // No limit of memory takes that of swap away with it; beside none, memory+swap is swap.
+        (None, Some(None)) => Ok(Some(None)),
+        (None, _) => Ok(None),
+        (Some(both), Some(None)) => Ok(Some(both)),
+        (Some(both), limit) => swap_alone(both, limit.flatten()).map(Some),
+    }
+}
+
 fn apply_v2(group: &Group, memory: &Memory) -> Result<()> {
     refuse_v1_only(memory)?;
     let new_limit = given("memory.limit", memory.limit)?;
-    if let Some(both) = given("memory.swap", memory.swap)? {
-        let beside = match new_limit {
-            Some(limit) => limit,
-            None => group.number("memory.max")?,
-        };
-        write_swap_max(group, swap_alone(both, beside)?)?;
+    let beside = match (new_limit, given("memory.swap", memory.swap)?) {
+        // Memory+swap alone is counted from the memory limit in force.
+        (None, Some(_)) => group.number("memory.max")?.and_then(|bytes| i64::try_from(bytes).ok()),
+        _ => memory.limit,
+    };
+    refuse_below_use(group, memory, "memory.current")?;
+    if let Some(bytes) = swap_alone_of(&Memory { limit: beside, ..memory.clone() })? {
+        write_swap_max(group, bytes)?;
     }
     if let Some(bytes) = new_limit {
-        refuse_below_use(group, memory, bytes, "memory.current")?;
         group.set(limit("memory.limit"), "memory.max", &v2_text(bytes))?;
     }
     if let Some(bytes) = given("memory.reservation", memory.reservation)? {
         group.set(limit("memory.reservation"), "memory.low", &v2_text(bytes))?;
+    }
+    Ok(())
+}
+
+/// Fills in the memory limit in force beside a limit of memory+swap.
+pub(crate) fn complete(group: &Group, memory: &mut Memory) -> Result<()> {
+    if given("memory.limit", memory.limit)?.is_none() && given("memory.swap", memory.swap)?.is_some() {
+        let now = if group.is_v2() {
+            group.number("memory.max")?
+        } else {
+            v1_number(group, "memory.limit_in_bytes")?
+        };
+        memory.limit = now.and_then(|bytes| i64::try_from(bytes).ok());
     }
     Ok(())
 }
@@ -121,11 +147,17 @@ fn refuse_v1_only(memory: &Memory) -> Result<()> {
 }
 
 /// `checkBeforeUpdate`: v2 would kill rather than refuse.
-fn refuse_below_use(group: &Group, memory: &Memory, bytes: Bytes, file: &str) -> Result<()> {
-    let (Some(true), Some(bytes)) = (memory.check_before_update, bytes) else { return Ok(()) };
-    match group.number(file)? {
-        Some(used) if used > bytes => Err(wrong("memory.limit", bytes, format!("{used} bytes are in use"))),
-        _ => Ok(()),
+fn refuse_below_use(group: &Group, memory: &Memory, file: &str) -> Result<()> {
+    let positive =
+        |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0);
+    let limits = [("memory.limit", positive(memory.limit)), ("memory.swap", positive(memory.swap))];
+    if memory.check_before_update != Some(true) || limits.iter().all(|(_, limit)| limit.is_none()) {
+        return Ok(());
+    }
+    let used = group.number(file)?.unwrap_or(0);
+    match limits.into_iter().find_map(|(name, limit)| Some((name, limit.filter(|limit| *limit <= used)?))) {
+        Some((name, limit)) => Err(wrong(name, limit, format!("{used} bytes are in use"))),
+        None => Ok(()),
     }
 }
 
@@ -138,9 +170,7 @@ fn apply_v1(group: &Group, memory: &Memory) -> Result<()> {
         }
     }
     let new_limit = given("memory.limit", memory.limit)?;
-    if let Some(bytes) = new_limit {
-        refuse_below_use(group, memory, bytes, "memory.usage_in_bytes")?;
-    }
+    refuse_below_use(group, memory, "memory.usage_in_bytes")?;
     write_v1_limits(group, new_limit, given("memory.swap", memory.swap)?)?;
     let others = [
         ("memory.reservation", memory.reservation, "memory.soft_limit_in_bytes"),

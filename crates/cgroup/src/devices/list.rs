@@ -10,6 +10,15 @@ use super::rule::{Kind, Rule};
 
 /// The writes, in order, for a new group.
 pub(crate) fn writes(rules: &[Rule]) -> Result<Vec<(&'static str, String)>> {
+    let (allows_all, exceptions) = settled(rules)?;
+    let (behaviour, file) =
+        if allows_all { ("devices.allow", "devices.deny") } else { ("devices.deny", "devices.allow") };
+    let exceptions = exceptions.iter().map(|exception| (file, exception.to_string()));
+    Ok(std::iter::once((behaviour, "a".to_owned())).chain(exceptions).collect())
+}
+
+/// Whether everything is allowed, and the exceptions from that.
+pub(crate) fn settled(rules: &[Rule]) -> Result<(bool, Vec<Rule>)> {
     let mut allows_all = false;
     let mut exceptions: Vec<Rule> = Vec::new();
     for rule in rules.iter().flat_map(|rule| split(*rule)) {
@@ -35,10 +44,7 @@ pub(crate) fn writes(rules: &[Rule]) -> Result<Vec<(&'static str, String)>> {
         }
         exceptions.retain(|exception| exception.access != 0);
     }
-    let (behaviour, file) =
-        if allows_all { ("devices.allow", "devices.deny") } else { ("devices.deny", "devices.allow") };
-    let exceptions = exceptions.iter().map(|exception| (file, exception.to_string()));
-    Ok(std::iter::once((behaviour, "a".to_owned())).chain(exceptions).collect())
+    Ok((allows_all, exceptions))
 }
 
 /// v1 takes `a` for everything only: a narrower rule for both kinds becomes one for each.

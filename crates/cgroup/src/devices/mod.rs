@@ -23,6 +23,23 @@ pub(crate) fn is_needed(rules: &[DeviceRule]) -> Result<bool> {
     Ok(!rules.last().is_none_or(|last| last.allow && last.covers_all()))
 }
 
+/// The rules as what may be opened, for systemd's `DeviceAllow`: a device or a class of them, and the accesses. Nothing when
+/// that does not say it.
+pub(crate) fn allowed(rules: &[DeviceRule]) -> Result<Option<Vec<(String, String)>>> {
+    let Ok((false, exceptions)) = list::settled(&Rule::parse_all(rules)?) else { return Ok(None) };
+    let entry = |rule: &Rule| {
+        let class = if rule.kind == rule::Kind::Block { "block" } else { "char" };
+        let device = match (rule.major, rule.minor) {
+            (Some(major), Some(minor)) => format!("/dev/{class}/{major}:{minor}"),
+            (Some(major), None) => format!("{class}-{major}"),
+            (None, None) => format!("{class}-*"),
+            (None, Some(_)) => return None,
+        };
+        Some((device, rule.letters().collect()))
+    };
+    Ok(exceptions.iter().map(entry).collect())
+}
+
 /// Puts the filter on a v2 group, in place of the one that was there.
 pub(crate) fn attach(group: &Group, rules: &[DeviceRule]) -> Result<()> {
     let failed =

@@ -1,6 +1,6 @@
 //! A device rule, checked.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use conex_oci::runtime::DeviceRule;
 
@@ -68,6 +68,15 @@ impl Rule {
         Ok(Self { allow: rule.allow, kind, major: number(rule.major)?, minor: number(rule.minor)?, access })
     }
 
+    /// The accesses as in `rwm`.
+    pub(crate) fn letters(&self) -> impl Iterator<Item = char> {
+        let access = self.access;
+        [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
+            .into_iter()
+            .filter(move |(bit, _)| access & bit != 0)
+            .map(|(_, letter)| letter)
+    }
+
     /// Every device and every access.
     pub(crate) fn covers_all(&self) -> bool {
         self.kind == Kind::Any && self.major.is_none() && self.minor.is_none() && self.access == ALL
@@ -84,10 +93,7 @@ impl fmt::Display for Rule {
         };
         let number = |value: Option<u32>| value.map_or_else(|| "*".to_owned(), |value| value.to_string());
         write!(f, "{kind} {}:{} ", number(self.major), number(self.minor))?;
-        [(READ, "r"), (WRITE, "w"), (MKNOD, "m")]
-            .iter()
-            .filter(|(bit, _)| self.access & bit != 0)
-            .try_for_each(|(_, letter)| f.write_str(letter))
+        self.letters().try_for_each(|letter| f.write_char(letter))
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn build(
 ) -> Result<Resources, SpecError> {
     let limits = &request.options.limits;
     check_processors(request)?;
-    let pids = limits.pids.map(|limit| Pids { limit: if limit <= 0 { -1 } else { limit } });
+    let pids = limits.pids.map(|limit| Pids { limit: Some(if limit <= 0 { -1 } else { limit }) });
     let weight = limits.blkio_weight.filter(|weight| *weight != 0);
     Ok(Resources {
         devices,

@@ -127,8 +127,9 @@ pub struct Cpu {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pids {
-    /// 0 or less is unlimited.
-    pub limit: i64,
+    /// Processes and threads; less than 0 is unlimited, 0 allows none but the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
 }
 
 /// `config-linux.md#block-io`
