@@ -1,10 +1,11 @@
-//! The project's chores, one file a chore: `cargo xtask lint|layers|docs|test|bench`.
+//! The project's chores, one file a chore: `cargo xtask lint|layers|docs|test|bench|conformance`.
 //!
 //! Continuous integration runs the same commands as a person does; a chore that needs a tool of the machine
 //! installs it (and says so) or prints `skipped: why`, and never passes in silence.
 
 mod bench;
 mod command;
+mod conformance;
 mod docs;
 mod layers;
 mod lint;
@@ -22,7 +23,9 @@ usage: cargo xtask <chore>
   docs              rustdoc without warnings, links between Markdown files resolve
   test [--vm] [FILTER...]
                     all tests; installs the Debian packages they need. --vm: on a pure cgroup v2 machine
-  bench [WHAT...]   time Conex against the bare system calls and the engines installed here";
+  bench [WHAT...]   time Conex against the bare system calls and the engines installed here
+  conformance PATH... [--runtime PROGRAM]
+                    the public suites for runtimes, from a checkout of youki or of runtime-tools";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         "docs" => docs::run(),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "conformance" => conformance::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())
