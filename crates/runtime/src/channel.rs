@@ -27,6 +27,8 @@ pub(crate) enum Report {
     Made { pid: u32 },
     /// In its namespaces, its mounts made; waits for [`Channel::proceed`].
     Staged,
+    /// About to install a filter that notifies, by a descriptor of this number; waits for [`Order::Listened`].
+    Filtering { number: i32 },
     /// Set up; waits for [`Order::Start`] or [`Order::Leave`].
     Ready { terminal: Option<OwnedFd> },
     /// It failed, and exits.
@@ -45,6 +47,10 @@ pub(crate) enum Order {
     Start = b'S',
     /// Wait for somebody else's order.
     Leave = b'L',
+    /// The filter's notifications are listened to.
+    Listened = b'N',
+    /// Let the parent reach its descriptors.
+    Show = b'D',
 }
 
 const TEXT_LIMIT: usize = 1024;
@@ -62,6 +68,22 @@ impl Channel {
         Ok(())
     }
 
+    /// One of `wanted`; anything else, the parent's death included, is an error.
+    pub(crate) fn await_one_of(&self, wanted: &[Order]) -> Result<Order, Fault> {
+        let mut byte = [0];
+        let lost = |errno| Fault::new("hear from the parent process", errno);
+        let (read, _) =
+            retry_on_intr(|| rustix::net::recv(&self.0, &mut byte, RecvFlags::empty())).map_err(lost)?;
+        let order = wanted.iter().find(|order| read == 1 && byte[0] == **order as u8);
+        order.copied().ok_or_else(|| lost(Errno::PIPE))
+    }
+
+    /// Whether a report, or the end of reports, is there to be read.
+    pub(crate) fn has_report(&self) -> bool {
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        rustix::net::recv(&self.0, &mut [0], look) != Err(Errno::AGAIN)
+    }
+
     /// The connection that brings the order to start. One that brings anything else, or nothing, is forgotten.
     pub(crate) fn accept_start(listener: BorrowedFd<'_>) -> Result<Self, Fault> {
         loop {
@@ -77,12 +99,7 @@ impl Channel {
 
     /// Waits for `wanted`; anything else, the parent's death included, is an error.
     pub(crate) fn await_order(&self, wanted: Order) -> Result<(), Fault> {
-        let mut byte = [0];
-        match retry_on_intr(|| rustix::net::recv(&self.0, &mut byte, RecvFlags::empty())) {
-            Ok((1, _)) if byte[0] == wanted as u8 => Ok(()),
-            Ok(_) => Err(Fault::new("hear from the parent process", Errno::PIPE)),
-            Err(errno) => Err(Fault::new("hear from the parent process", errno)),
-        }
+        self.await_one_of(&[wanted]).map(drop)
     }
 
     /// Lets a staged process go on and tells it its number in the parent's pid namespace.
@@ -111,6 +128,14 @@ impl Channel {
         let mut packet = [b'P', 0, 0, 0, 0];
         packet[1..].copy_from_slice(&pid.to_ne_bytes());
         retry_on_intr(|| rustix::net::send(&self.0, &packet, SendFlags::NOSIGNAL))?;
+        Ok(())
+    }
+
+    pub(crate) fn report_filtering(&self, number: i32) -> Result<(), Fault> {
+        let mut packet = [b'F', 0, 0, 0, 0];
+        packet[1..].copy_from_slice(&number.to_ne_bytes());
+        retry_on_intr(|| rustix::net::send(&self.0, &packet, SendFlags::NOSIGNAL))
+            .map_err(|errno| Fault::new("report to the parent process", errno))?;
         Ok(())
     }
 
@@ -156,6 +181,7 @@ impl Channel {
             [b'P', pid @ ..] if pid.len() == 4 => {
                 Report::Made { pid: u32::from_ne_bytes([pid[0], pid[1], pid[2], pid[3]]) }
             }
+            [b'F', a, b, c, d] => Report::Filtering { number: i32::from_ne_bytes([*a, *b, *c, *d]) },
             [b'E', kind, a, b, c, d, text @ ..] => {
                 let errno = Errno::from_raw_os_error(i32::from_ne_bytes([*a, *b, *c, *d]));
                 let what = String::from_utf8_lossy(text).into_owned();

@@ -17,7 +17,7 @@ use crate::options::Recursion;
 use crate::plan::{Plan, clone_tree, parent, parent_errno};
 use crate::terms::Terms;
 use crate::waiting::{Waiting, hold};
-use crate::{Error, Stdio};
+use crate::{Error, Stdio, listener};
 
 /// What [`create`] needs.
 pub struct Create<'a> {
@@ -61,7 +61,8 @@ pub struct Created {
 /// Any [`Error`]; nothing is left running.
 pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let Create { spec, rootfs, cgroup, stdio, seccomp, init, terms } = request;
-    let Terms { start, preserved, keep_keyring, no_pivot, before_pivot, inside } = terms;
+    let Terms { start, preserved, keep_keyring, no_pivot, before_pivot, listener, inside } = terms;
+    let listener = listener::require(seccomp, listener)?;
     let plan = Plan::new(spec, cgroup, seccomp, init)?;
     let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
     let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside };
@@ -94,6 +95,9 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
             act(made.pid())?;
         }
         made.channel().proceed(made.pid()).map_err(parent("let the container's first process go on"))?;
+    }
+    if let Some(listener) = listener {
+        listener.introduce(&made)?;
     }
     let terminal = made.await_ready()?;
     Ok(Created { process: made, terminal })

@@ -19,7 +19,7 @@ use crate::namespaces::flag;
 use crate::plan::{ProcessPlan, parent};
 use crate::terms::{Inside, Terms};
 use crate::waiting::Waiting;
-use crate::{Created, Error, Stdio};
+use crate::{Created, Error, Stdio, listener};
 
 /// What [`exec`] needs.
 pub struct Exec<'a> {
@@ -46,7 +46,8 @@ pub struct Exec<'a> {
 /// Any [`Error`]; nothing is left running.
 pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     let Exec { process, target, target_pidfd, cgroup, stdio, seccomp, terms } = request;
-    let Terms { start, preserved, keep_keyring, .. } = terms;
+    let Terms { start, preserved, keep_keyring, listener, .. } = terms;
+    let listener = listener::require(seccomp, listener)?;
     let duties =
         Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside: Inside::default() };
     let plan = ProcessPlan::new(process, seccomp, None)?;
@@ -93,6 +94,9 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     if let Some(score) = process.oom_score_adj {
         fs::write(format!("/proc/{}/oom_score_adj", made.pid()), score.to_string())
             .map_err(parent("set the OOM score adjustment"))?;
+    }
+    if let Some(listener) = listener {
+        listener.introduce(&made)?;
     }
     let terminal = made.await_ready()?;
     Ok(Created { process: made, terminal })

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::Error;
+use crate::{Error, Listener};
 
 /// The default is what a supervisor wants: it starts the process itself, and the process dies with it.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub struct Terms<'a> {
     pub no_pivot: bool,
     /// Called with the process's id when its namespaces are there and its mounts not yet pivoted to.
     pub before_pivot: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
+    /// Who answers the notifications of a filter that has some.
+    pub listener: Option<Listener<'a>>,
     /// What the process does itself, hooks.
     pub inside: Inside<'a>,
 }

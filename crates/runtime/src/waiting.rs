@@ -79,6 +79,15 @@ impl Waiting {
         }
     }
 
+    /// Waits until it is about to install its filter; gives the number that the notification fd will have.
+    pub(crate) fn await_filtering(&self) -> Result<i32, Error> {
+        match self.channel.report().map_err(parent("hear from the container's first process"))? {
+            Report::Filtering { number } => Ok(number),
+            Report::Failed(error) => Err(error),
+            _ => Err(Error::Died { status: self.status() }),
+        }
+    }
+
     /// Waits until it is set up; gives the terminal's master when there is one.
     pub(crate) fn await_ready(&self) -> Result<Option<OwnedFd>, Error> {
         match self.channel.report().map_err(parent("hear from the container's first process"))? {

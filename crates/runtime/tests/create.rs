@@ -28,6 +28,7 @@ const CASES: &[(&str, fn())] = &[
     ("a_terminal_is_a_terminal", a_terminal_is_a_terminal),
     ("descriptors_do_not_leak", descriptors_do_not_leak),
     ("nothing_is_mounted_on_the_host", nothing_is_mounted_on_the_host),
+    ("a_listener_gets_the_notifications", a_listener_gets_the_notifications),
 ];
 
 fn main() {
@@ -517,4 +518,70 @@ fn nothing_is_mounted_on_the_host() {
     let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
     Bed::new("true").output();
     assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
+}
+
+/// The descriptor and the state go to the listener before the process is ready; a notified call waits for the listener.
+fn a_listener_gets_the_notifications() {
+    use conex_oci::runtime::{Seccomp, SyscallRule};
+    let bed = Bed::new("touch /tmp/before; ln -s x /tmp/link; echo $?; readlink /tmp/link; echo over");
+    let filter = Seccomp {
+        default_action: "SCMP_ACT_ALLOW".to_owned(),
+        syscalls: vec![SyscallRule {
+            names: vec!["symlink".to_owned(), "symlinkat".to_owned()],
+            action: "SCMP_ACT_NOTIFY".to_owned(),
+            ..SyscallRule::default()
+        }],
+        ..Seccomp::default()
+    };
+    let program = conex_seccomp::compile(&filter).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent");
+    let make = |listener, stdio| {
+        let terms = conex_runtime::Terms { listener, ..Default::default() };
+        let rootfs = Rootfs::Path(bed.rootfs.path().into());
+        create(Create {
+            spec: &bed.spec,
+            rootfs,
+            cgroup: None,
+            stdio,
+            seccomp: Some(&program),
+            init: None,
+            terms,
+        })
+    };
+    let state = |pid: u32| format!("state of {pid} {}", "x".repeat(100_000)).into_bytes();
+    let listener = conex_runtime::Listener { path: &path, state: &state };
+    let complaint = |listener| make(listener, pipes().0).unwrap_err().to_string();
+    assert!(complaint(None).contains("listenerPath"), "{}", complaint(None));
+    assert!(complaint(Some(listener)).contains("agent"), "{}", complaint(Some(listener)));
+
+    let agent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let (stdio, output) = pipes();
+    let created = make(Some(listener), stdio).unwrap();
+    let expected = state(created.process.pid());
+    let (connection, _) = agent.accept().unwrap();
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
+    let mut text = vec![0; 200_000];
+    let mut parts = [std::io::IoSliceMut::new(&mut text)];
+    let flags = rustix::net::RecvFlags::CMSG_CLOEXEC;
+    let read_first = rustix::net::recvmsg(&connection, &mut parts, &mut control, flags).unwrap().bytes;
+    let mut fds = Vec::new();
+    for message in control.drain() {
+        if let rustix::net::RecvAncillaryMessage::ScmRights(received) = message {
+            fds.extend(received);
+        }
+    }
+    text.truncate(read_first);
+    (&connection).read_to_end(&mut text).unwrap();
+    assert!(text == expected, "{} bytes of state", text.len());
+    assert_eq!(fds.len(), 1);
+    let running = created.process.start().unwrap();
+    let mut poll = [rustix::event::PollFd::new(&fds[0], rustix::event::PollFlags::IN)];
+    assert_eq!(rustix::event::poll(&mut poll, None), Ok(1), "a notification");
+    // Nobody listens any more: the call fails, and whatever else is notified.
+    drop(fds);
+    let output = read(output);
+    assert!(output.ends_with("1\nover\n"), "{output}");
+    assert_eq!(wait(&running), 0);
 }

@@ -156,6 +156,7 @@ fn finish(
     }
     signal::reset();
     sys::cloexec_from(3 + duties.preserved).during(|| "close inherited descriptors".into())?;
+    rights::filter_and_notify(plan, channel)?;
     channel.report_ready(master.as_ref().map(AsFd::as_fd))?;
     drop(master);
     match &duties.start {

@@ -5,17 +5,18 @@
 //! capabilities, no_new_privs, filter, execve.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use conex_oci::runtime::Process;
 use conex_sys::launch::{Script, Then};
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::{Errno, FdFlags};
-use rustix::process::Signal;
+use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::beneath::is_procfs;
 use crate::capability::{NAMES, SYS_ADMIN};
+use crate::channel::{Channel, Order};
 use crate::fault::{During, Fault};
 use crate::plan::ProcessPlan;
 
@@ -180,9 +181,31 @@ pub(super) fn give_up(plan: &ProcessPlan<'_>, labels: &Labels, tied: bool) -> Sc
     script
 }
 
-/// The filter; after it comes only execve.
+/// A filter that notifies is installed here: what comes of it has to reach its listener before any call may wait for an
+/// answer, and the launch program tells nobody anything. The rest of the set-up comes under it, as with runc.
+pub(super) fn filter_and_notify(plan: &ProcessPlan<'_>, channel: &Channel) -> Result<(), Fault> {
+    let Some(program) = plan.seccomp.filter(|program| program.notifies()) else { return Ok(()) };
+    if plan.process.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).during(|| "set no_new_privs".into())?;
+    }
+    let here = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    // The lowest that is free: the next to be made has the same.
+    let number = here.during(|| "open /".into())?.as_raw_fd();
+    channel.report_filtering(number)?;
+    let listener = program.install().during(|| "install the seccomp filter".into())?;
+    if channel.await_one_of(&[Order::Listened, Order::Show])? == Order::Show {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+            .during(|| "become dumpable".into())?;
+        channel.await_order(Order::Listened)?;
+        super::become_undumpable()?;
+    }
+    drop(listener);
+    Ok(())
+}
+
+/// Any other filter; after it comes only execve.
 pub(super) fn filter(script: &mut Script, plan: &ProcessPlan<'_>) {
-    if let Some(program) = plan.seccomp {
+    if let Some(program) = plan.seccomp.filter(|program| !program.notifies()) {
         let fault = Fault::new("install the seccomp filter", Errno::PERM).packet();
         script.filter(program.as_bytes(), program.flags(), Then::Fail(&fault));
     }
