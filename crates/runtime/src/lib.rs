@@ -29,6 +29,7 @@ mod beneath;
 pub mod capability;
 mod channel;
 mod create;
+mod default_devices;
 mod error;
 mod exec;
 mod fault;
@@ -45,6 +46,7 @@ mod waiting;
 use std::os::fd::OwnedFd;
 
 pub use create::{Create, Created, Rootfs, create};
+pub use default_devices::with_default_devices;
 pub use error::Error;
 pub use exec::{Exec, exec};
 pub use listener::Listener;
