@@ -132,11 +132,13 @@ fn make_entry(parent: BorrowedFd<'_>, name: &OsStr, make: Make) -> Result<(), Er
     }
 }
 
-/// Makes a symlink unless something stands there already.
-pub(crate) fn symlink(directory: BorrowedFd<'_>, target: &str, name: &str) -> Result<(), Errno> {
-    match fs::symlinkat(target, directory, name) {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
+/// Opens one name in a directory, made when it is missing; ELOOP when it is a symlink.
+pub(crate) fn ensure_here(parent: BorrowedFd<'_>, name: &OsStr, make: Make) -> Result<OwnedFd, Errno> {
+    make_entry(parent, name, make)?;
+    let opened = descend(parent, name)?;
+    match FileType::from_raw_mode(fs::fstat(&opened)?.st_mode) {
+        FileType::Symlink => Err(Errno::LOOP),
+        _ => Ok(opened),
     }
 }
 

@@ -1,20 +1,19 @@
 //! Making a container's first process, from the parent's side.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{IdMapping, NamespaceKind, Spec};
-use conex_sys::namespace;
 use conex_sys::process::{Cloned, Forked, clone3, exit_now, fork};
 use rustix::fs::{Mode, OFlags};
 
 use crate::channel::{Channel, Order, Report};
+use crate::idmap;
 use crate::init::{self, Duties, Inheritance};
-use crate::namespaces::flag;
 use crate::options::Recursion;
-use crate::plan::{Plan, clone_tree, parent, parent_errno};
+use crate::plan::{Plan, parent, parent_errno};
+use crate::sources::clone_tree;
 use crate::terms::Terms;
 use crate::waiting::{Waiting, hold};
 use crate::{Error, Stdio, listener};
@@ -61,7 +60,7 @@ pub struct Created {
 /// Any [`Error`]; nothing is left running.
 pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let Create { spec, rootfs, cgroup, stdio, seccomp, init, terms } = request;
-    let Terms { start, preserved, keep_keyring, no_pivot, before_pivot, listener, inside } = terms;
+    let Terms { start, preserved, keep_keyring, no_pivot, before_pivot, listener, inside, .. } = terms;
     let listener = listener::require(seccomp, listener)?;
     let plan = Plan::new(spec, cgroup, seccomp, init)?;
     let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
@@ -72,8 +71,7 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     };
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
     let flags = plan.namespaces.at_clone(!plan.linux.time_offsets.is_empty());
-    let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();
-    let made = if joined_user || plan.namespaces.joins(NamespaceKind::Pid).is_some() {
+    let made = if plan.namespaces.joined_before_clone().next().is_some() {
         let inheritance = Inheritance { rootfs, cgroups: &[], stdio, duties };
         through_intermediate(&plan, flags, cgroup, ours, theirs, inheritance)?
     } else {
@@ -112,11 +110,7 @@ fn adjust(plan: &Plan<'_>, made: &Waiting) -> Result<(), Error> {
     }
     if plan.namespaces.creates(NamespaceKind::User) {
         let write = |file: &str, mappings: &[IdMapping]| {
-            let mut text = String::new();
-            for map in mappings {
-                let _ = writeln!(text, "{} {} {}", map.container_id, map.host_id, map.size);
-            }
-            fs::write(format!("/proc/{pid}/{file}"), text)
+            fs::write(format!("/proc/{pid}/{file}"), idmap::lines(mappings))
         };
         write("uid_map", &plan.linux.uid_mappings)
             .and_then(|()| write("gid_map", &plan.linux.gid_mappings))
@@ -150,12 +144,7 @@ fn through_intermediate(
                 init::become_undumpable()?;
                 init::enter_cgroups(unified.as_slice())?;
                 init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
-                for kind in [NamespaceKind::User, NamespaceKind::Pid] {
-                    if let Some(joined) = plan.namespaces.joins(kind) {
-                        namespace::join(joined.fd.as_fd(), flag(kind))
-                            .during(|| format!("join the {} namespace", kind.proc_name()))?;
-                    }
-                }
+                plan.namespaces.join_before_clone()?;
                 clone3(flags, None, true).during(|| "make the container's namespaces".into())
             };
             match join() {

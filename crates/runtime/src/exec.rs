@@ -16,7 +16,7 @@ use crate::channel::Channel;
 use crate::fault::{During, Fault};
 use crate::init::{self, Duties, rights::Labels};
 use crate::namespaces::flag;
-use crate::plan::{ProcessPlan, parent};
+use crate::plan::{ProcessPlan, parent, parent_errno};
 use crate::terms::{Inside, Terms};
 use crate::waiting::Waiting;
 use crate::{Created, Error, Stdio, listener};
@@ -46,16 +46,27 @@ pub struct Exec<'a> {
 /// Any [`Error`]; nothing is left running.
 pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     let Exec { process, target, target_pidfd, cgroup, stdio, seccomp, terms } = request;
-    let Terms { start, preserved, keep_keyring, listener, .. } = terms;
+    let Terms { start, preserved, keep_keyring, listener, linux, .. } = terms;
     let listener = listener::require(seccomp, listener)?;
     let duties =
         Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside: Inside::default() };
-    let plan = ProcessPlan::new(process, seccomp, None)?;
+    let mut plan = ProcessPlan::new(process, seccomp, None)?;
+    if let Some(linux) = linux {
+        plan.scheduling.take_over(linux)?;
+    }
+    if let Some(affinity) = &process.exec_cpu_affinity {
+        plan.scheduling.take_affinity(affinity)?;
+    }
     let foreign = foreign_namespaces(target).map_err(parent("look at the container's namespaces"))?;
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
     let pid_flag = flag(NamespaceKind::Pid);
     if foreign & pid_flag != 0 {
         namespace::join(target_pidfd, pid_flag).map_err(parent("join the container's pid namespace"))?;
+    }
+    // "before the transition to container's cgroup", which clone3 makes.
+    if let Some(cpus) = &plan.scheduling.affinity.0 {
+        rustix::thread::sched_setaffinity(None, cpus)
+            .map_err(parent_errno("set the processors of process.execCPUAffinity.initial"))?;
     }
     let made = clone3(0, cgroup.and_then(Cgroup::clone_into), false).map_err(parent("make a process"))?;
     let made = match made {

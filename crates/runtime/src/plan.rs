@@ -2,18 +2,20 @@
 //! is found here, before a process exists.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use conex_oci::runtime::{Linux, Mount, Process, Spec};
+use conex_oci::runtime::{Linux, NamespaceKind, Process, Spec};
+use conex_sys::mount::Propagation;
 use rustix::io::Errno;
-use rustix::mount::OpenTreeFlags;
 use rustix::process::{Resource, Rlimit};
 
 use crate::Error;
 use crate::capability::Sets;
-use crate::foreign;
 use crate::namespaces::Namespaces;
-use crate::options::{MountOptions, Recursion};
+use crate::options::{self, Recursion};
+use crate::scheduling::Scheduling;
+use crate::sources::{self, PlannedMount, clone_tree};
+use crate::sysctl;
 
 /// All that the new process needs to know.
 pub(crate) struct Plan<'a> {
@@ -22,6 +24,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) namespaces: Namespaces,
     pub(crate) mounts: Vec<PlannedMount<'a>>,
     pub(crate) cgroups: Vec<GroupMount>,
+    /// `linux.rootfsPropagation`
+    pub(crate) propagation: Option<(Propagation, Recursion)>,
     pub(crate) process: ProcessPlan<'a>,
 }
 
@@ -32,19 +36,13 @@ pub(crate) struct GroupMount {
     pub(crate) mount: OwnedFd,
 }
 
-/// A mount with its options sorted and, for a bind, its source held.
-pub(crate) struct PlannedMount<'a> {
-    pub(crate) mount: &'a Mount,
-    pub(crate) options: MountOptions,
-    pub(crate) source: Option<OwnedFd>,
-}
-
 /// What runs, and with which rights.
 pub(crate) struct ProcessPlan<'a> {
     pub(crate) process: &'a Process,
     pub(crate) cwd: PathBuf,
     pub(crate) capabilities: Sets,
     pub(crate) rlimits: Vec<(Resource, Rlimit)>,
+    pub(crate) scheduling: Scheduling,
     pub(crate) seccomp: Option<&'a conex_seccomp::Program>,
     pub(crate) init: Option<&'a [u8]>,
 }
@@ -58,21 +56,77 @@ impl<'a> Plan<'a> {
     ) -> Result<Self, Error> {
         let linux = spec.linux.as_ref().ok_or_else(|| missing("linux"))?;
         let process = spec.process.as_ref().ok_or_else(|| missing("process"))?;
-        if spec.hooks.as_ref().is_some_and(|hooks| *hooks != Default::default()) {
-            return Err(unsupported("hooks"));
-        }
-        if linux.personality.is_some() {
-            return Err(unsupported("linux.personality"));
-        }
+        let namespaces = Namespaces::plan(linux)?;
+        check_names(spec, &namespaces)?;
+        sysctl::check(linux, &namespaces)?;
+        check_paths(linux)?;
+        check_label(linux)?;
+        let mut process = ProcessPlan::new(process, seccomp, init)?;
+        process.scheduling.take_over(linux)?;
         Ok(Self {
             spec,
             linux,
-            namespaces: Namespaces::plan(linux)?,
-            mounts: spec.mounts.iter().map(PlannedMount::new).collect::<Result<_, _>>()?,
+            mounts: sources::plan(spec, linux, &namespaces)?,
+            namespaces,
             cgroups: group_mounts(spec, cgroup)?,
-            process: ProcessPlan::new(process, seccomp, init)?,
+            propagation: root_propagation(linux)?,
+            process,
         })
     }
+
+    /// Whether the container's user namespace is not the caller's.
+    pub(crate) fn has_user_namespace(&self) -> bool {
+        self.namespaces.has(NamespaceKind::User)
+    }
+}
+
+fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, Recursion)>, Error> {
+    match linux.rootfs_propagation.as_deref().filter(|word| !word.is_empty()) {
+        None => Ok(None),
+        Some(word) => match options::propagation(word) {
+            Some(propagation) => Ok(Some(propagation)),
+            None => wrong(format!(
+                "linux.rootfsPropagation: {word:?} is none of shared, slave, private, unbindable (or with an r before it)"
+            )),
+        },
+    }
+}
+
+/// The host's own names must not change.
+fn check_names(spec: &Spec, namespaces: &Namespaces) -> Result<(), Error> {
+    for (field, name) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
+        let given = name.as_ref().is_some_and(|name| !name.is_empty());
+        if given && !namespaces.has(NamespaceKind::Uts) {
+            return wrong(format!("{field}: it needs a uts namespace in linux.namespaces"));
+        }
+    }
+    if !spec.linux.as_ref().is_none_or(|linux| linux.net_devices.is_empty())
+        && !namespaces.has(NamespaceKind::Network)
+    {
+        return wrong("linux.netDevices: they need a network namespace in linux.namespaces");
+    }
+    Ok(())
+}
+
+/// "MUST be absolute paths", config-linux.md#masked-paths.
+fn check_paths(linux: &Linux) -> Result<(), Error> {
+    for (field, paths) in [("maskedPaths", &linux.masked_paths), ("readonlyPaths", &linux.readonly_paths)] {
+        if let Some((index, path)) = paths.iter().enumerate().find(|(_, path)| !path.is_absolute()) {
+            return wrong(format!("linux.{field}[{index}]: {} is not absolute", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn check_label(linux: &Linux) -> Result<(), Error> {
+    const SELINUX_MAGIC: u64 = 0xf97c_ff8c;
+    let given = linux.mount_label.as_ref().is_some_and(|label| !label.is_empty());
+    let on =
+        || rustix::fs::statfs("/sys/fs/selinux").is_ok_and(|fs| fs.f_type.cast_unsigned() == SELINUX_MAGIC);
+    if given && !on() {
+        return wrong("linux.mountLabel: SELinux is not enabled on this host");
+    }
+    Ok(())
 }
 
 fn group_mounts(spec: &Spec, cgroup: Option<&conex_cgroup::Cgroup>) -> Result<Vec<GroupMount>, Error> {
@@ -89,46 +143,8 @@ fn missing(field: &str) -> Error {
     Error::Spec { what: format!("{field} is missing") }
 }
 
-fn unsupported(field: &str) -> Error {
-    Error::Spec { what: format!("{field} is not supported yet") }
-}
-
-impl<'a> PlannedMount<'a> {
-    fn new(mount: &'a Mount) -> Result<Self, Error> {
-        let mut options = MountOptions::parse(&mount.options)?;
-        if mount.kind.as_deref() == Some("bind") && options.bind.is_none() {
-            options.bind = Some(Recursion::One);
-        }
-        if !mount.destination.is_absolute() {
-            let what = format!("mounts: the destination {} is not absolute", mount.destination.display());
-            return Err(Error::Spec { what });
-        }
-        if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() || options.idmap.is_some() {
-            return Err(unsupported("mounts: an idmapped mount"));
-        }
-        // The source is the host's, so it is opened here: in a user namespace the child may not reach it.
-        let source = match options.bind {
-            None => None,
-            Some(recursion) => {
-                let path = mount.source.as_deref().ok_or_else(|| missing("mounts: a bind's source"))?;
-                Some(match foreign::parse(path) {
-                    Some((pid, path)) => foreign::clone_tree(pid, &path, recursion)?,
-                    None => clone_tree(path, recursion)?,
-                })
-            }
-        };
-        Ok(Self { mount, options, source })
-    }
-}
-
-/// A detached copy of the mount at `path`.
-pub(crate) fn clone_tree(path: &Path, recursion: Recursion) -> Result<OwnedFd, Error> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursion == Recursion::All {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    rustix::mount::open_tree(rustix::fs::CWD, path, flags)
-        .map_err(|errno| Error::Init { what: format!("bind {}", path.display()), errno })
+fn wrong<T>(what: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Spec { what: what.into() })
 }
 
 impl<'a> ProcessPlan<'a> {
@@ -140,26 +156,34 @@ impl<'a> ProcessPlan<'a> {
         if process.args.is_empty() {
             return Err(missing("process.args"));
         }
-        if process.scheduler.is_some() {
-            return Err(unsupported("process.scheduler"));
-        }
-        if process.io_priority.is_some() {
-            return Err(unsupported("process.ioPriority"));
-        }
         let cwd = process.cwd_or_root();
         if !cwd.is_absolute() {
             return Err(Error::Spec { what: format!("process.cwd: {} is not absolute", cwd.display()) });
         }
         let capabilities = process.capabilities.as_ref().map(Sets::parse).transpose()?.unwrap_or_default();
-        let mut rlimits = Vec::with_capacity(process.rlimits.len());
-        for limit in &process.rlimits {
-            let resource = resource(&limit.kind).ok_or_else(|| Error::Spec {
-                what: format!("process.rlimits: {:?} is no resource limit of Linux", limit.kind),
-            })?;
+        let mut rlimits: Vec<(Resource, Rlimit)> = Vec::with_capacity(process.rlimits.len());
+        for (index, limit) in process.rlimits.iter().enumerate() {
+            let field = format!("process.rlimits[{index}]");
+            let Some(resource) = resource(&limit.kind) else {
+                return wrong(format!("{field}.type: {:?} is no resource limit of Linux", limit.kind));
+            };
+            if rlimits.iter().any(|(known, _)| *known == resource) {
+                return wrong(format!("{field}.type: {:?} stands there twice", limit.kind));
+            }
+            if limit.soft > limit.hard {
+                return wrong(format!("{field}: soft ({}) is more than hard ({})", limit.soft, limit.hard));
+            }
             let bound = |value: u64| (value != u64::MAX).then_some(value);
             rlimits.push((resource, Rlimit { current: bound(limit.soft), maximum: bound(limit.hard) }));
         }
-        Ok(Self { process, cwd, capabilities, rlimits, seccomp, init })
+        if let Some(score) = process.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
+            return wrong(format!("process.oomScoreAdj: {score} is not within -1000 and 1000"));
+        }
+        if let Some(mask) = process.user.umask.filter(|mask| mask & !0o777 != 0) {
+            return wrong(format!("process.user.umask: {mask} is more than 511 (0777)"));
+        }
+        let scheduling = Scheduling::new(process)?;
+        Ok(Self { process, cwd, capabilities, rlimits, scheduling, seccomp, init })
     }
 }
 

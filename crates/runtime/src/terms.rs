@@ -2,6 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
+use conex_oci::runtime::Linux;
+
 use crate::{Error, Listener};
 
 /// The default is what a supervisor wants: it starts the process itself, and the process dies with it.
@@ -21,6 +23,8 @@ pub struct Terms<'a> {
     pub listener: Option<Listener<'a>>,
     /// What the process does itself, hooks.
     pub inside: Inside<'a>,
+    /// For [`exec`](crate::exec): the container's, whose memory policy and personality hold for this process, too.
+    pub linux: Option<&'a Linux>,
 }
 
 /// Who starts the process, and what it does when its maker is gone.

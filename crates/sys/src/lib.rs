@@ -12,5 +12,6 @@ pub mod namespace;
 pub mod network;
 pub mod process;
 pub mod range_lock;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signal;

@@ -35,6 +35,17 @@ impl Attributes {
         Self(self.0 | other.0)
     }
 
+    /// The first without the second.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of `other` is in it.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Whether nothing is set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -38,3 +38,14 @@ pub fn join(fd: BorrowedFd<'_>, kind: u64) -> io::Result<()> {
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+/// Which kind of namespace `fd` refers to, as one CLONE_NEW… (ioctl_nsfs(2), NS_GET_NSTYPE, Linux 4.11).
+///
+/// # Errors
+/// ENOTTY when it is no namespace at all.
+pub fn kind(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: this request takes no argument and changes nothing.
+    let kind = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) };
+    if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(u64::from(kind.cast_unsigned())) }
+}

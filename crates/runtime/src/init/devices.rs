@@ -1,17 +1,19 @@
 //! The container's /dev: the nodes and links that every container has (config-linux.md#default-devices), and the spec's.
 //!
-//! Nodes are made with mknod on our own tmpfs; in a user namespace, where that is refused, the host's are bound.
+//! Nodes are made with mknod; in a user namespace, where that is refused, the host's are bound. They are made when all mounts
+//! are there, in whatever /dev is then, so a volume below may hold anything: what stands in a node's place is left alone when
+//! it is that device and an error otherwise.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use conex_oci::runtime::{Device, NamespaceKind};
-use rustix::fs::{self, AtFlags, Dev, FileType, Gid, Mode, OFlags, Uid, makedev};
+use conex_oci::runtime::Device;
+use rustix::fs::{self, AtFlags, Dev, FileType, Gid, Mode, Uid, makedev};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
-use super::mounts::attach;
+use super::mounts::{Root, attach};
 use crate::beneath::{self, Make};
 use crate::fault::{During, Fault};
 use crate::plan::Plan;
@@ -19,6 +21,7 @@ use crate::plan::Plan;
 const DEFAULT: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
+/// runtime-linux.md#dev-symbolic-links, and /dev/ptmx.
 const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
@@ -27,155 +30,156 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// Fills a tmpfs just mounted on /dev.
-pub(super) fn populate(plan: &Plan<'_>, dev: BorrowedFd<'_>) -> Result<(), Fault> {
-    let maker = Maker {
-        dev,
-        bind: plan.namespaces.creates(NamespaceKind::User)
-            || plan.namespaces.joins(NamespaceKind::User).is_some(),
-    };
+/// Fills /dev, whatever is mounted there.
+pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
+    let dev = beneath::ensure(root.tree, Path::new("/dev"), Make::Directory)
+        .during(|| "open the container's /dev".into())?;
+    let mut maker = Maker { root: root.tree, dev: dev.as_fd(), bind: plan.has_user_namespace() };
     // The modes are exact, whatever the caller's mask.
     let mask = rustix::process::umask(Mode::empty());
     for (name, major, minor) in DEFAULT {
-        let node = Node {
-            kind: FileType::CharacterDevice,
-            mode: 0o666,
-            device: makedev(major, minor),
-            owner: None,
-            host: Path::new("/dev").join(name),
-        };
-        maker.make(Path::new(name), &node).during(|| format!("make /dev/{name}"))?;
+        // The spec may name one again, with another mode or owner.
+        let path = Path::new("/dev").join(name);
+        if !plan.linux.devices.iter().any(|device| device.path == path) {
+            let device = makedev(major, minor);
+            let node = Node { kind: FileType::CharacterDevice, mode: 0o666, device, owner: (0, 0) };
+            maker
+                .make_in(dev.as_fd(), OsStr::new(name), &node, &path)
+                .during(|| format!("make /dev/{name}"))?;
+        }
     }
     for device in &plan.linux.devices {
-        let during = || format!("make the device {}", device.path.display());
-        let Ok(name) = device.path.strip_prefix("/dev") else {
-            return Err(Fault::new(
-                format!("{} (only paths below /dev are supported)", during()),
-                Errno::INVAL,
-            ));
-        };
-        let node = Node::of(device).ok_or_else(|| Fault::new(during(), Errno::INVAL))?;
-        maker.make(name, &node).during(during)?;
+        // It is the link to this container's own.
+        if device.path != Path::new("/dev/ptmx") {
+            let node = Node::of(device)?;
+            maker
+                .make(&device.path, &node)
+                .during(|| format!("make the device {}", device.path.display()))?;
+        }
     }
     for (name, target) in LINKS {
-        beneath::symlink(dev, target, name).during(|| format!("make /dev/{name}"))?;
+        link(dev.as_fd(), target, name).during(|| format!("make /dev/{name}"))?;
     }
     rustix::process::umask(mask);
     Ok(())
+}
+
+/// A /dev/ptmx of the image's own would be another's terminals.
+fn link(dev: BorrowedFd<'_>, target: &str, name: &str) -> Result<(), Errno> {
+    match fs::symlinkat(target, dev, name) {
+        Err(Errno::EXIST) if name == "ptmx" => {
+            fs::unlinkat(dev, name, AtFlags::empty())?;
+            fs::symlinkat(target, dev, name)
+        }
+        Err(Errno::EXIST) => Ok(()),
+        made => made,
+    }
 }
 
 struct Node {
     kind: FileType,
     mode: u32,
     device: Dev,
-    owner: Option<(u32, u32)>,
-    host: std::path::PathBuf,
+    owner: (u32, u32),
 }
 
 impl Node {
-    fn of(device: &Device) -> Option<Self> {
+    fn of(device: &Device) -> Result<Self, Fault> {
+        let wrong = |why: &str| {
+            Fault::new(format!("make the device {} ({why})", device.path.display()), Errno::INVAL)
+        };
         let kind = match device.kind.as_str() {
             "c" | "u" => FileType::CharacterDevice,
             "b" => FileType::BlockDevice,
             "p" => FileType::Fifo,
-            _ => return None,
+            _ => return Err(wrong("its type is none of c, b, u and p")),
         };
+        if !device.path.is_absolute() {
+            return Err(wrong("its path is not absolute"));
+        }
+        // Linux has 12 bits for the one and 20 for the other.
         let (major, minor) = (u32::try_from(device.major).ok(), u32::try_from(device.minor).ok());
-        Some(Self {
+        let number = match (kind, major.filter(|n| n >> 12 == 0), minor.filter(|n| n >> 20 == 0)) {
+            (FileType::Fifo, _, _) => 0,
+            (_, Some(major), Some(minor)) => makedev(major, minor),
+            _ => return Err(wrong("its numbers are out of range")),
+        };
+        Ok(Self {
             kind,
             mode: device.file_mode.unwrap_or(0o666) & 0o7777,
-            device: if kind == FileType::Fifo { 0 } else { makedev(major?, minor?) },
-            owner: Some((device.uid.unwrap_or(0), device.gid.unwrap_or(0))),
-            host: device.path.clone(),
+            device: number,
+            owner: (device.uid.unwrap_or(0), device.gid.unwrap_or(0)),
         })
+    }
+
+    fn is(&self, stat: &fs::Stat) -> bool {
+        FileType::from_raw_mode(stat.st_mode) == self.kind
+            && (self.kind == FileType::Fifo || stat.st_rdev == self.device)
     }
 }
 
 struct Maker<'a> {
+    root: BorrowedFd<'a>,
     dev: BorrowedFd<'a>,
+    /// Whether nodes cannot be made here.
     bind: bool,
 }
 
 impl Maker<'_> {
-    fn make(&self, name: &Path, node: &Node) -> Result<(), Errno> {
-        let file = name.file_name().ok_or(Errno::INVAL)?;
-        match name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => {
-                let parent = beneath::ensure(self.dev, parent, Make::Directory)?;
-                self.make_in(parent.as_fd(), file, node)
-            }
-            None => self.make_in(self.dev, file, node),
+    fn make(&mut self, path: &Path, node: &Node) -> Result<(), Errno> {
+        let file = path.file_name().ok_or(Errno::INVAL)?;
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        if parent == Path::new("/dev") {
+            return self.make_in(self.dev, file, node, path);
         }
+        let parent = beneath::ensure(self.root, parent, Make::Directory)?;
+        if beneath::is_procfs(parent.as_fd())? {
+            return Err(Errno::PERM);
+        }
+        self.make_in(parent.as_fd(), file, node, path)
     }
 
-    fn make_in(&self, parent: BorrowedFd<'_>, file: &OsStr, node: &Node) -> Result<(), Errno> {
+    fn make_in(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        file: &OsStr,
+        node: &Node,
+        host: &Path,
+    ) -> Result<(), Errno> {
         if self.bind && node.kind != FileType::Fifo {
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            let host = rustix::mount::open_tree(fs::CWD, &node.host, flags)?;
-            let target = beneath::ensure(parent, Path::new(file), Make::File)?;
-            return attach(host.as_fd(), target.as_fd());
+            return bind(parent, file, node, host);
         }
-        let mode = Mode::from_raw_mode(node.mode);
-        match fs::mknodat(parent, file, node.kind, mode, node.device) {
-            // The spec may name a default one again, with another mode or owner.
+        match fs::mknodat(parent, file, node.kind, Mode::from_raw_mode(node.mode), node.device) {
             Err(Errno::EXIST) => {
-                fs::unlinkat(parent, file, AtFlags::empty())?;
-                fs::mknodat(parent, file, node.kind, mode, node.device)?;
+                // "If a file already exists at path that does not match the requested device, the runtime MUST generate
+                // an error."
+                let there = fs::statat(parent, file, AtFlags::SYMLINK_NOFOLLOW)?;
+                return if node.is(&there) { Ok(()) } else { Err(Errno::EXIST) };
+            }
+            // The runtime itself is in a user namespace, or its device cgroup forbids it.
+            Err(Errno::PERM) if node.kind != FileType::Fifo => {
+                self.bind = true;
+                return bind(parent, file, node, host);
             }
             made => made?,
         }
-        if let Some((uid, gid)) = node.owner.filter(|owner| *owner != (0, 0)) {
-            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        if node.owner != (0, 0) {
+            let (uid, gid) = (Some(Uid::from_raw(node.owner.0)), Some(Gid::from_raw(node.owner.1)));
             fs::chownat(parent, file, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
         }
         Ok(())
     }
 }
 
-/// `tmpcopyup`: the new tmpfs starts with what the image has in that place. Regular files, directories and symlinks; the
-/// image's directory is read through held descriptors, to a depth that no real one reaches.
-pub(super) fn copy_up(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
-    let from = fs::openat(from, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    copy_directory(from.as_fd(), to, 64)
-}
-
-fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: u32) -> Result<(), Errno> {
-    if depth == 0 {
-        return Err(Errno::NAMETOOLONG);
+/// The host's node, checked to be the one that is asked for.
+fn bind(parent: BorrowedFd<'_>, file: &OsStr, node: &Node, host: &Path) -> Result<(), Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let source: OwnedFd = rustix::mount::open_tree(fs::CWD, host, flags)?;
+    if !node.is(&fs::statat(&source, "", AtFlags::EMPTY_PATH)?) {
+        return Err(Errno::NODEV);
     }
-    for entry in fs::Dir::read_from(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        let stat = fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-        let owner = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
-        let open = |flags| fs::openat(from, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => {
-                fs::mkdirat(to, name, mode)?;
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let made = fs::openat(to, name, flags, Mode::empty())?;
-                copy_directory(open(OFlags::RDONLY | OFlags::DIRECTORY)?.as_fd(), made.as_fd(), depth - 1)?;
-            }
-            FileType::Symlink => {
-                let target = fs::readlinkat(from, name, Vec::new())?;
-                fs::symlinkat(target.as_c_str(), to, name)?;
-            }
-            FileType::RegularFile => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                let mut made = std::fs::File::from(fs::openat(to, name, flags, mode)?);
-                let mut source = std::fs::File::from(open(OFlags::RDONLY)?);
-                std::io::copy(&mut source, &mut made)
-                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-            }
-            _ => continue,
-        }
-        fs::chownat(to, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
-    }
-    Ok(())
+    let target = beneath::ensure_here(parent, file, Make::File)?;
+    attach(source.as_fd(), target.as_fd())
 }
 
 /// Whether `fd` is the character device `major:minor`.

@@ -23,7 +23,7 @@ pub(crate) fn apply(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
     }
     let mut covers = Covers::default();
     for path in &plan.linux.masked_paths {
-        mask(root, path, &mut covers).during(|| format!("mask {}", path.display()))?;
+        mask(plan, root, path, &mut covers).during(|| format!("mask {}", path.display()))?;
     }
     Ok(())
 }
@@ -43,10 +43,10 @@ fn read_only(root: &Root<'_>, path: &Path) -> Result<(), Errno> {
     attach(copy.as_fd(), target.as_fd())
 }
 
-fn mask(root: &Root<'_>, path: &Path, covers: &mut Covers) -> Result<(), Errno> {
+fn mask(plan: &Plan<'_>, root: &Root<'_>, path: &Path, covers: &mut Covers) -> Result<(), Errno> {
     let Some(target) = existing(root, path)? else { return Ok(()) };
     if beneath::is_directory(target.as_fd())? {
-        covers.hide(target.as_fd())
+        covers.hide(plan, target.as_fd())
     } else {
         covers.blank(root, target.as_fd())
     }
@@ -80,12 +80,15 @@ impl Covers {
 
     /// Covers a directory with an empty one. The first cover is the mount itself, the others are its clones: before Linux
     /// 6.15 only an attached mount can be cloned.
-    fn hide(&mut self, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn hide(&mut self, plan: &Plan<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
         if let Some(empty) = &self.empty {
             return attach(clone(empty.as_fd(), false)?.as_fd(), target);
         }
         let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
         rustix::mount::fsconfig_set_string(context.as_fd(), "nr_inodes", "1")?;
+        if let Some(label) = plan.linux.mount_label.as_deref().filter(|label| !label.is_empty()) {
+            rustix::mount::fsconfig_set_string(context.as_fd(), "context", label)?;
+        }
         rustix::mount::fsconfig_create(context.as_fd())?;
         let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
             | MountAttrFlags::MOUNT_ATTR_NOSUID

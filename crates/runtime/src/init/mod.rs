@@ -9,11 +9,11 @@ mod masks;
 mod mounts;
 pub(crate) mod program;
 pub(crate) mod rights;
+mod scheduling;
 mod terminal;
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use conex_oci::runtime::NamespaceKind;
 use conex_sys::launch::Then;
@@ -70,12 +70,9 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
         become_root()?;
     }
     enter_cgroups(cgroups)?;
-    for joined in &plan.namespaces.joined {
-        // An intermediate joined these two: one comes before all others, one counts for children only.
-        if !matches!(joined.kind, NamespaceKind::User | NamespaceKind::Pid) {
-            namespace::join(joined.fd.as_fd(), flag(joined.kind))
-                .during(|| format!("join the {} namespace", joined.kind.proc_name()))?;
-        }
+    for joined in plan.namespaces.joined_after_clone() {
+        namespace::join(joined.fd.as_fd(), flag(joined.kind))
+            .during(|| format!("join the {} namespace", joined.kind.name()))?;
     }
     let offsets = !plan.linux.time_offsets.is_empty();
     let late = plan.namespaces.after_clone(offsets);
@@ -99,17 +96,11 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
     filesystem::set_names(plan)?;
     filesystem::set_sysctls(plan, &root)?;
     masks::apply(plan, &root)?;
-    if plan.process.cwd != Path::new("/") {
-        // As runc does; what cannot be made is told when it cannot be entered.
-        let _ = crate::beneath::ensure(root.tree, &plan.process.cwd, crate::beneath::Make::Directory);
-    }
     let pid = if duties.staged { channel.stage()? } else { 0 };
     if let Some(act) = duties.inside.before_pivot {
         act(pid).map_err(Fault::inside)?;
     }
-    let readonly = plan.spec.root.as_ref().is_some_and(|root| root.readonly);
-    mounts::enter(&root, readonly, duties.no_pivot)?;
-    drop(root);
+    mounts::enter(plan, root, duties.no_pivot)?;
     finish(&plan.process, stdio, terminal, labels, &duties, pid, channel)
 }
 
@@ -145,6 +136,7 @@ fn finish(
 ) -> Result<Infallible, Fault> {
     let master = terminal::install(stdio, terminal, &plan.process.user)?;
     rights::limit(plan)?;
+    scheduling::apply(plan)?;
     if !duties.keep_keyring {
         sys::new_session_keyring().during(|| "make a session keyring".into())?;
     }

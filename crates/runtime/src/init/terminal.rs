@@ -61,7 +61,12 @@ impl Terminal {
     /// /dev/console is the slave itself, bound by descriptor (CVE-2025-52565).
     pub(super) fn bind_console(&self, root: BorrowedFd<'_>) -> Result<(), Fault> {
         let bind = || -> Result<(), Errno> {
-            let target = beneath::ensure(root, Path::new("/dev/console"), beneath::Make::File)?;
+            // By no link of the image's, which could lead into the kernel's file systems.
+            let dev = beneath::open_real(root, Path::new("/dev"))?;
+            let target = beneath::ensure_here(dev.as_fd(), "console".as_ref(), beneath::Make::File)?;
+            if beneath::is_procfs(target.as_fd())? {
+                return Err(Errno::PERM);
+            }
             attach(masks::clone(self.slave.as_fd(), false)?.as_fd(), target.as_fd())
         };
         bind().during(|| "bind the terminal on /dev/console".into())

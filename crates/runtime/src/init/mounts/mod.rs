@@ -1,0 +1,179 @@
+//! The container's mounts, made as descriptors and moved into place below the root filesystem.
+//!
+//! Targets are resolved beneath the root by descriptor (`crate::beneath`) and mounted on by descriptor, so that no path is
+//! looked up twice. Until `root::enter` the host's tree is still there; after it nothing of it is.
+
+mod bind;
+mod cgroup;
+mod copy_up;
+mod fresh;
+mod remount;
+mod root;
+mod target;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use conex_oci::runtime::NamespaceKind;
+use conex_sys::mount::{Change, set_attributes};
+use rustix::io::Errno;
+use rustix::mount::MoveMountFlags;
+
+pub(crate) use root::{enter, make_working_directory};
+
+use super::devices;
+use crate::beneath::{self, Make};
+use crate::fault::{During, Fault};
+use crate::namespaces::flag;
+use crate::options::{MountOptions, Recursion};
+use crate::plan::Plan;
+use crate::sources::PlannedMount;
+use target::Target;
+
+/// The root filesystem in place, not yet the root.
+pub(crate) struct Root<'a> {
+    /// Its mount.
+    pub(crate) tree: BorrowedFd<'a>,
+    /// The container's own procfs as mounted, when the spec has one.
+    pub(crate) proc: Option<OwnedFd>,
+    /// Its device and mount, to tell it from what is mounted on it.
+    identity: target::Identity,
+    /// Mounts that become read-only when nothing more has to be made in them.
+    late_read_only: Vec<OwnedFd>,
+}
+
+/// Attaches the root filesystem and all mounts of the spec.
+pub(crate) fn build<'a>(plan: &Plan<'_>, rootfs: &'a OwnedFd) -> Result<Root<'a>, Fault> {
+    if let Some(namespace) = &plan.namespaces.mount {
+        conex_sys::namespace::join(namespace.as_fd(), flag(NamespaceKind::Mount))
+            .during(|| "join the mount namespace".into())?;
+    }
+    root::detach_from_host()?;
+    let tree = rootfs.as_fd();
+    root::attach(tree, plan.propagation)?;
+    let during = || "look at the root filesystem".to_owned();
+    let identity = target::Identity::of(tree).during(during)?;
+    let mut root = Root { tree, proc: None, identity, late_read_only: Vec::new() };
+    for planned in &plan.mounts {
+        mount_one(plan, &mut root, planned).map_err(|failure| failure.during(planned))?;
+    }
+    // A /dev of the host's is as it is.
+    let foreign = |planned: &PlannedMount<'_>| {
+        is_dev(planned) && (planned.source.is_some() || planned.mount.kind.as_deref() == Some("devtmpfs"))
+    };
+    if !plan.mounts.iter().any(foreign) {
+        devices::populate(plan, &root)?;
+    }
+    Ok(root)
+}
+
+fn is_dev(planned: &PlannedMount<'_>) -> bool {
+    planned.destination == Path::new("/dev")
+}
+
+/// Why one mount failed.
+enum Failure {
+    Plain(Errno),
+    Explained(Errno, String),
+    Fault(Fault),
+}
+
+impl Failure {
+    fn during(self, planned: &PlannedMount<'_>) -> Fault {
+        let what = || format!("mount {} on {}", source_name(planned), planned.destination.display());
+        match self {
+            Self::Plain(errno) => Fault::new(what(), errno),
+            Self::Explained(errno, why) => Fault::new(format!("{} ({why})", what()), errno),
+            Self::Fault(fault) => fault,
+        }
+    }
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self::Plain(errno)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Plain(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn source_name(planned: &PlannedMount<'_>) -> String {
+    match (&planned.mount.source, &planned.mount.kind) {
+        (Some(source), _) if planned.options.bind.is_some() => source.display().to_string(),
+        (_, Some(kind)) => kind.clone(),
+        (Some(source), None) => source.display().to_string(),
+        (None, None) => "nothing".to_owned(),
+    }
+}
+
+fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -> Result<(), Failure> {
+    let options = &planned.options;
+    if options.remount {
+        return remount::change(root, planned);
+    }
+    if let Some(source) = &planned.source {
+        return bind::attach(root, source.as_fd(), &planned.destination, options);
+    }
+    match planned.mount.kind.as_deref().unwrap_or_default() {
+        "cgroup" | "cgroup2" => cgroup::mount(plan, root, planned),
+        kind @ ("proc" | "sysfs") => {
+            let mount = fresh::detached(plan, planned, None)?;
+            let target = target::real(root, &planned.destination)?;
+            attach(mount.as_fd(), target.as_fd())?;
+            propagate(mount.as_fd(), options)?;
+            if kind == "proc" {
+                root.proc = Some(mount);
+            }
+            Ok(())
+        }
+        kind => {
+            let Target { place, mode } = target::find(root, &planned.destination, Make::Directory)?;
+            if !beneath::is_directory(place.as_fd())? {
+                let why = "there is a file, and only a bind mount can cover one".to_owned();
+                return Err(Failure::Explained(Errno::NOTDIR, why));
+            }
+            let inherited = mode.filter(|_| kind == "tmpfs");
+            let late = options.own.set.contains(conex_sys::mount::Attributes::RDONLY)
+                && (kind == "tmpfs" || is_dev(planned));
+            let Some(mount) = fresh::mount(plan, planned, inherited, late, place.as_fd())? else {
+                return Ok(());
+            };
+            if options.copy_up {
+                copy_up::copy_up(place.as_fd(), mount.as_fd())?;
+            }
+            attach(mount.as_fd(), place.as_fd())?;
+            propagate(mount.as_fd(), options)?;
+            if late {
+                root.late_read_only.push(mount);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Moves a detached mount onto `target`.
+pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", target, "", flags)
+}
+
+/// As asked; a new filesystem is private by itself.
+fn propagate(mount: BorrowedFd<'_>, options: &MountOptions) -> Result<(), Failure> {
+    let Some((kind, recursion)) = options.propagation else { return Ok(()) };
+    if kind == conex_sys::mount::Propagation::Private {
+        return Ok(());
+    }
+    let change = Change { propagation: Some(kind), ..Change::default() };
+    set_attributes(mount, &change, recursion == Recursion::All)?;
+    Ok(())
+}
