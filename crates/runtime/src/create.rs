@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{IdMapping, NamespaceKind, Spec};
+use conex_sys::launch::Blank;
 use conex_sys::process::{Cloned, Forked, clone3, exit_now, fork};
 use rustix::fs::{Mode, OFlags};
 
@@ -64,7 +65,10 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let listener = listener::require(seccomp, listener)?;
     let plan = Plan::new(spec, cgroup, seccomp, init)?;
     let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
-    let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside };
+    let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();
+    let user = joined_user || plan.namespaces.creates(NamespaceKind::User);
+    let blank = user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
+    let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside, blank };
     let rootfs = match rootfs {
         Rootfs::Mount(mount) => mount,
         Rootfs::Path(path) => clone_tree(&path, Recursion::All)?,

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{NamespaceKind, Process};
+use conex_sys::launch::Blank;
 use conex_sys::namespace;
 use conex_sys::process::{Cloned, clone3, exit_now};
 
@@ -48,8 +49,6 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     let Exec { process, target, target_pidfd, cgroup, stdio, seccomp, terms } = request;
     let Terms { start, preserved, keep_keyring, listener, linux, .. } = terms;
     let listener = listener::require(seccomp, listener)?;
-    let duties =
-        Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside: Inside::default() };
     let mut plan = ProcessPlan::new(process, seccomp, None)?;
     if let Some(linux) = linux {
         plan.scheduling.take_over(linux)?;
@@ -58,6 +57,10 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
         plan.scheduling.take_affinity(affinity)?;
     }
     let foreign = foreign_namespaces(target).map_err(parent("look at the container's namespaces"))?;
+    let user = foreign & flag(NamespaceKind::User) != 0;
+    let blank = user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
+    let inside = Inside::default();
+    let duties = Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside, blank };
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
     let pid_flag = flag(NamespaceKind::Pid);
     if foreign & pid_flag != 0 {
@@ -86,7 +89,7 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
                     namespace::join(target_pidfd, others)
                         .during(|| "join the container's namespaces".into())?;
                 }
-                if foreign & flag(NamespaceKind::User) != 0 {
+                if user {
                     init::become_root()?;
                 }
                 Ok(labels)

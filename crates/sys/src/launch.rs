@@ -17,7 +17,7 @@ pub use script::{Script, Then};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, Mode, SealFlags};
 use rustix::io::{Errno, FdFlags};
 
 use crate::process::{Strings, execve_fd};
@@ -31,34 +31,53 @@ const PAGE: usize = if cfg!(target_arch = "x86_64") { 4096 } else { 65_536 };
 /// `Elf64_Ehdr` and two `Elf64_Phdr` and one for the stack.
 const HEADERS: usize = 64 + 3 * 56;
 
-impl Script {
-    /// Becomes the script. `report` is a connected SOCK_SEQPACKET socket: it is closed by the script's execve, so that its
-    /// peer reads end-of-file then, and a fault before. All other descriptors that calls of the script name must not be
-    /// close-on-exec. Returns only with the reason why it could not begin.
-    pub fn run(self, report: BorrowedFd<'_>) -> io::Error {
-        match self.load(report) {
-            Ok((image, arguments)) => execve_fd(image.as_fd(), &arguments, &Strings::none()),
-            Err(errno) => errno.into(),
-        }
-    }
+/// The memory file that a script goes into.
+///
+/// Only its owner may read it. A process that executes what it cannot read is traced by nobody but the privileged of a user
+/// namespace in which the owner has an id (`would_dump` in the kernel's fs/exec.c): made before a container's user namespace
+/// is entered, it keeps the container's root away from a process that still has more rights than the container.
+#[derive(Debug)]
+pub struct Blank(OwnedFd);
 
-    fn load(self, report: BorrowedFd<'_>) -> Result<(OwnedFd, Strings), Errno> {
-        let image = self.image(report);
+impl Blank {
+    /// Owned by the caller, close-on-exec.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM; EACCES where memory files may not be executed (vm.memfd_noexec=2, Linux 6.3).
+    pub fn new() -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // Linux 6.3 wants to be told, and refuses where the administrator has forbidden it (vm.memfd_noexec=2).
+        // Linux 6.3 wants to be told, and refuses where the administrator has forbidden it.
         let file = match rustix::fs::memfd_create(c"conex-launch", flags | MemfdFlags::EXEC) {
             Err(Errno::INVAL) => rustix::fs::memfd_create(c"conex-launch", flags),
             made => made,
         }?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o711))?;
+        Ok(Self(file))
+    }
+}
+
+impl Script {
+    /// Becomes the script. `report` is a connected SOCK_SEQPACKET socket: it is closed by the script's execve, so that its
+    /// peer reads end-of-file then, and a fault before. All other descriptors that calls of the script name must not be
+    /// close-on-exec. Returns only with the reason why it could not begin.
+    pub fn run(self, blank: &Blank, report: BorrowedFd<'_>) -> io::Error {
+        match self.load(blank, report) {
+            Ok(arguments) => execve_fd(blank.0.as_fd(), &arguments, &Strings::none()),
+            Err(errno) => errno.into(),
+        }
+    }
+
+    fn load(self, Blank(file): &Blank, report: BorrowedFd<'_>) -> Result<Strings, Errno> {
+        let image = self.image(report);
         let mut rest = image.as_slice();
         while !rest.is_empty() {
-            rest = &rest[rustix::io::retry_on_intr(|| rustix::io::write(&file, rest))?..];
+            rest = &rest[rustix::io::retry_on_intr(|| rustix::io::write(file, rest))?..];
         }
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&file, seals)?;
+        rustix::fs::fcntl_add_seals(file, seals)?;
         rustix::io::fcntl_setfd(report, FdFlags::empty())?;
         // An empty name is how the code knows that it was us who called it.
-        Ok((file, Strings::new([""]).ok_or(Errno::INVAL)?))
+        Strings::new([""]).ok_or(Errno::INVAL)
     }
 
     /// The ELF file.

@@ -16,7 +16,7 @@ use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use conex_oci::runtime::NamespaceKind;
-use conex_sys::launch::Then;
+use conex_sys::launch::{Blank, Then};
 use conex_sys::{namespace, process as sys, signal};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -50,6 +50,8 @@ pub(crate) struct Duties<'a> {
     /// Whether the parent has something to do before the pivot.
     pub(crate) staged: bool,
     pub(crate) inside: Inside<'a>,
+    /// For the launch program; with a user namespace, made outside of it.
+    pub(crate) blank: Option<Blank>,
 }
 
 /// The first process of a container.
@@ -165,7 +167,7 @@ fn finish(
     let first = i32::try_from(3 + duties.preserved).unwrap_or(i32::MAX);
     script.cloexec_from(first, Then::Fail(&Fault::new("close inherited descriptors", Errno::IO).packet()));
     rights::filter(&mut script, plan);
-    Err(program::exec(script, plan, &program, labels, channel))
+    Err(program::exec(script, plan, &program, labels, duties.blank.as_ref(), channel))
 }
 
 /// Nobody in a namespace that is joined may trace this process or follow its links in /proc (CVE-2016-9962).

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use conex_oci::runtime::Process;
-use conex_sys::launch::{Script, Then};
+use conex_sys::launch::{Blank, Script, Then};
 use conex_sys::process::Strings;
 use rustix::fs::{Access, AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
 use rustix::io::Errno;
@@ -67,6 +67,7 @@ pub(super) fn exec(
     plan: &ProcessPlan<'_>,
     program: &CString,
     labels: Labels,
+    blank: Option<&Blank>,
     channel: &Channel,
 ) -> Fault {
     let process = plan.process;
@@ -100,7 +101,10 @@ pub(super) fn exec(
     if let Err(errno) = labels.keep() {
         return Fault::new("keep the process's files in /proc", errno);
     }
-    let error = script.run(channel.as_fd());
+    let error = match blank {
+        Some(blank) => script.run(blank, channel.as_fd()),
+        None => Blank::new().map_or_else(|error| error, |blank| script.run(&blank, channel.as_fd())),
+    };
     Fault::new(
         "start the launch program (may memory files be executed here? see vm.memfd_noexec)",
         Errno::from_io_error(&error).unwrap_or(Errno::IO),
