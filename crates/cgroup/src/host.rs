@@ -12,6 +12,9 @@ use crate::systemd::{Named, Scope, Side};
 const MOUNTS: &str = "/proc/self/mountinfo";
 const OWN: &str = "/proc/self/cgroup";
 
+/// `<linux/magic.h>`
+const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
+
 /// The host's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
@@ -52,7 +55,11 @@ impl Host {
     /// [`Error::Detect`] without /proc, [`Error::NotMounted`] without any cgroup tree.
     pub fn detect() -> Result<Self> {
         let read = |path| std::fs::read(path).map_err(|source| Error::Detect { path, source });
-        let mut host = Self::parse(&read(MOUNTS)?, &read(OWN)?)?;
+        let own = read(OWN)?;
+        let mut host = match Self::only_v2(&own) {
+            Some(host) => host,
+            None => Self::parse(&read(MOUNTS)?, &own)?,
+        };
         if let Some(unified) = &host.unified {
             // Absent or unreadable: then it offers none, and the limit that wants one says so.
             let offered =
@@ -60,6 +67,19 @@ impl Host {
             host.v2_controllers = offered.split_ascii_whitespace().map(str::to_owned).collect();
         }
         Ok(host)
+    }
+
+    /// The host of today, known without the long list of mounts: v2 where everybody has it, with our own group in sight.
+    fn only_v2(own: &[u8]) -> Option<Self> {
+        let mount = PathBuf::from("/sys/fs/cgroup");
+        if rustix::fs::statfs(&mount).ok()?.f_type != CGROUP2_SUPER_MAGIC {
+            return None;
+        }
+        let own = std::str::from_utf8(own).ok()?.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let below = own.strip_prefix('/').filter(|below| !below.starts_with(".."))?;
+        rustix::fs::access(mount.join(below), rustix::fs::Access::EXISTS).ok()?;
+        let unified = Some(Hierarchy { mount, controllers: Vec::new(), own: own.to_owned() });
+        Some(Self { unified, v1: Vec::new(), systemd: None, v2_controllers: Vec::new() })
     }
 
     /// The same from the texts of the two files, without the v2 root's controllers.

@@ -164,8 +164,10 @@ pub(super) fn give_up(plan: &ProcessPlan<'_>, labels: &Labels, tied: bool) -> Sc
         wanted.inheritable & available,
         Then::Fail(&fault),
     );
+    // The kernel has no ambient capability that is not inheritable; specs of old generators name such.
+    let ambient = wanted.ambient & wanted.permitted & wanted.inheritable & available;
     for (number, name) in (0_u32..).zip(NAMES) {
-        if wanted.ambient & available & 1 << number != 0 {
+        if ambient & 1 << number != 0 {
             let fault = Fault::new(format!("raise the ambient capability CAP_{name}"), Errno::PERM).packet();
             script.raise_ambient(number, Then::Fail(&fault));
         }
