@@ -20,6 +20,7 @@ mod output;
 mod outside;
 mod pty;
 mod registry;
+mod runtime;
 mod wait;
 
 pub use conex::Conex;
@@ -30,6 +31,7 @@ pub use output::{Background, Output, finish};
 pub use outside::{Outside, SECRET, contained_or_clear};
 pub use pty::Pty;
 pub use registry::{Registry, skopeo_copy};
+pub use runtime::Runtime;
 pub use wait::{PATIENCE, eventually, installed, is_root};
 
 /// Ends the test, saying why it could not run here. `cargo xtask test` counts such tests apart.
