@@ -17,7 +17,7 @@ use crate::plan::{Plan, parent, parent_errno};
 use crate::sources::clone_tree;
 use crate::terms::Terms;
 use crate::waiting::{Waiting, hold};
-use crate::{Error, Stdio, listener};
+use crate::{Error, Stdio, listener, network};
 
 /// What [`create`] needs.
 pub struct Create<'a> {
@@ -91,6 +91,7 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
         }
     };
     adjust(&plan, &made)?;
+    network::apply(&plan, made.pid())?;
     if staged {
         made.await_staged()?;
         if let Some(act) = before_pivot {

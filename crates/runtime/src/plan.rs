@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit};
 use crate::Error;
 use crate::capability::Sets;
 use crate::namespaces::Namespaces;
+use crate::network;
 use crate::options::{self, Recursion};
 use crate::scheduling::Scheduling;
 use crate::sources::{self, PlannedMount, clone_tree};
@@ -61,6 +62,7 @@ impl<'a> Plan<'a> {
         sysctl::check(linux, &namespaces)?;
         check_paths(linux)?;
         check_label(linux)?;
+        network::check(&linux.net_devices)?;
         let mut process = ProcessPlan::new(process, seccomp, init)?;
         process.scheduling.take_over(linux)?;
         Ok(Self {
