@@ -4,17 +4,18 @@ use std::fs;
 use std::os::fd::OwnedFd;
 
 use conex_cgroup::Cgroup;
-use conex_oci::runtime::{IdMapping, NamespaceKind, Spec};
+use conex_oci::runtime::{NamespaceKind, Spec};
 use conex_sys::launch::Blank;
 use conex_sys::process::{Cloned, Forked, clone3, exit_now, fork};
 use rustix::fs::{Mode, OFlags};
 
 use crate::channel::{Channel, Order, Report};
-use crate::idmap;
+use crate::fault::{During, Fault};
 use crate::init::{self, Duties, Inheritance};
 use crate::options::Recursion;
 use crate::plan::{Plan, parent, parent_errno};
-use crate::sources::clone_tree;
+use crate::rootless;
+use crate::sources::Source;
 use crate::terms::Terms;
 use crate::waiting::{Waiting, hold};
 use crate::{Error, Stdio, listener, network};
@@ -70,14 +71,18 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let blank = user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
     let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside, blank };
     let rootfs = match rootfs {
-        Rootfs::Mount(mount) => mount,
-        Rootfs::Path(path) => clone_tree(&path, Recursion::All)?,
+        Rootfs::Mount(mount) => Source::Held(mount),
+        Rootfs::Path(path) => Source::of(&path, Recursion::All, &plan.namespaces)?,
     };
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
     let flags = plan.namespaces.at_clone(!plan.linux.time_offsets.is_empty());
     let made = if plan.namespaces.joined_before_clone().next().is_some() {
-        let inheritance = Inheritance { rootfs, cgroups: &[], stdio, duties };
-        through_intermediate(&plan, flags, cgroup, ours, theirs, inheritance)?
+        match by_sibling(flags, cgroup, || plan.namespaces.join_before_clone(), ours, theirs)? {
+            Sibling::Child(theirs) => {
+                init::run(&plan, Inheritance { rootfs, cgroups: &[], stdio, duties }, theirs)
+            }
+            Sibling::Parent(made) => made,
+        }
     } else {
         let clone = clone3(flags, cgroup.and_then(Cgroup::clone_into), false)
             .map_err(parent("make the container's namespaces"))?;
@@ -114,27 +119,29 @@ fn adjust(plan: &Plan<'_>, made: &Waiting) -> Result<(), Error> {
             .map_err(parent("set the OOM score adjustment (lowering it needs CAP_SYS_RESOURCE)"))?;
     }
     if plan.namespaces.creates(NamespaceKind::User) {
-        let write = |file: &str, mappings: &[IdMapping]| {
-            fs::write(format!("/proc/{pid}/{file}"), idmap::lines(mappings))
-        };
-        write("uid_map", &plan.linux.uid_mappings)
-            .and_then(|()| write("gid_map", &plan.linux.gid_mappings))
-            .map_err(parent("write the user namespace's id mappings"))?;
+        rootless::map_ids(pid, &plan.linux.uid_mappings, &plan.linux.gid_mappings)?;
         made.channel().order(Order::Mapped).map_err(parent("tell the container of its id mappings"))?;
     }
     Ok(())
 }
 
-/// A namespace of user or process ids is joined before clone3, and for good; so a process in between does it and makes the
-/// real one as its sibling (CLONE_PARENT).
-fn through_intermediate(
-    plan: &Plan<'_>,
-    flags: u64,
+/// Which side of [`by_sibling`] this is.
+pub(crate) enum Sibling {
+    /// The new process, with its end of the channel.
+    Child(Channel),
+    /// The old one.
+    Parent(Waiting),
+}
+
+/// A namespace of user or process ids is joined before clone3, and for good; so a process in between does it (`before`) and
+/// makes the real one as its sibling (CLONE_PARENT).
+pub(crate) fn by_sibling(
+    namespaces: u64,
     cgroup: Option<&Cgroup>,
+    before: impl FnOnce() -> Result<(), Fault>,
     ours: Channel,
     theirs: Channel,
-    inheritance: Inheritance<'_>,
-) -> Result<Waiting, Error> {
+) -> Result<Sibling, Error> {
     // Entered by the file, with the right to do so that the joined user namespace would take away.
     let unified = cgroup.and_then(Cgroup::clone_into).map(|directory| {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
@@ -144,16 +151,15 @@ fn through_intermediate(
     match fork().map_err(parent("fork"))? {
         Forked::Child => {
             drop(ours);
-            let join = || -> Result<Cloned, crate::fault::Fault> {
-                use crate::fault::During;
+            let join = || -> Result<Cloned, Fault> {
                 init::become_undumpable()?;
                 init::enter_cgroups(unified.as_slice())?;
                 init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
-                plan.namespaces.join_before_clone()?;
-                clone3(flags, None, true).during(|| "make the container's namespaces".into())
+                before()?;
+                clone3(namespaces, None, true).during(|| "make the container's namespaces".into())
             };
             match join() {
-                Ok(Cloned::Child) => init::run(plan, inheritance, theirs),
+                Ok(Cloned::Child) => Ok(Sibling::Child(theirs)),
                 Ok(Cloned::Parent { pid, .. }) => {
                     exit_now(i32::from(theirs.report_made(pid).is_err()));
                 }
@@ -168,7 +174,7 @@ fn through_intermediate(
             let report = ours.report().map_err(parent("hear from the container's first process"));
             reap(pid);
             match report? {
-                Report::Made { pid } => Ok(Waiting::new(pid, hold(pid)?, ours)),
+                Report::Made { pid } => Ok(Sibling::Parent(Waiting::new(pid, hold(pid)?, ours))),
                 Report::Failed(error) => Err(error),
                 _ => Err(Error::Died { status: "before it was made".to_owned() }),
             }

@@ -22,6 +22,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The user namespace's id mappings cannot be written.
+    #[error("cannot write the user namespace's {file}: {why}")]
+    IdMap {
+        /// `uid_map` or `gid_map`
+        file: &'static str,
+        /// Why, and what to do.
+        why: String,
+    },
     /// A call of the parent's.
     #[error("cannot {what}: {source}")]
     Parent {

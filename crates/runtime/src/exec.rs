@@ -14,10 +14,12 @@ use conex_sys::namespace;
 use conex_sys::process::{Cloned, clone3, exit_now};
 
 use crate::channel::Channel;
+use crate::create::{Sibling, by_sibling};
 use crate::fault::{During, Fault};
 use crate::init::{self, Duties, rights::Labels};
 use crate::namespaces::flag;
 use crate::plan::{ProcessPlan, parent, parent_errno};
+use crate::rootless;
 use crate::terms::{Inside, Terms};
 use crate::waiting::Waiting;
 use crate::{Created, Error, Stdio, listener};
@@ -57,52 +59,69 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
         plan.scheduling.take_affinity(affinity)?;
     }
     let foreign = foreign_namespaces(target).map_err(parent("look at the container's namespaces"))?;
-    let user = foreign & flag(NamespaceKind::User) != 0;
-    let blank = user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
+    let (user, pid_flag) = (flag(NamespaceKind::User), flag(NamespaceKind::Pid));
+    let into_user = foreign & user != 0;
+    let blank = into_user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
     let inside = Inside::default();
     let duties = Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside, blank };
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
-    let pid_flag = flag(NamespaceKind::Pid);
-    if foreign & pid_flag != 0 {
-        namespace::join(target_pidfd, pid_flag).map_err(parent("join the container's pid namespace"))?;
-    }
     // "before the transition to container's cgroup", which clone3 makes.
     if let Some(cpus) = &plan.scheduling.affinity.0 {
         rustix::thread::sched_setaffinity(None, cpus)
             .map_err(parent_errno("set the processors of process.execCPUAffinity.initial"))?;
     }
-    let made = clone3(0, cgroup.and_then(Cgroup::clone_into), false).map_err(parent("make a process"))?;
-    let made = match made {
-        Cloned::Parent { pid, pidfd } => {
-            drop(theirs);
-            Waiting::new(pid, pidfd, ours)
+    // What may be joined is decided by the user namespace one is in; root's is above all.
+    let apart = into_user && rootless::is_ordinary_user();
+    let joined = if apart { foreign & (user | pid_flag) } else { foreign & pid_flag };
+    let enter = || -> Result<Labels, Fault> {
+        init::become_undumpable()?;
+        let labels = Labels::open(process)?;
+        if !apart {
+            init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
         }
-        Cloned::Child => {
-            drop(ours);
-            let mut theirs = theirs;
-            let enter = || -> Result<Labels, Fault> {
-                init::become_undumpable()?;
-                let labels = Labels::open(process)?;
-                init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
-                let others = foreign & !pid_flag;
-                if others != 0 {
-                    namespace::join(target_pidfd, others)
-                        .during(|| "join the container's namespaces".into())?;
-                }
-                if user {
-                    init::become_root()?;
-                }
-                Ok(labels)
-            };
-            let fault = match enter() {
-                Ok(labels) => {
-                    let Err(fault) = init::run_exec(&plan, labels, stdio, &duties, &mut theirs);
-                    fault
-                }
-                Err(fault) => fault,
-            };
-            theirs.report_failure(&fault);
-            exit_now(1)
+        let others = foreign & !joined;
+        if others != 0 {
+            namespace::join(target_pidfd, others).during(|| "join the container's namespaces".into())?;
+        }
+        if into_user {
+            init::become_root()?;
+        }
+        Ok(labels)
+    };
+    let child = |mut theirs: Channel, stdio| -> ! {
+        let fault = match enter() {
+            Ok(labels) => {
+                let Err(fault) = init::run_exec(&plan, labels, stdio, &duties, &mut theirs);
+                fault
+            }
+            Err(fault) => fault,
+        };
+        theirs.report_failure(&fault);
+        exit_now(1)
+    };
+    let made = if apart {
+        let join = || {
+            namespace::join(target_pidfd, joined)
+                .during(|| "join the container's user and pid namespaces".into())
+        };
+        match by_sibling(0, cgroup, join, ours, theirs)? {
+            Sibling::Child(theirs) => child(theirs, stdio),
+            Sibling::Parent(made) => made,
+        }
+    } else {
+        if joined != 0 {
+            namespace::join(target_pidfd, joined).map_err(parent("join the container's pid namespace"))?;
+        }
+        let made = clone3(0, cgroup.and_then(Cgroup::clone_into), false).map_err(parent("make a process"))?;
+        match made {
+            Cloned::Child => {
+                drop(ours);
+                child(theirs, stdio)
+            }
+            Cloned::Parent { pid, pidfd } => {
+                drop(theirs);
+                Waiting::new(pid, pidfd, ours)
+            }
         }
     };
     if let Some(score) = process.oom_score_adj {

@@ -42,6 +42,7 @@ mod namespaces;
 mod network;
 mod options;
 mod plan;
+mod rootless;
 mod scheduling;
 mod sources;
 mod start;

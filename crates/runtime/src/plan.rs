@@ -1,7 +1,6 @@
 //! The spec, read once in the parent into what the calls need: masks, descriptors, C strings. Whatever is wrong with a spec
 //! is found here, before a process exists.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use conex_oci::runtime::{Linux, NamespaceKind, Process, Spec};
@@ -14,8 +13,9 @@ use crate::capability::Sets;
 use crate::namespaces::Namespaces;
 use crate::network;
 use crate::options::{self, Recursion};
+use crate::rootless;
 use crate::scheduling::Scheduling;
-use crate::sources::{self, PlannedMount, clone_tree};
+use crate::sources::{self, PlannedMount, Source};
 use crate::sysctl;
 
 /// All that the new process needs to know.
@@ -23,6 +23,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) linux: &'a Linux,
     pub(crate) namespaces: Namespaces,
+    /// Whether the caller is not root.
+    pub(crate) ordinary_user: bool,
     pub(crate) mounts: Vec<PlannedMount<'a>>,
     pub(crate) cgroups: Vec<GroupMount>,
     /// `linux.rootfsPropagation`
@@ -34,7 +36,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct GroupMount {
     /// The name below /sys/fs/cgroup; empty on a v2 host, where the group is /sys/fs/cgroup itself.
     pub(crate) hierarchy: String,
-    pub(crate) mount: OwnedFd,
+    pub(crate) mount: Source,
 }
 
 /// What runs, and with which rights.
@@ -69,8 +71,9 @@ impl<'a> Plan<'a> {
             spec,
             linux,
             mounts: sources::plan(spec, linux, &namespaces)?,
+            cgroups: group_mounts(spec, cgroup, &namespaces)?,
             namespaces,
-            cgroups: group_mounts(spec, cgroup)?,
+            ordinary_user: rootless::is_ordinary_user(),
             propagation: root_propagation(linux)?,
             process,
         })
@@ -131,13 +134,19 @@ fn check_label(linux: &Linux) -> Result<(), Error> {
     Ok(())
 }
 
-fn group_mounts(spec: &Spec, cgroup: Option<&conex_cgroup::Cgroup>) -> Result<Vec<GroupMount>, Error> {
+fn group_mounts(
+    spec: &Spec,
+    cgroup: Option<&conex_cgroup::Cgroup>,
+    namespaces: &Namespaces,
+) -> Result<Vec<GroupMount>, Error> {
     let wanted = spec.mounts.iter().any(|mount| matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2")));
     let Some(cgroup) = cgroup.filter(|_| wanted) else { return Ok(Vec::new()) };
     cgroup
         .directories()
         .into_iter()
-        .map(|(hierarchy, path)| Ok(GroupMount { hierarchy, mount: clone_tree(&path, Recursion::One)? }))
+        .map(|(hierarchy, path)| {
+            Ok(GroupMount { hierarchy, mount: Source::of(&path, Recursion::One, namespaces)? })
+        })
         .collect()
 }
 

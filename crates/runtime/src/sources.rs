@@ -1,16 +1,19 @@
 //! The spec's mounts as the parent prepares them: options sorted, a bind's source cloned by descriptor and idmapped.
 //!
-//! A source is the host's, so it is opened here: in a user namespace the child may not reach it.
+//! A source is the host's, so it is opened here: in a user namespace the child may not reach it. An ordinary user's runtime may
+//! clone no mount; there the child does, as root of its own namespaces, and reaches what the user does.
 
 use std::borrow::Cow;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use conex_oci::runtime::{Linux, Mount, NamespaceKind, Spec};
 use conex_sys::mount::{Change, set_attributes};
+use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
 use crate::Error;
+use crate::fault::{During, Fault};
 use crate::foreign;
 use crate::idmap::IdMaps;
 use crate::namespaces::Namespaces;
@@ -26,8 +29,47 @@ pub(crate) struct PlannedMount<'a> {
     /// Absolute.
     pub(crate) destination: Cow<'a, Path>,
     pub(crate) options: MountOptions,
+    pub(crate) source: Option<Source>,
+}
+
+/// What a bind mount shows.
+#[derive(Debug)]
+pub(crate) enum Source {
     /// A detached mount.
-    pub(crate) source: Option<OwnedFd>,
+    Held(OwnedFd),
+    /// A path whose mount the child has to clone.
+    Later(PathBuf, Recursion),
+}
+
+impl Source {
+    pub(crate) fn of(path: &Path, recursion: Recursion, namespaces: &Namespaces) -> Result<Self, Error> {
+        let own = namespaces.has(NamespaceKind::User) && namespaces.creates(NamespaceKind::Mount);
+        match clone_tree(path, recursion) {
+            Err(Errno::PERM) if own => Ok(Self::Later(path.to_owned(), recursion)),
+            cloned => cloned.map(Self::Held).map_err(|errno| bind_error(path, errno)),
+        }
+    }
+
+    /// The mount, detached.
+    pub(crate) fn with<T, E: From<Errno>>(
+        &self,
+        act: impl FnOnce(BorrowedFd<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Held(mount) => act(mount.as_fd()),
+            Self::Later(path, recursion) => act(clone_tree(path, *recursion)?.as_fd()),
+        }
+    }
+
+    /// The same, for keeps.
+    pub(crate) fn take(self) -> Result<OwnedFd, Fault> {
+        match self {
+            Self::Held(mount) => Ok(mount),
+            Self::Later(path, recursion) => {
+                clone_tree(&path, recursion).during(|| format!("bind {}", path.display()))
+            }
+        }
+    }
 }
 
 /// All of them, in order.
@@ -88,11 +130,14 @@ fn one<'a>(
         None => return wrong(".source: a bind mount needs it".to_owned()),
     };
     let source = match foreign::parse(path) {
-        Some((pid, path)) => foreign::clone_tree(pid, &path, recursion)?,
-        None => clone_tree(path, recursion)?,
+        Some((pid, path)) => Source::Held(foreign::clone_tree(pid, &path, recursion)?),
+        None => Source::of(path, recursion, namespaces)?,
     };
     if mapped {
-        idmap(&source, mount, &options, linux, namespaces, idmaps)?;
+        match &source {
+            Source::Held(source) => idmap(source, mount, &options, linux, namespaces, idmaps)?,
+            Source::Later(path, _) => return Err(bind_error(path, Errno::PERM)),
+        }
     }
     Ok(PlannedMount { mount, destination, options, source: Some(source) })
 }
@@ -129,11 +174,14 @@ fn idmap<'a>(
 }
 
 /// A detached copy of the mount at `path`.
-pub(crate) fn clone_tree(path: &Path, recursion: Recursion) -> Result<OwnedFd, Error> {
+fn clone_tree(path: &Path, recursion: Recursion) -> Result<OwnedFd, Errno> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if recursion == Recursion::All {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     rustix::mount::open_tree(rustix::fs::CWD, path, flags)
-        .map_err(|errno| Error::Init { what: format!("bind {}", path.display()), errno })
+}
+
+fn bind_error(path: &Path, errno: Errno) -> Error {
+    Error::Init { what: format!("bind {}", path.display()), errno }
 }

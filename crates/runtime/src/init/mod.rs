@@ -26,13 +26,14 @@ use crate::channel::{Channel, Order};
 use crate::fault::{During, Fault};
 use crate::namespaces::flag;
 use crate::plan::{Plan, ProcessPlan};
+use crate::sources::Source;
 use crate::{Inside, Start, Stdio};
 use terminal::Terminal;
 
 /// What the parent hands over besides the plan.
 pub(crate) struct Inheritance<'a> {
-    /// A detached mount.
-    pub(crate) rootfs: OwnedFd,
+    /// The root filesystem.
+    pub(crate) rootfs: Source,
     /// `cgroup.procs` files to enter.
     pub(crate) cgroups: &'a [OwnedFd],
     /// Descriptors 0 to 2 to be.
@@ -63,10 +64,15 @@ pub(crate) fn run(plan: &Plan<'_>, inheritance: Inheritance<'_>, mut channel: Ch
 
 fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) -> Result<Infallible, Fault> {
     let Inheritance { rootfs, cgroups, stdio, duties } = inheritance;
-    become_undumpable()?;
+    let mapped = plan.namespaces.creates(NamespaceKind::User);
+    // An ordinary user may write mappings for a dumpable process alone. It has joined nothing yet.
+    if !(mapped && plan.ordinary_user) {
+        become_undumpable()?;
+    }
     let labels = rights::Labels::open(plan.process.process)?;
-    if plan.namespaces.creates(NamespaceKind::User) {
+    if mapped {
         channel.await_order(Order::Mapped)?;
+        become_undumpable()?;
     }
     if plan.namespaces.creates(NamespaceKind::User) || plan.namespaces.joins(NamespaceKind::User).is_some() {
         become_root()?;
@@ -85,6 +91,7 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
         filesystem::write_time_offsets(&plan.linux.time_offsets)?;
     }
     rustix::process::setsid().during(|| "start a session".into())?;
+    let rootfs = rootfs.take()?;
     let root = mounts::build(plan, &rootfs)?;
     mounts::make_working_directory(plan, &root);
     let terminal = match &stdio {

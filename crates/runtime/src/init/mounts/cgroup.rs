@@ -20,8 +20,10 @@ pub(super) fn mount(plan: &Plan<'_>, root: &Root<'_>, planned: &PlannedMount<'_>
     let change = Change { set, propagation: Some(Propagation::Private), ..Change::default() };
     match plan.cgroups.as_slice() {
         [only] if only.hierarchy.is_empty() => {
-            set_attributes(only.mount.as_fd(), &change, false)?;
-            attach(only.mount.as_fd(), place.as_fd())?;
+            only.mount.with(|mount| {
+                set_attributes(mount, &change, false)?;
+                attach(mount, place.as_fd()).map_err(Failure::from)
+            })?;
         }
         [] if is_unified() => {
             let mount = unified()?;
@@ -36,7 +38,7 @@ pub(super) fn mount(plan: &Plan<'_>, root: &Root<'_>, planned: &PlannedMount<'_>
                 rustix::fs::mkdirat(&holder, name, Mode::from_raw_mode(0o755))?;
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let place = rustix::fs::openat(&holder, name, flags, Mode::empty())?;
-                attach(group.mount.as_fd(), place.as_fd())?;
+                group.mount.with(|mount| attach(mount, place.as_fd()))?;
             }
             set_attributes(holder.as_fd(), &change, true)?;
         }

@@ -122,7 +122,7 @@ fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -
         return remount::change(root, planned);
     }
     if let Some(source) = &planned.source {
-        return bind::attach(root, source.as_fd(), &planned.destination, options);
+        return source.with(|mount| bind::attach(root, mount, &planned.destination, options));
     }
     match planned.mount.kind.as_deref().unwrap_or_default() {
         "cgroup" | "cgroup2" => cgroup::mount(plan, root, planned),

@@ -1,0 +1,152 @@
+//! The id mappings of a new user namespace, written by whoever may (user_namespaces(7)).
+//!
+//! Root writes them itself. An ordinary user may map himself alone, and his group once the namespace has given up
+//! setgroups(2); anything more is for newuidmap(1) and newgidmap(1), which look into /etc/subuid and /etc/subgid.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use conex_oci::runtime::IdMapping;
+
+use crate::Error;
+use crate::idmap::lines;
+
+/// Which of the two mappings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Uid,
+    Gid,
+}
+
+impl Kind {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Uid => "uid_map",
+            Self::Gid => "gid_map",
+        }
+    }
+
+    fn helper(self) -> &'static str {
+        match self {
+            Self::Uid => "newuidmap",
+            Self::Gid => "newgidmap",
+        }
+    }
+
+    /// The caller's own.
+    fn own(self) -> u32 {
+        match self {
+            Self::Uid => rustix::process::geteuid().as_raw(),
+            Self::Gid => rustix::process::getegid().as_raw(),
+        }
+    }
+
+    fn ranges(self) -> &'static str {
+        match self {
+            Self::Uid => "/etc/subuid",
+            Self::Gid => "/etc/subgid",
+        }
+    }
+}
+
+/// Whether the caller is an ordinary user of its own user namespace.
+pub(crate) fn is_ordinary_user() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+/// Writes both mappings of the process `pid`, which waits in its new user namespace.
+///
+/// # Errors
+/// [`Error::IdMap`]
+pub(crate) fn map_ids(pid: u32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<(), Error> {
+    map(pid, Kind::Uid, uids)?;
+    map(pid, Kind::Gid, gids)
+}
+
+fn map(pid: u32, kind: Kind, mappings: &[IdMapping]) -> Result<(), Error> {
+    let fail = |why: String| Error::IdMap { file: kind.file(), why };
+    if is_ordinary_user() {
+        if !is_own(mappings, kind.own()) {
+            return by_helper(pid, kind, mappings).map_err(fail);
+        }
+        if kind == Kind::Gid {
+            // Or one could drop a group that takes rights away (CVE-2014-8989).
+            fs::write(format!("/proc/{pid}/setgroups"), "deny").map_err(|error| fail(error.to_string()))?;
+        }
+    }
+    fs::write(format!("/proc/{pid}/{}", kind.file()), lines(mappings)).map_err(|error| {
+        fail(match error.kind() {
+            // Root of a user namespace has only the ids that are mapped there.
+            io::ErrorKind::PermissionDenied => format!("{error} (are all the host's ids in it mapped here?)"),
+            io::ErrorKind::InvalidInput => format!("{error} (ranges that overlap, or too many?)"),
+            _ => error.to_string(),
+        })
+    })
+}
+
+/// One id, the caller's.
+fn is_own(mappings: &[IdMapping], own: u32) -> bool {
+    matches!(mappings, [only] if only.size == 1 && only.host_id == own)
+}
+
+fn by_helper(pid: u32, kind: Kind, mappings: &[IdMapping]) -> Result<(), String> {
+    let name = kind.helper();
+    let program = find(name, std::env::var_os("PATH")).ok_or_else(|| {
+        format!("an ordinary user needs {name} for more than his own id, and it is not in PATH (Debian's package uidmap has it)")
+    })?;
+    let mut command = Command::new(&program);
+    command.arg(pid.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
+    for map in mappings {
+        command.args([map.container_id, map.host_id, map.size].map(|id| id.to_string()));
+    }
+    let output = command.output().map_err(|error| format!("{}: {error}", program.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().next().unwrap_or("it gave no reason").trim();
+    Err(format!("{said} (has {} a range for user {}?)", kind.ranges(), rustix::process::getuid().as_raw()))
+}
+
+/// Absolute directories alone: a helper from the working directory would be anybody's.
+fn find(name: &str, path: Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let is_program = |file: &Path| {
+        fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(&path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(name))
+        .find(|file| is_program(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(container_id: u32, host_id: u32, size: u32) -> IdMapping {
+        IdMapping { container_id, host_id, size }
+    }
+
+    #[test]
+    fn only_a_single_id_of_ones_own_needs_no_helper() {
+        assert!(is_own(&[mapping(0, 1000, 1)], 1000));
+        assert!(is_own(&[mapping(5, 1000, 1)], 1000));
+        assert!(!is_own(&[mapping(0, 1000, 2)], 1000));
+        assert!(!is_own(&[mapping(0, 1001, 1)], 1000));
+        assert!(!is_own(&[mapping(0, 1000, 1), mapping(1, 100_000, 9)], 1000));
+        assert!(!is_own(&[], 1000));
+    }
+
+    #[test]
+    fn helpers_are_found_in_absolute_directories_alone() {
+        assert_eq!(find("sh", Some(".:bin:/nowhere:/bin".into())), Some("/bin/sh".into()));
+        assert_eq!(find("no-such-program", None), None);
+        // A directory, and a file that nobody can execute.
+        assert_eq!(find("etc", Some("/".into())), None);
+        assert_eq!(find("passwd", Some("/etc".into())), None);
+    }
+}
