@@ -27,6 +27,8 @@ pub struct Cgroup {
     pub(crate) join: Vec<OwnedFd>,
     /// Keeps a new scope alive until the container's process is in it.
     pub(crate) stand_in: Mutex<Option<StandIn>>,
+    /// Whether the limits are still to be put in force.
+    pub(crate) unlimited: bool,
 }
 
 impl Cgroup {
@@ -39,6 +41,7 @@ impl Cgroup {
             v1: Vec::new(),
             join: Vec::new(),
             stand_in: Mutex::new(None),
+            unlimited: false,
         }
     }
 

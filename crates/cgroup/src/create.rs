@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use conex_oci::runtime::Resources;
+use conex_oci::runtime::{DeviceRule, Resources};
 use rustix::io::Errno;
 
 use crate::cgroup::Cgroup;
@@ -40,8 +40,8 @@ impl Cgroup {
         properties: &Properties,
     ) -> Result<Self> {
         let needs = Needs::of(host, resources)?;
-        let mut making = Making { cgroup: Some(Self::new(host, path)) };
-        if let Some(cgroup) = &mut making.cgroup {
+        let mut making = Making::of(Self::new(host, path));
+        if let Some(cgroup) = making.cgroup() {
             match path.scope.clone() {
                 Some(scope) => cgroup.fill_scope(&scope, needs, &systemd::rounded(resources), properties)?,
                 None => cgroup.fill(needs, resources)?,
@@ -76,16 +76,19 @@ impl Cgroup {
     }
 
     fn fill(&mut self, needs: Needs, resources: &Resources) -> Result<()> {
+        self.make(needs)?;
+        self.write(resources)?;
+        self.filter_devices(resources)
+    }
+
+    /// The groups, without limits.
+    pub(crate) fn make(&mut self, needs: Needs) -> Result<()> {
         if let Some(unified) = self.host.unified.clone() {
             let group = Group::make(&unified, &self.path)?;
             self.unified = Some(group.try_clone()?);
             hand_down(&unified, &group, &needs.v2)?;
         }
-        for controller in needs.v1 {
-            self.make_v1(controller)?;
-        }
-        self.write(resources)?;
-        self.filter_devices(resources)
+        needs.v1.into_iter().try_for_each(|controller| self.make_v1(controller))
     }
 
     /// Makes the v1 group of a controller, unless a sibling in the same hierarchy did.
@@ -111,7 +114,7 @@ impl Cgroup {
     }
 
     /// Writes every limit to the group of its controller.
-    fn write(&self, resources: &Resources) -> Result<()> {
+    pub(crate) fn write(&self, resources: &Resources) -> Result<()> {
         let enabled = self.enabled()?;
         for controller in Controller::LIMITS {
             let is_enabled =
@@ -137,18 +140,24 @@ impl Cgroup {
             return Ok(());
         }
         let attached = match &self.unified {
-            Some(group) => devices::attach(group, &resources.devices),
+            Some(group) => self.filter_devices_v2(group, &resources.devices),
             None => return self.filter_devices_v1(resources),
         };
         match attached {
-            // Without the right to load filters one has no right to make device nodes either, and opens those that are there by
-            // their file modes.
-            Err(Error::DeviceFilter { source: Errno::PERM, .. }) if !is_root() => Ok(()),
             Err(error) if devices::is_unsupported(&error) && self.host.v1_of("devices").is_some() => {
                 log::debug!("{error}; using the devices controller of cgroup v1");
                 self.filter_devices_v1(resources)
             }
             result => result,
+        }
+    }
+
+    pub(crate) fn filter_devices_v2(&self, group: &Group, rules: &[DeviceRule]) -> Result<()> {
+        match devices::attach(group, rules) {
+            // Without the right to load filters one has no right to make device nodes either, and opens those that are there by
+            // their file modes.
+            Err(Error::DeviceFilter { source: Errno::PERM, .. }) if !is_root() => Ok(()),
+            attached => attached,
         }
     }
 
@@ -238,12 +247,20 @@ impl Cgroup {
 }
 
 /// Removes what was made, unless it is finished.
-struct Making {
+pub(crate) struct Making {
     cgroup: Option<Cgroup>,
 }
 
 impl Making {
-    fn finish(mut self) -> Result<Cgroup> {
+    pub(crate) fn of(cgroup: Cgroup) -> Self {
+        Self { cgroup: Some(cgroup) }
+    }
+
+    pub(crate) fn cgroup(&mut self) -> Option<&mut Cgroup> {
+        self.cgroup.as_mut()
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Cgroup> {
         // Taken out, so that the drop finds nothing.
         self.cgroup.take().ok_or(Error::NotMounted)
     }

@@ -38,6 +38,7 @@ mod controllers;
 mod create;
 mod delete;
 mod devices;
+mod enforce;
 mod error;
 mod freeze;
 mod group;

@@ -62,7 +62,8 @@ pub struct Created {
 /// Any [`Error`]; nothing is left running.
 pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let Create { spec, rootfs, cgroup, stdio, seccomp, init, terms } = request;
-    let Terms { start, preserved, keep_keyring, no_pivot, before_pivot, listener, inside, .. } = terms;
+    let Terms { start, preserved, keep_keyring, no_pivot, meanwhile, before_pivot, listener, inside, .. } =
+        terms;
     let listener = listener::require(seccomp, listener)?;
     let plan = Plan::new(spec, cgroup, seccomp, init)?;
     let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
@@ -97,6 +98,9 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     };
     adjust(&plan, &made)?;
     network::apply(&plan, made.pid())?;
+    if let Some(act) = meanwhile {
+        act(made.pid())?;
+    }
     if staged {
         made.await_staged()?;
         if let Some(act) = before_pivot {

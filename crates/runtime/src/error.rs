@@ -46,6 +46,9 @@ pub enum Error {
         /// Why.
         errno: Errno,
     },
+    /// The container's limits, put in force while it is being made.
+    #[error(transparent)]
+    Cgroup(#[from] conex_cgroup::Error),
     /// The seccomp profile.
     #[error("cannot compile the seccomp profile: {0}")]
     Seccomp(#[from] conex_seccomp::Error),

@@ -17,6 +17,8 @@ pub struct Terms<'a> {
     pub keep_keyring: bool,
     /// Leaves the old root below the new one, by chroot(2): for a root in a ramfs, where pivot_root(2) cannot work.
     pub no_pivot: bool,
+    /// Called with the process's id while it is at work on its mounts, on another processor.
+    pub meanwhile: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
     /// Called with the process's id when its namespaces are there and its mounts not yet pivoted to.
     pub before_pivot: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
     /// Who answers the notifications of a filter that has some.

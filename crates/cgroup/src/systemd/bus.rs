@@ -150,7 +150,7 @@ impl Bus {
             self.stream.read_exact(&mut byte)?;
             line.push(byte[0]);
             if line.ends_with(b"\r\n") {
-                match line.split(|byte| byte.is_ascii_whitespace()).next() {
+                match line.split(u8::is_ascii_whitespace).next() {
                     Some(b"OK") => return Ok(()),
                     Some(b"DATA") => line.clear(),
                     _ => {
