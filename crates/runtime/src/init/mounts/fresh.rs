@@ -65,17 +65,14 @@ fn configured(
 ) -> Result<OwnedFd, Failure> {
     let kind = planned.mount.kind.as_deref().unwrap_or_default();
     match filesystem(plan, planned, mode, set, true) {
-        // A user namespace may lack the network, ipc or pid namespace that these belong to; the host's are next best, as
-        // they are what the container sees anyway.
-        Err(Failure::Plain(Errno::PERM)) if in_user_namespace(plan) => {
-            let place = match kind {
-                "sysfs" => "/sys",
-                "mqueue" => "/dev/mqueue",
-                "proc" => "/proc",
-                _ => return Err(Failure::Plain(Errno::PERM)),
-            };
-            hosts(place, set)
-        }
+        // A user namespace may lack the network, ipc or pid namespace that these belong to; the host's are next best where they
+        // are what the container sees anyway (sysfs shows the host's devices, whatever the network).
+        Err(Failure::Plain(Errno::PERM)) if in_user_namespace(plan) => match kind {
+            "sysfs" => hosts("/sys", set),
+            "mqueue" if !plan.namespaces.has(NamespaceKind::Ipc) => hosts("/dev/mqueue", set),
+            "proc" if !plan.namespaces.has(NamespaceKind::Pid) => hosts("/proc", set),
+            _ => Err(Failure::Plain(Errno::PERM)),
+        },
         // A group that the user namespace does not map: the terminals then belong to its root, as with crun.
         Err(Failure::Plain(Errno::INVAL) | Failure::Explained(Errno::INVAL, _))
             if kind == "devpts" && planned.options.value("gid").is_some() && in_user_namespace(plan) =>
