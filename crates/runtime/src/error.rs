@@ -77,6 +77,18 @@ pub enum Error {
     /// Nobody waits to be started: the process has been started already, or is dead.
     #[error("the container's first process does not wait to be started")]
     NotWaiting,
+    /// A hook; the container is given up, but for a poststart or poststop hook's.
+    #[error("{kind} hook #{index} ({}) failed: {why}", path.display())]
+    Hook {
+        /// When it ran.
+        kind: crate::hooks::HookKind,
+        /// Its place among those of its kind, from 0.
+        index: usize,
+        /// The program.
+        path: PathBuf,
+        /// How it ended, and what it said.
+        why: String,
+    },
     /// The process died before it came to exec, without a word.
     #[error("the container's first process died during set-up ({status})")]
     Died {

@@ -26,6 +26,7 @@
 //! This crate never writes state to disk and never decides policy: what the spec says is done or refused.
 
 mod beneath;
+pub mod bundle;
 pub mod capability;
 mod channel;
 mod create;
@@ -35,6 +36,7 @@ mod exec;
 mod fault;
 mod foreign;
 mod idmap;
+pub mod hooks;
 mod init;
 pub mod intel_rdt;
 mod listener;
@@ -45,6 +47,7 @@ mod plan;
 mod rootless;
 mod scheduling;
 mod sources;
+pub mod state;
 mod start;
 mod sysctl;
 mod terms;

@@ -63,6 +63,26 @@ pub fn is_locked(file: impl AsFd, offset: u64) -> io::Result<bool> {
     }
 }
 
+/// The process whose fcntl(2) record lock (F_SETLK) on the whole file would stand in the way of an exclusive one; such a lock
+/// ends with its process and is not shared by a fork.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn holder(file: impl AsFd) -> io::Result<Option<u32>> {
+    // SAFETY: struct flock is plain integers, for which all zeroes is a value.
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    range.l_type = libc::F_WRLCK as libc::c_short;
+    range.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and `range` outlives the call, which fills it in.
+    let status = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_GETLK, &raw mut range) };
+    if status == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    let free = range.l_type == libc::F_UNLCK as libc::c_short;
+    // A holder in a pid namespace that we do not see has the number 0.
+    Ok((!free).then(|| u32::try_from(range.l_pid).unwrap_or(0)))
+}
+
 fn place(file: &impl AsFd, command: libc::c_int, offset: u64, mode: Mode) -> io::Result<()> {
     let kind = match mode {
         Mode::Shared => libc::F_RDLCK,
