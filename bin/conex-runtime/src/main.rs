@@ -1,6 +1,60 @@
-//! The OCI runtime command line.
+//! The OCI runtime command line: runc's verbs and flags, so that whoever calls runc can call this.
+//!
+//! One file a verb under `commands/`. Here is only the way there: global flags, the log, the exit status.
+
+mod arguments;
+mod commands;
+mod context;
+mod descriptors;
+mod destroy;
+mod ends;
+mod error;
+mod foreground;
+mod groups;
+mod launch;
+mod log;
+mod notify;
+mod sockets;
+mod terminal;
+mod time;
+
+use std::process::exit;
+
+use arguments::Asked;
+use context::Context;
 
 fn main() {
-    eprintln!("conex-runtime: no verb yet");
-    std::process::exit(1);
+    let words: Vec<_> = std::env::args_os().collect();
+    exit(match arguments::global(words) {
+        Asked::Print(text) => {
+            print(&text);
+            0
+        }
+        Asked::Wrong(message) => {
+            log::complain(&message);
+            1
+        }
+        Asked::Run { global, verb, rest } => run(&global, &verb, rest),
+    });
+}
+
+fn run(global: &arguments::Global, verb: &str, rest: Vec<String>) -> i32 {
+    if let Err(error) = log::set_up(global) {
+        log::complain(&error.to_string());
+        return 1;
+    }
+    let outcome = Context::new(global).and_then(|context| commands::run(verb, rest, &context));
+    match outcome {
+        Ok(status) => status,
+        Err(error) => {
+            log::complain(&error.to_string());
+            error.exit_status()
+        }
+    }
+}
+
+/// To standard output; who has closed it does not want to read.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -76,8 +76,7 @@ impl Bundle {
             std::env::set_current_dir(directory)
                 .map_err(|source| BundleError::Enter { path: shown(), source })?;
         }
-        let path =
-            std::env::current_dir().map_err(|source| BundleError::Enter { path: shown(), source })?;
+        let path = std::env::current_dir().map_err(|source| BundleError::Enter { path: shown(), source })?;
         let config = match read(Path::new(CONFIG)) {
             Err(BundleError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Err(BundleError::Missing { path });

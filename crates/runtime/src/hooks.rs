@@ -122,8 +122,8 @@ impl Started {
         };
         // A file and no pipe: a hook that never reads must not stop us.
         let input = stdin(state).map_err(failed("keep the state for it"))?;
-        let (output, theirs) =
-            rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(failed("make a pipe"))?;
+        let (output, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+            .map_err(failed("make a pipe"))?;
         // The hook's end blocks as any pipe does.
         rustix::io::ioctl_fionbio(&theirs, false).map_err(failed("make a pipe"))?;
         match fork().map_err(|error| format!("fork: {error}"))? {

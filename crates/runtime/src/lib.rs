@@ -50,6 +50,8 @@ mod sources;
 pub mod state;
 mod start;
 mod sysctl;
+mod start;
+pub mod state;
 mod terms;
 mod waiting;
 

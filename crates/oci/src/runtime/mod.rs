@@ -28,6 +28,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// The newest version of the specification that these types follow.
+pub const SPEC_VERSION: &str = "1.3.0";
+
 /// `config.md`: the whole document.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -255,7 +255,8 @@ impl Container {
         if init.hold().is_none() {
             return Ok(Status::Stopped);
         }
-        if rustix::fs::accessat(&self.directory, START, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok() {
+        if rustix::fs::accessat(&self.directory, START, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
+        {
             return Ok(Status::Created);
         }
         Ok(if self.is_frozen()? { Status::Paused } else { Status::Running })
@@ -314,9 +315,9 @@ impl Container {
         let path = self.path.join(RECORD);
         self.record = match self.read(RECORD)? {
             None => None,
-            Some(text) => Some(
-                serde_json::from_slice(&text).map_err(|source| StateError::Corrupt { path, source })?,
-            ),
+            Some(text) => {
+                Some(serde_json::from_slice(&text).map_err(|source| StateError::Corrupt { path, source })?)
+            }
         };
         Ok(())
     }
@@ -336,8 +337,7 @@ impl Container {
 
     fn write(&self, name: &str, text: &[u8]) -> Result<(), StateError> {
         let path = self.path.join(name);
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.directory, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| failed("write", &path)(errno.into()))?;
         File::from(file).write_all(text).map_err(failed("write", &path))

@@ -26,9 +26,6 @@ pub struct Record {
     /// Where its groups are, or are about to be made; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<CgroupPath>,
-    /// Whether systemd made the groups.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub systemd: bool,
     /// Its first process, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,

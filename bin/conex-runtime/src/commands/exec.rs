@@ -1,0 +1,245 @@
+//! `exec`: another process in a running container.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use conex_oci::runtime::{Capabilities, Process, Spec, Status, from_json};
+use conex_runtime::state::Container;
+use conex_runtime::{Created, Exec, Start, Stdio, Terms};
+
+use super::Act;
+use crate::context::Context;
+use crate::ends::Ends;
+use crate::error::Error;
+use crate::launch::{Manner, Wishes, agent_state, listener};
+use crate::{descriptors, groups};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A unix socket that is sent the terminal's master
+    #[arg(long, value_name = "SOCKET")]
+    console_socket: Option<PathBuf>,
+    /// A unix socket that is sent a descriptor of the process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
+    /// The working directory, in the container
+    #[arg(long, value_name = "DIRECTORY")]
+    cwd: Option<PathBuf>,
+    /// A variable of its environment, again and again
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// On a terminal of its own
+    #[arg(short, long)]
+    tty: bool,
+    /// As whom
+    #[arg(short, long, value_name = "UID[:GID]")]
+    user: Option<String>,
+    /// A further group, again and again
+    #[arg(short = 'g', long, value_name = "GID", allow_negative_numbers = true)]
+    additional_gids: Vec<i64>,
+    /// A file with a process as in config.json, in place of the other flags and the command
+    #[arg(short, long, value_name = "FILE")]
+    process: Option<PathBuf>,
+    /// Do not wait for it
+    #[arg(short, long)]
+    detach: bool,
+    /// A file to write the process's id to
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Its SELinux label
+    #[arg(long, value_name = "LABEL")]
+    process_label: Option<String>,
+    /// Its AppArmor profile
+    #[arg(long, value_name = "PROFILE")]
+    apparmor: Option<String>,
+    /// It gains no rights by what it executes
+    #[arg(long)]
+    no_new_privs: bool,
+    /// A capability more, again and again
+    #[arg(short, long, value_name = "CAPABILITY")]
+    cap: Vec<String>,
+    /// Pass on N descriptors from 3 on
+    #[arg(long, value_name = "N", default_value = "0")]
+    preserve_fds: u32,
+    /// A group below the container's own to run in, or on cgroup v1 CONTROLLER[,CONTROLLER]:GROUP, again and again
+    #[arg(long, value_name = "GROUP")]
+    cgroup: Vec<String>,
+    /// Also in a paused container, where it waits
+    #[arg(long)]
+    ignore_paused: bool,
+    /// The container, the program and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_names = ["ID", "COMMAND"])]
+    words: Vec<String>,
+}
+
+impl Act for Arguments {
+    const FIRST_WORD_ENDS_FLAGS: bool = true;
+
+    fn act(self, context: &Context) -> Result<i32, Error> {
+        self.exec(context).map_err(Error::of("exec", 255))
+    }
+}
+
+impl Arguments {
+    fn exec(mut self, context: &Context) -> Result<i32, Error> {
+        let mut words = std::mem::take(&mut self.words).into_iter();
+        let container = context.container(&words.next().unwrap_or_default())?;
+        match container.status()? {
+            Status::Stopped => return Err(Error::refused("cannot exec in a stopped container")),
+            Status::Paused if !self.ignore_paused => {
+                let why = "cannot exec in a paused container (use --ignore-paused to override)";
+                return Err(Error::refused(why));
+            }
+            _ => {}
+        }
+        let spec = container.spec()?;
+        let process = self.process(words.collect(), &spec)?;
+        descriptors::check(0, self.preserve_fds)?;
+        let manner = match self.detach {
+            true => Manner::Detached,
+            false => Manner::Foreground { keep: true, subreaper: false },
+        };
+        let mut ends = Ends::find(&Wishes {
+            console_socket: self.console_socket,
+            pidfd_socket: self.pidfd_socket,
+            pid_file: self.pid_file,
+            ..Wishes::default()
+        })?;
+        ends.kind = "setns";
+        let ends = ends.take(process.terminal, manner)?;
+        run(context, &container, &spec, &process, ends, self.preserve_fds, &self.cgroup)
+    }
+
+    fn process(&self, command: Vec<String>, spec: &Spec) -> Result<Process, Error> {
+        let own =
+            spec.process.as_ref().ok_or_else(|| Error::refused("process property must not be empty"))?;
+        let process = match &self.process {
+            Some(path) => from_file(path, own)?,
+            None => self.from_flags(command, own.clone())?,
+        };
+        if process.args.is_empty() {
+            return Err(Error::refused("args must not be empty"));
+        }
+        if !process.cwd.is_absolute() {
+            return Err(Error::refused("Cwd must be an absolute path"));
+        }
+        Ok(process)
+    }
+
+    /// The container's own process with another command and what the flags change.
+    fn from_flags(&self, command: Vec<String>, mut process: Process) -> Result<Process, Error> {
+        if command.is_empty() {
+            return Err(Error::refused("exec args cannot be empty"));
+        }
+        process.args = command;
+        process.terminal = self.tty;
+        process.env.extend(self.env.iter().cloned());
+        if let Some(cwd) = self.cwd.as_ref().filter(|cwd| !cwd.as_os_str().is_empty()) {
+            process.cwd.clone_from(cwd);
+        }
+        if self.no_new_privs {
+            process.no_new_privileges = true;
+        }
+        if let Some(profile) = self.apparmor.clone().filter(|profile| !profile.is_empty()) {
+            process.apparmor_profile = Some(profile);
+        }
+        if let Some(label) = self.process_label.clone().filter(|label| !label.is_empty()) {
+            process.selinux_label = Some(label);
+        }
+        if !self.cap.is_empty() {
+            add(&self.cap, process.capabilities.get_or_insert_default());
+        }
+        if let Some(user) = self.user.as_ref().filter(|user| !user.is_empty()) {
+            let (uid, gid) = user.split_once(':').map_or((user.as_str(), None), |(u, g)| (u, Some(g)));
+            let number = |text: &str, what| {
+                text.parse().map_err(|_| Error::Refused(format!("bad {what}: {text:?} is no number")))
+            };
+            process.user.uid = number(uid, "uid")?;
+            if let Some(gid) = gid {
+                process.user.gid = number(gid, "gid")?;
+            }
+        }
+        for gid in &self.additional_gids {
+            let gid = u32::try_from(*gid)
+                .map_err(|_| Error::Refused(format!("additional-gids must be a positive number {gid}")))?;
+            process.user.additional_gids.push(gid);
+        }
+        Ok(process)
+    }
+}
+
+/// As runc: not inheritable, and ambient only where the container has something inheritable at all.
+fn add(names: &[String], sets: &mut Capabilities) {
+    let ambient = !sets.inheritable.is_empty();
+    let (bounding, effective, permitted) = (&mut sets.bounding, &mut sets.effective, &mut sets.permitted);
+    for set in [bounding, effective, permitted] {
+        set.extend(names.iter().cloned());
+    }
+    if ambient {
+        sets.ambient.extend(names.iter().cloned());
+    }
+}
+
+/// What the document leaves out is as in the container's own process where that guards the container.
+fn from_file(path: &Path, own: &Process) -> Result<Process, Error> {
+    let text = conex_runtime::bundle::read(path)?;
+    let mut process: Process =
+        from_json(&text).map_err(|error| Error::Refused(format!("invalid {}: {error}", path.display())))?;
+    if process.capabilities.is_none() {
+        process.capabilities.clone_from(&own.capabilities);
+    }
+    if process.rlimits.is_empty() {
+        process.rlimits.clone_from(&own.rlimits);
+    }
+    if process.apparmor_profile.is_none() {
+        process.apparmor_profile.clone_from(&own.apparmor_profile);
+    }
+    if process.selinux_label.is_none() {
+        process.selinux_label.clone_from(&own.selinux_label);
+    }
+    if process.oom_score_adj.is_none() {
+        process.oom_score_adj = own.oom_score_adj;
+    }
+    Ok(process)
+}
+
+fn run(
+    context: &Context,
+    container: &Container,
+    spec: &Spec,
+    process: &Process,
+    ends: Ends,
+    preserved: u32,
+    below: &[String],
+) -> Result<i32, Error> {
+    let stopped = || Error::refused("cannot exec in a stopped container");
+    let (Some((init, pidfd)), Some(record)) = (container.init(), container.record()) else {
+        return Err(stopped());
+    };
+    let cgroup = groups::open_below(record, below)?;
+    let rules = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let seccomp = rules.map(|rules| context.seccomp_cache().program(rules)).transpose();
+    let seccomp = seccomp.map_err(conex_runtime::Error::from)?;
+    let agent_state = |pid| agent_state(record, rules, pid);
+    let Created { process, terminal } = conex_runtime::exec(Exec {
+        process,
+        target: init.pid,
+        target_pidfd: std::os::fd::AsFd::as_fd(&pidfd),
+        cgroup: cgroup.as_ref(),
+        stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherited },
+        seccomp: seccomp.as_ref(),
+        terms: Terms {
+            start: Start::ByParent { tied: false },
+            preserved,
+            listener: listener(rules, &agent_state),
+            linux: spec.linux.as_ref(),
+            ..Terms::default()
+        },
+    })?;
+    let held = ends.hand_over(process.pid(), terminal)?;
+    let running = process.start()?;
+    match held.signals {
+        Some(signals) => signals.stand_by(running.pid, &running.pidfd, held.relay),
+        None => Ok(0),
+    }
+}

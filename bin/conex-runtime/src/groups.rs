@@ -1,0 +1,83 @@
+//! A container's cgroup: where it is, and when it is done without.
+
+use conex_cgroup::{Cgroup, CgroupPath, Driver, Host, Properties};
+use conex_oci::runtime::{Resources, Spec};
+use conex_runtime::state::Record;
+use conex_runtime::with_default_devices;
+
+use crate::context::Context;
+use crate::error::Error;
+
+/// Where the groups are going to be, and with which limits.
+pub(crate) struct Groups {
+    /// None for an ordinary user on a host without any.
+    place: Option<(Host, CgroupPath)>,
+    /// Whether the spec names the path: then there is no going without.
+    is_explicit: bool,
+    rootless: bool,
+    resources: Resources,
+    properties: Properties,
+}
+
+impl Groups {
+    /// By the spec's `cgroupsPath`, else by the container's name.
+    pub(crate) fn find(context: &Context, spec: &Spec, id: &str) -> Result<Self, Error> {
+        let linux = spec.linux.as_ref();
+        let wanted = linux.and_then(|linux| linux.cgroups_path.as_deref()).filter(|path| !path.is_empty());
+        let driver = if context.systemd { Driver::Systemd } else { Driver::Cgroupfs };
+        let place = match Host::detect() {
+            Ok(host) => {
+                let path = host.bundle_path(driver, wanted, id)?;
+                Some((host, path))
+            }
+            Err(_) if context.rootless && wanted.is_none() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let mut resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
+        if context.rootless {
+            // Who has no right to a device has none in a container either, and may load no filter.
+            resources.devices.clear();
+        } else {
+            resources = with_default_devices(resources);
+        }
+        let properties = match driver {
+            Driver::Systemd => Properties::from_annotations(&spec.annotations)?,
+            Driver::Cgroupfs => Properties::default(),
+        };
+        Ok(Self { place, is_explicit: wanted.is_some(), rootless: context.rootless, resources, properties })
+    }
+
+    pub(crate) fn path(&self) -> Option<&CgroupPath> {
+        self.place.as_ref().map(|(_, path)| path)
+    }
+
+    /// Makes them; the limits may be left to [`Groups::enforce`].
+    pub(crate) fn make(&self) -> Result<Option<Cgroup>, Error> {
+        let Some((host, path)) = &self.place else { return Ok(None) };
+        let (resources, properties) = (&self.resources, &self.properties);
+        if self.rootless {
+            return Ok(Cgroup::create_if_allowed(host, path, self.is_explicit, resources, properties)?);
+        }
+        Ok(Some(Cgroup::create_unlimited(host, path, resources, properties)?))
+    }
+
+    /// Puts the limits in force that are not yet.
+    pub(crate) fn enforce(&self, cgroup: Option<&Cgroup>) -> Result<(), conex_runtime::Error> {
+        Ok(cgroup.map_or(Ok(()), |cgroup| cgroup.enforce(&self.resources))?)
+    }
+}
+
+/// A container's groups as the record tells of them; `None` for a container without any.
+pub(crate) fn open(record: &Record) -> Result<Option<Cgroup>, Error> {
+    let Some(path) = &record.cgroup else { return Ok(None) };
+    let cgroup = Cgroup::open(&Host::detect()?, path)?;
+    Ok(cgroup.exists().then_some(cgroup))
+}
+
+/// The groups that an exec runs in: the container's, or for `--cgroup` existing ones below them.
+pub(crate) fn open_below(record: &Record, below: &[String]) -> Result<Option<Cgroup>, Error> {
+    if below.is_empty() {
+        return open(record);
+    }
+    Err(Error::refused("--cgroup is not supported yet"))
+}
