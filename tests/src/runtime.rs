@@ -171,6 +171,40 @@ impl Runtime {
         output.stderr
     }
 
+    /// Runs to the end with another exit status than 1 and one line; gives back standard error.
+    ///
+    /// # Panics
+    /// When it ends otherwise.
+    #[track_caller]
+    pub fn fails_with(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(
+            (output.code, output.stderr.lines().count()),
+            (code, 1),
+            "conex-runtime {arguments:?}: {output:?}"
+        );
+        output.stderr
+    }
+
+    /// Makes a bundle `id` and a container of it, not started.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[track_caller]
+    pub fn create_config(&self, id: &str, config: &Value) {
+        let bundle = self.bundle(id, config);
+        let mut command =
+            self.command(&["create", "--bundle", bundle.to_str().expect("a path in UTF-8"), id]);
+        let status = command.stdout(Stdio::null()).stderr(Stdio::inherit()).status().expect("conex-runtime");
+        assert!(status.success(), "create {id}: {status}");
+    }
+
+    /// Its status, or `None` when there is no such container.
+    pub fn status(&self, id: &str) -> Option<String> {
+        let state: Value = serde_json::from_str(&self.run(&["state", id]).stdout).ok()?;
+        state["status"].as_str().map(str::to_owned)
+    }
+
     /// Makes a bundle `id` of this config.json and `run`s it to its end.
     #[track_caller]
     pub fn run_config(&self, id: &str, config: &Value) -> Output {

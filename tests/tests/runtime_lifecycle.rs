@@ -1,13 +1,7 @@
 //! A container's life as runtime.md has it, and every wrong step in it.
 
 use conex_tests::{Runtime, eventually, needs_root, skip};
-
-/// A runtime whose bundle sleeps.
-fn sleeper() -> Option<Runtime> {
-    let runtime = Runtime::new()?;
-    runtime.write(&runtime.config(&["sleep", "1000"]));
-    Some(runtime)
-}
+use serde_json::{Value, json};
 
 fn ended(runtime: &Runtime, id: &str) {
     eventually("the container's end", || (runtime.status(id).as_deref() == Some("stopped")).then_some(()));
@@ -16,88 +10,81 @@ fn ended(runtime: &Runtime, id: &str) {
 #[test]
 fn from_create_to_delete() {
     needs_root!();
-    let Some(runtime) = sleeper() else { skip!("no busybox image") };
-    let group = runtime.config(&[])["linux"]["cgroupsPath"].clone();
-    assert_ne!(group, "");
-    runtime.ok(&["create", "--pid-file", "../pid", "a"]);
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let bundle = runtime.bundle("a", &runtime.config(&["sleep", "1000"]));
+    runtime.create_config("a", &runtime.config(&["sleep", "1000"]));
     let state = runtime.state("a");
-    let pid: u32 = std::fs::read_to_string(runtime.scratch().join("pid")).unwrap().parse().unwrap();
+    let pid = state["pid"].as_u64().unwrap();
     assert_eq!(state["status"], "created");
-    assert_eq!(state["pid"], pid);
     assert_eq!(state["id"], "a");
     assert_eq!(state["ociVersion"], "1.2.0");
-    assert_eq!(state["bundle"], runtime.bundle().canonicalize().unwrap().to_str().unwrap());
+    assert_eq!(state["bundle"], bundle.to_str().unwrap());
+    assert_eq!(state["rootfs"], bundle.join("rootfs").to_str().unwrap());
     // The program has not run.
-    let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    assert!(!cmdline.starts_with(b"sleep"), "{cmdline:?}");
+    let program = || std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(!program().starts_with(b"sleep"), "{:?}", program());
     runtime.ok(&["start", "a"]);
     assert_eq!(runtime.status("a").as_deref(), Some("running"));
-    let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    assert!(cmdline.starts_with(b"sleep"), "{cmdline:?}");
+    assert!(program().starts_with(b"sleep"), "{:?}", program());
     runtime.ok(&["pause", "a"]);
     assert_eq!(runtime.status("a").as_deref(), Some("paused"));
     runtime.ok(&["resume", "a"]);
     assert_eq!(runtime.status("a").as_deref(), Some("running"));
     runtime.ok(&["kill", "a", "KILL"]);
     ended(&runtime, "a");
-    assert_eq!(runtime.state("a")["pid"], serde_json::Value::Null, "a stopped container has no process");
+    assert_eq!(runtime.state("a")["pid"], 0, "a stopped container has no process");
     runtime.ok(&["delete", "a"]);
-    assert!(runtime.fails(1, &["state", "a"]).contains("container does not exist"));
+    assert!(runtime.fails(&["state", "a"]).contains("container does not exist"));
     assert!(!runtime.root().join("a").exists());
-    assert!(runtime.groups(&runtime.group()).iter().all(|group| no_groups_below(group)));
-}
-
-fn no_groups_below(group: &std::path::Path) -> bool {
-    std::fs::read_dir(group).unwrap().all(|entry| !entry.unwrap().file_type().unwrap().is_dir())
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
 fn wrong_steps_are_refused_and_change_nothing() {
     needs_root!();
-    let Some(runtime) = sleeper() else { skip!("no busybox image") };
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
     for verb in ["state", "start", "kill", "delete", "pause", "resume", "ps"] {
-        assert!(runtime.fails(1, &[verb, "a"]).contains("container does not exist"), "{verb}");
+        assert!(runtime.fails(&[verb, "a"]).contains("container does not exist"), "{verb}");
     }
-    assert!(runtime.fails(255, &["exec", "a", "true"]).contains("container does not exist"));
+    assert!(runtime.fails_with(255, &["exec", "a", "true"]).contains("container does not exist"));
     runtime.ok(&["delete", "--force", "a"]);
-    runtime.ok(&["create", "a"]);
-    assert!(runtime.fails(1, &["create", "a"]).contains("already exists"));
-    assert!(runtime.fails(1, &["run", "a"]).contains("already exists"));
-    assert!(runtime.fails(1, &["resume", "a"]).contains("container not paused"));
+    let config = runtime.config(&["sleep", "1000"]);
+    runtime.create_config("a", &config);
+    let bundle = runtime.bundle("a", &config);
+    let again = |verb| runtime.fails(&[verb, "-b", bundle.to_str().unwrap(), "a"]);
+    assert!(again("create").contains("already exists"));
+    assert!(again("run").contains("already exists"));
+    assert!(runtime.fails(&["resume", "a"]).contains("container not paused"));
     assert_eq!(runtime.status("a").as_deref(), Some("created"));
     runtime.ok(&["start", "a"]);
-    assert!(runtime.fails(1, &["start", "a"]).contains("cannot start an already running container"));
-    assert!(
-        runtime.fails(1, &["delete", "a"]).contains("cannot delete container a that is not stopped: running")
-    );
+    assert!(runtime.fails(&["start", "a"]).contains("cannot start an already running container"));
+    let refused = runtime.fails(&["delete", "a"]);
+    assert!(refused.contains("cannot delete container a that is not stopped: running"), "{refused}");
     runtime.ok(&["pause", "a"]);
-    assert!(runtime.fails(1, &["start", "a"]).contains("cannot start a container in the paused state"));
-    assert!(runtime.fails(1, &["delete", "a"]).contains("not stopped: paused"));
-    assert!(runtime.fails(255, &["exec", "a", "true"]).contains("cannot exec in a paused container"));
+    assert!(runtime.fails(&["start", "a"]).contains("cannot start a container in the paused state"));
+    assert!(runtime.fails(&["delete", "a"]).contains("not stopped: paused"));
+    assert!(runtime.fails_with(255, &["exec", "a", "true"]).contains("cannot exec in a paused container"));
     // A paused container can be killed.
     runtime.ok(&["kill", "a", "9"]);
     ended(&runtime, "a");
-    assert!(runtime.fails(1, &["kill", "a"]).contains("container not running"));
+    assert!(runtime.fails(&["kill", "a"]).contains("container not running"));
     runtime.ok(&["kill", "--all", "a", "9"]);
-    assert!(runtime.fails(1, &["start", "a"]).contains("cannot start a container that has stopped"));
-    assert!(runtime.fails(1, &["pause", "a"]).contains("container not running"));
-    assert!(runtime.fails(255, &["exec", "a", "true"]).contains("cannot exec in a stopped container"));
-    assert!(
-        runtime.fails(1, &["create", "a"]).contains("already exists"),
-        "a stopped container keeps its name"
-    );
+    assert!(runtime.fails(&["start", "a"]).contains("cannot start a container that has stopped"));
+    assert!(runtime.fails(&["pause", "a"]).contains("container not running"));
+    assert!(runtime.fails_with(255, &["exec", "a", "true"]).contains("cannot exec in a stopped container"));
+    assert!(again("create").contains("already exists"), "a stopped container keeps its name");
     runtime.ok(&["delete", "a"]);
-    assert!(runtime.fails(1, &["delete", "a"]).contains("container does not exist"));
+    assert!(runtime.fails(&["delete", "a"]).contains("container does not exist"));
 }
 
 #[test]
 fn a_created_container_is_deleted_without_force_and_a_running_one_with() {
     needs_root!();
-    let Some(runtime) = sleeper() else { skip!("no busybox image") };
-    runtime.ok(&["create", "a"]);
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    runtime.create_config("a", &runtime.config(&["sleep", "1000"]));
     let pid = runtime.state("a")["pid"].as_u64().unwrap();
     runtime.ok(&["delete", "a"]);
-    runtime.ok(&["run", "--detach", "b"]);
+    runtime.start_config("b", &runtime.config(&["sleep", "1000"]));
     let other = runtime.state("b")["pid"].as_u64().unwrap();
     runtime.ok(&["delete", "--force", "b"]);
     for pid in [pid, other] {
@@ -106,35 +93,51 @@ fn a_created_container_is_deleted_without_force_and_a_running_one_with() {
         assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
     }
     assert_eq!(runtime.ok(&["list", "-q"]), "");
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
 fn run_gives_the_status_and_leaves_nothing() {
     needs_root!();
     let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
-    let output = runtime.run_with(&["sh", "-c", "echo out; echo err >&2; exit 7"], |_| {});
+    let output = runtime.run_config("a", &runtime.config(&["sh", "-c", "echo out; echo err >&2; exit 7"]));
     assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (7, "out\n", "err\n"));
-    let output = runtime.run_with(&["sh", "-c", "kill -TERM $$"], |config| {
-        // PID 1 takes no signal that it has no handler for.
-        config["linux"]["namespaces"].as_array_mut().unwrap().retain(|kind| kind["type"] != "pid");
-    });
+    // PID 1 takes no signal that it has no handler for: so no pid namespace.
+    let mut config = runtime.config(&["sh", "-c", "kill -TERM $$"]);
+    config["linux"]["namespaces"].as_array_mut().unwrap().retain(|kind| kind["type"] != "pid");
+    let output = runtime.run_config("b", &config);
     assert_eq!(output.code, 128 + 15, "{}", output.stderr);
     assert_eq!(runtime.ok(&["list", "-q"]), "");
-    runtime.write(&runtime.config(&["true"]));
-    runtime.ok(&["run", "--keep", "kept"]);
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
+    let bundle = runtime.bundle("kept", &runtime.config(&["true"]));
+    runtime.ok(&["run", "--keep", "-b", bundle.to_str().unwrap(), "kept"]);
     assert_eq!(runtime.status("kept").as_deref(), Some("stopped"));
     runtime.ok(&["delete", "kept"]);
 }
 
 #[test]
+fn processes_in_a_shared_pid_namespace_do_not_outlive_the_container() {
+    needs_root!();
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let mut config = runtime.config(&["sh", "-c", "sleep 4711 </dev/null >/dev/null 2>&1 & echo $!"]);
+    config["linux"]["namespaces"].as_array_mut().unwrap().retain(|kind| kind["type"] != "pid");
+    let output = runtime.run_config("a", &config);
+    let pid = output.stdout.trim();
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    let gone = || !std::path::Path::new("/proc").join(pid).exists();
+    eventually("the end of what the container left behind", || gone().then_some(()));
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
 fn a_changed_config_does_not_reach_the_container() {
     needs_root!();
-    let Some(runtime) = sleeper() else { skip!("no busybox image") };
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
     let mut config = runtime.config(&["sleep", "1000"]);
-    config["process"]["env"] = serde_json::json!(["PATH=/bin", "A=1"]);
-    runtime.write(&config);
-    runtime.ok(&["create", "a"]);
-    std::fs::remove_file(runtime.bundle().join("config.json")).unwrap();
+    config["process"]["env"] = json!(["PATH=/bin", "A=1"]);
+    runtime.create_config("a", &config);
+    let bundle = runtime.bundle("a", &config);
+    std::fs::remove_file(bundle.join("config.json")).unwrap();
     runtime.ok(&["start", "a"]);
     assert_eq!(runtime.ok(&["exec", "a", "sh", "-c", "echo $A"]), "1\n");
 }
@@ -142,7 +145,8 @@ fn a_changed_config_does_not_reach_the_container() {
 #[test]
 fn what_a_crash_left_is_cleared_by_force() {
     needs_root!();
-    let Some(runtime) = sleeper() else { skip!("no busybox image") };
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let bundle = runtime.bundle("a", &runtime.config(&["sleep", "1000"]));
     // Before the record: a directory, with or without something in it.
     for content in [None, Some("config.json"), Some("state.json.new")] {
         let directory = runtime.root().join("a");
@@ -150,19 +154,39 @@ fn what_a_crash_left_is_cleared_by_force() {
         if let Some(name) = content {
             std::fs::write(directory.join(name), "{").unwrap();
         }
-        assert!(runtime.fails(1, &["create", "a"]).contains("already exists"));
+        let refused = runtime.fails(&["create", "-b", bundle.to_str().unwrap(), "a"]);
+        assert!(refused.contains("already exists"));
+        assert!(runtime.fails(&["state", "a"]).contains("container does not exist"));
         runtime.ok(&["delete", "--force", "a"]);
         assert!(!directory.exists());
     }
-    // A record of a process that never was, whose number another process has now.
-    runtime.ok(&["run", "-d", "b"]);
+    // A record of a process that is gone, and whose number another process has now.
+    runtime.start_config("b", &runtime.config(&["sleep", "1000"]));
     runtime.ok(&["kill", "b", "9"]);
     ended(&runtime, "b");
     let path = runtime.root().join("b/state.json");
-    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     record["init"]["pid"] = std::process::id().into();
     std::fs::write(&path, record.to_string()).unwrap();
     assert_eq!(runtime.status("b").as_deref(), Some("stopped"));
-    assert!(runtime.fails(1, &["kill", "b", "9"]).contains("container not running"));
+    assert!(runtime.fails(&["kill", "b", "9"]).contains("container not running"));
     runtime.ok(&["delete", "--force", "b"]);
+}
+
+#[test]
+fn a_record_before_the_process_is_enough_to_clear() {
+    needs_root!();
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    runtime.start_config("a", &runtime.config(&["sleep", "1000"]));
+    // As if the maker had died between the cgroup and the second record.
+    let path = runtime.root().join("a/state.json");
+    let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let pid = record["init"]["pid"].as_u64().unwrap();
+    record.as_object_mut().unwrap().remove("init");
+    std::fs::write(&path, record.to_string()).unwrap();
+    assert_eq!(runtime.status("a").as_deref(), Some("stopped"));
+    runtime.ok(&["delete", "--force", "a"]);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
 }
