@@ -2,8 +2,6 @@
 
 use conex_oci::runtime::Capabilities;
 
-use crate::Error;
-
 /// By number, without `CAP_`.
 pub const NAMES: [&str; 41] = [
     "CHOWN",
@@ -62,30 +60,38 @@ pub(crate) struct Sets {
     pub(crate) ambient: u64,
 }
 
-impl Sets {
-    /// # Errors
-    /// A name that is no capability.
-    pub(crate) fn parse(sets: &Capabilities) -> Result<Self, Error> {
-        Ok(Self {
-            bounding: mask(&sets.bounding)?,
-            effective: mask(&sets.effective)?,
-            inheritable: mask(&sets.inheritable)?,
-            permitted: mask(&sets.permitted)?,
-            ambient: mask(&sets.ambient)?,
-        })
+impl From<&Capabilities> for Sets {
+    /// Names that are no capability are left out: see [`crate::warnings`].
+    fn from(sets: &Capabilities) -> Self {
+        Self {
+            bounding: mask(&sets.bounding),
+            effective: mask(&sets.effective),
+            inheritable: mask(&sets.inheritable),
+            permitted: mask(&sets.permitted),
+            ambient: mask(&sets.ambient),
+        }
     }
 }
 
-fn mask(names: &[String]) -> Result<u64, Error> {
-    names.iter().try_fold(0, |mask, name| {
-        let short = name.strip_prefix("CAP_").unwrap_or(name);
-        match NAMES.iter().position(|known| *known == short) {
-            Some(number) => Ok(mask | 1 << number),
-            None => {
-                Err(Error::Spec { what: format!("process.capabilities: {name:?} is no capability of Linux") })
-            }
+fn mask(names: &[String]) -> u64 {
+    names.iter().filter_map(|name| number(name)).fold(0, |mask, number| mask | 1 << number)
+}
+
+fn number(name: &str) -> Option<usize> {
+    let short = name.strip_prefix("CAP_").unwrap_or(name);
+    NAMES.iter().position(|known| *known == short)
+}
+
+/// Names in the five sets that are no capability of Linux, each once.
+pub(crate) fn unknown(sets: &Capabilities) -> Vec<&str> {
+    let all = [&sets.bounding, &sets.effective, &sets.inheritable, &sets.permitted, &sets.ambient];
+    let mut unknown = Vec::new();
+    for name in all.into_iter().flatten() {
+        if number(name).is_none() && !unknown.contains(&name.as_str()) {
+            unknown.push(name);
         }
-    })
+    }
+    unknown
 }
 
 #[cfg(test)]
@@ -93,9 +99,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_become_bits_and_unknown_ones_errors() {
+    fn names_become_bits_and_unknown_ones_are_told() {
         let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(mask(&set(&["CAP_CHOWN", "CAP_SYS_ADMIN"])).unwrap(), 1 | SYS_ADMIN);
-        assert!(mask(&set(&["CAP_MAGIC"])).unwrap_err().to_string().contains("CAP_MAGIC"));
+        assert_eq!(mask(&set(&["CAP_CHOWN", "CAP_MAGIC", "CAP_SYS_ADMIN"])), 1 | SYS_ADMIN);
+        let magic = set(&["CAP_KILL", "CAP_MAGIC"]);
+        let sets = Capabilities { bounding: magic.clone(), ambient: magic, ..Capabilities::default() };
+        assert_eq!(unknown(&sets), ["CAP_MAGIC"]);
     }
 }

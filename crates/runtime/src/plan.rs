@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
 use crate::Error;
-use crate::capability::Sets;
+use crate::capability::{self, Sets};
 use crate::namespaces::Namespaces;
 use crate::network;
 use crate::options::{self, Recursion};
@@ -97,6 +97,25 @@ fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, Recursion)>, E
     }
 }
 
+/// What a caller should log of a spec that is nevertheless done (runtime.md#warnings): capabilities that Linux does not have are
+/// not granted, mount destinations that are not absolute are taken from the root.
+pub fn warnings(spec: &Spec) -> Vec<String> {
+    let sets = spec.process.as_ref().and_then(|process| process.capabilities.as_ref());
+    let unknown = sets.map(capability::unknown).unwrap_or_default();
+    let mut warnings: Vec<_> = unknown
+        .iter()
+        .map(|name| format!("process.capabilities: {name:?} is no capability of Linux"))
+        .collect();
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        if !mount.destination.is_absolute() {
+            let place = mount.destination.display();
+            warnings
+                .push(format!("mounts[{index}].destination: {place} is not absolute, which is deprecated"));
+        }
+    }
+    warnings
+}
+
 /// The host's own names must not change.
 fn check_names(spec: &Spec, namespaces: &Namespaces) -> Result<(), Error> {
     for (field, name) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
@@ -171,7 +190,7 @@ impl<'a> ProcessPlan<'a> {
         if !cwd.is_absolute() {
             return Err(Error::Spec { what: format!("process.cwd: {} is not absolute", cwd.display()) });
         }
-        let capabilities = process.capabilities.as_ref().map(Sets::parse).transpose()?.unwrap_or_default();
+        let capabilities = process.capabilities.as_ref().map(Sets::from).unwrap_or_default();
         let mut rlimits: Vec<(Resource, Rlimit)> = Vec::with_capacity(process.rlimits.len());
         for (index, limit) in process.rlimits.iter().enumerate() {
             let field = format!("process.rlimits[{index}]");

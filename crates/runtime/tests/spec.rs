@@ -201,7 +201,7 @@ fn a_tmpfs_takes_mode_and_content_of_its_place() {
     chown(kept.join("sub/file"), Some(Uid::from_raw(7)), Some(Gid::from_raw(7))).unwrap();
     symlink("sub/file", kept.join("link")).unwrap();
     let mode = |path: &Path, mode| {
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap()
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     };
     mode(&kept.join("sub/file"), 0o4755);
     mode(&kept, 0o711);
@@ -729,9 +729,8 @@ fn a_mount_namespace_joined_by_path() {
     bed.linux().namespaces.push(Namespace { kind: NamespaceKind::Mount, path: Some(path.clone().into()) });
     let (output, _) = bed.run().unwrap();
     let theirs = fs::read_link(&path).unwrap();
-    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     let mut holder = holder;
+    holder.kill().unwrap();
     holder.wait().unwrap();
     assert_eq!(output, format!("{}\n/proc/self\n", theirs.display()));
 }

@@ -18,8 +18,8 @@ pub(super) fn attach(
     options: &MountOptions,
 ) -> Result<(), Failure> {
     let make = if beneath::is_directory(source)? { Make::Directory } else { Make::File };
-    let Target { place, .. } = target::find(root, destination, make)?;
-    match (make, beneath::is_directory(place.as_fd())?) {
+    let Target { place, is_directory, .. } = target::find(root, destination, make)?;
+    match (make, is_directory) {
         (Make::Directory, false) => {
             return Err(Failure::Explained(Errno::NOTDIR, "a directory cannot cover a file".to_owned()));
         }

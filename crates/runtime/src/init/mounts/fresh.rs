@@ -212,6 +212,10 @@ fn in_one_call(plan: &Plan<'_>, planned: &PlannedMount<'_>, target: BorrowedFd<'
     let data = std::ffi::CString::new(data.join(",")).map_err(|_| Errno::INVAL)?;
     let source = planned.mount.source.as_deref().unwrap_or(std::path::Path::new("none"));
     let target = format!("/proc/self/fd/{}", target.as_raw_fd());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the path is a held descriptor's, and fsconfig takes no value this long"
+    )]
     rustix::mount::mount(source, target, kind, flags, data.as_c_str())?;
     Ok(())
 }

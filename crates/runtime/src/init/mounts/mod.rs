@@ -22,7 +22,7 @@ use rustix::mount::MoveMountFlags;
 pub(crate) use root::{enter, make_working_directory};
 
 use super::devices;
-use crate::beneath::{self, Make};
+use crate::beneath::Make;
 use crate::fault::{During, Fault};
 use crate::namespaces::flag;
 use crate::options::{MountOptions, Recursion};
@@ -137,8 +137,9 @@ fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -
             Ok(())
         }
         kind => {
-            let Target { place, mode } = target::find(root, &planned.destination, Make::Directory)?;
-            if !beneath::is_directory(place.as_fd())? {
+            let Target { place, is_directory, mode } =
+                target::find(root, &planned.destination, Make::Directory)?;
+            if !is_directory {
                 let why = "there is a file, and only a bind mount can cover one".to_owned();
                 return Err(Failure::Explained(Errno::NOTDIR, why));
             }

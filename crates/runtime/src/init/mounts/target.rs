@@ -12,6 +12,7 @@ use crate::beneath::{self, Make};
 /// A place to mount on.
 pub(super) struct Target {
     pub(super) place: OwnedFd,
+    pub(super) is_directory: bool,
     /// Its permission bits, when it was there before.
     pub(super) mode: Option<u32>,
 }
@@ -57,17 +58,20 @@ pub(super) fn find(root: &Root<'_>, destination: &Path, make: Make) -> Result<Ta
         opened => (opened?, true),
     };
     let stat = look(place.as_fd())?;
-    if (Identity { mount: stat.stx_mnt_id, inode: stat.stx_ino }) == root.identity {
+    let identity = Identity { mount: stat.stx_mnt_id, inode: stat.stx_ino };
+    if identity == root.identity {
         let why = "that is the root filesystem itself".to_owned();
         return Err(Failure::Explained(Errno::BUSY, why));
     }
     let allowed = COVERABLE.iter().any(|path| destination == Path::new(path));
-    if !allowed && beneath::is_procfs(place.as_fd())? {
+    // The root's own mount is no procfs, so most need no second look.
+    if identity.mount != root.identity.mount && !allowed && beneath::is_procfs(place.as_fd())? {
         let why = "only some files of /proc may be covered, as /proc/cpuinfo".to_owned();
         return Err(Failure::Explained(Errno::PERM, why));
     }
-    let mode = u32::from(stat.stx_mode) & 0o7777;
-    Ok(Target { place, mode: existed.then_some(mode) })
+    let mode = u32::from(stat.stx_mode);
+    let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
+    Ok(Target { place, is_directory, mode: existed.then_some(mode & 0o7777) })
 }
 
 /// For procfs and sysfs: an image with a symlink there would have the kernel's files appear elsewhere (CVE-2019-19921,
