@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
 
 use crate::wait::{eventually, installed};
-use crate::{Background, Output, Pty, finish};
+use crate::{Background, Output, Pty, Runtime, finish};
 
 /// Ends when its standard input does. SIGCHLD is ignored so that orphans are reaped.
 const HOLDER: &str = r#"
@@ -271,20 +271,12 @@ impl<T> Shared<T> {
     }
 }
 
-/// The runtime the tools are given: the built `conex-runtime`, or another for comparison by `CONEX_TEST_RUNTIME`.
+/// The runtime the tools are given: [`Runtime::binary`], which `CONEX_RUNTIME_BIN` can make another's for comparison.
 ///
 /// # Panics
-/// When it has not been built.
+/// When it has not been built, or its path is not UTF-8.
 pub fn runtime_path() -> String {
-    if let Some(named) = std::env::var_os("CONEX_TEST_RUNTIME") {
-        return named.into_string().expect("UTF-8");
-    }
-    let exe = std::env::current_exe().expect("the test's own path");
-    let mut beside = exe.ancestors().skip(1).take(3).map(|directory| directory.join("conex-runtime"));
-    let found = beside.find(|path| path.is_file()).unwrap_or_else(|| {
-        panic!("conex-runtime is not built: run `cargo build -p conex-runtime-cli` first");
-    });
-    found.to_str().expect("UTF-8").to_owned()
+    Runtime::binary().into_os_string().into_string().expect("UTF-8")
 }
 
 /// The first of `programs` that is missing here, Debian's directories for root included.

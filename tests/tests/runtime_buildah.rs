@@ -57,10 +57,10 @@ impl Buildah {
         output.stdout
     }
 
-    /// A working container, with a cgroup parent of ours.
+    /// A working container. Buildah takes the cgroup's parent for the cgroup itself, so each has one of its own.
     #[track_caller]
-    fn from(&self, options: &[&str]) -> String {
-        let start = ["from", "--cgroup-parent", self.enclosure.cgroup()];
+    fn from(&self, cgroup: &str, options: &[&str]) -> String {
+        let start = ["from", "--cgroup-parent", &format!("{}/{cgroup}", self.enclosure.cgroup())];
         self.ok(&[&start[..], options, &[&self.image]].concat()).trim().to_owned()
     }
 
@@ -80,7 +80,7 @@ impl Buildah {
 #[test]
 fn runs_and_keeps_what_is_written() {
     let buildah = buildah!();
-    let container = buildah.from(&[]);
+    let container = buildah.from("written", &[]);
     let output =
         buildah.run(&container, &[], &["sh", "-c", "echo out; echo err >&2; echo kept > /kept; exit 7"]);
     assert_eq!((output.code, output.stdout.as_str()), (7, "out\n"), "{}", output.stderr);
@@ -103,7 +103,7 @@ fn runs_and_keeps_what_is_written() {
 #[test]
 fn tells_what_cannot_run() {
     let buildah = buildah!();
-    let container = buildah.from(&[]);
+    let container = buildah.from("errors", &[]);
     for (program, why) in [("no-such-program", "not found"), ("/etc/passwd", "permission denied")] {
         let output = buildah.run(&container, &[], &[program]);
         assert_ne!(output.code, 0);
@@ -115,7 +115,7 @@ fn tells_what_cannot_run() {
 #[test]
 fn limits_are_in_force() {
     let buildah = buildah!();
-    let container = buildah.from(&["--memory", "64m", "--cpu-quota", "50000"]);
+    let container = buildah.from("limits", &["--memory", "64m", "--cpu-quota", "50000"]);
     let script = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max 2>/dev/null || cat \
                   /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us";
     let output = buildah.run(&container, &[], &["sh", "-c", script]);
@@ -127,7 +127,7 @@ fn limits_are_in_force() {
 #[test]
 fn gives_a_terminal() {
     let buildah = buildah!();
-    let container = buildah.from(&[]);
+    let container = buildah.from("terminal", &[]);
     let runtime = runtime_path();
     let mut pty =
         buildah.pty(&["run", "--runtime", &runtime, "--isolation", "oci", "--tty", &container, "--", "sh"]);
@@ -152,9 +152,11 @@ fn builds_with_steps_that_run() {
     std::fs::write(format!("{context}/Dockerfile"), text).expect("a file");
     let runtime = runtime_path();
     let build = ["bud", "--runtime", &runtime, "--isolation", "oci", "--cgroup-parent"];
-    let build = [&build[..], &[buildah.enclosure.cgroup(), "--tag", "made:1"]].concat();
+    let cgroup = format!("{}/build", buildah.enclosure.cgroup());
+    let build = [&build[..], &[&cgroup, "--tag", "made:1"]].concat();
     buildah.ok(&[&build[..], &[&context]].concat());
-    let container = buildah.ok(&["from", "localhost/made:1"]).trim().to_owned();
+    let start = ["from", "--cgroup-parent", &cgroup, "localhost/made:1"];
+    let container = buildah.ok(&start).trim().to_owned();
     let output = buildah.run(&container, &[], &["cat", "/made", "/tmp/who"]);
     assert_eq!((output.code, output.stdout.as_str()), (0, "made\n5\n"), "{}", output.stderr);
     std::fs::write(format!("{context}/Dockerfile"), format!("FROM {}\nRUN exit 6\n", buildah.image))

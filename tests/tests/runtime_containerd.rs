@@ -196,9 +196,13 @@ fn gives_a_terminal_to_run_and_exec() {
     let words = containerd.started(&["--rm", "--tty"], "terminal", &["sh"]);
     let mut pty = containerd.pty(&words.iter().map(String::as_str).collect::<Vec<_>>());
     pty.expect("# ");
-    pty.send("tty; stty size\r");
+    pty.send("tty\r");
     pty.expect("/dev/pts/0");
-    pty.expect("24 80");
+    eventually("the terminal's size", || {
+        pty.send("stty size\r");
+        pty.expect("stty size");
+        pty.expect("# ").contains("24 80").then_some(())
+    });
     let mut second = containerd.pty(&["tasks", "exec", "--tty", "--exec-id", "t", "terminal", "sh"]);
     second.expect("# ");
     second.send("tty; exit 4\r");

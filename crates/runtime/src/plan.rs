@@ -60,6 +60,9 @@ impl<'a> Plan<'a> {
         let linux = spec.linux.as_ref().ok_or_else(|| missing("linux"))?;
         let process = spec.process.as_ref().ok_or_else(|| missing("process"))?;
         let namespaces = Namespaces::plan(linux)?;
+        if rootless::is_ordinary_user() && !namespaces.has(NamespaceKind::User) {
+            return wrong("linux.namespaces: an ordinary user's container needs a user namespace");
+        }
         check_names(spec, &namespaces)?;
         sysctl::check(linux, &namespaces)?;
         check_paths(linux)?;
