@@ -14,6 +14,7 @@
 
 mod conex;
 mod enclosure;
+mod fixture;
 mod forge;
 mod images;
 mod output;
@@ -25,6 +26,7 @@ mod wait;
 
 pub use conex::Conex;
 pub use enclosure::{Enclosure, Shared, lacks, runtime_path};
+pub use fixture::fixture;
 pub use forge::{Entry, Forge};
 pub use images::archive;
 pub use output::{Background, Output, finish};
