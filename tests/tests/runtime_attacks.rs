@@ -33,7 +33,11 @@ fn leaking(command: &Command) -> Command {
     let mut shell = Command::new("bash");
     // 9 and 64 are directories of the host, 10 a file, 200 a file to write to.
     let script = "exec 9</ 10</etc/passwd 64</root 200>>/dev/null; exec \"$@\"";
-    shell.args(["-c", script, "bash"]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    shell
+        .args(["-c", script, "bash"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
     shell
 }
 
