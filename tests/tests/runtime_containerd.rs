@@ -230,6 +230,9 @@ fn limits_are_in_force_and_measured() {
     assert!(metrics.contains("pids.current") && value("pids.current") == Some(1), "{metrics}");
     let memory = value("memory.usage_in_bytes").or_else(|| value("memory.usage"));
     assert!(memory.is_some_and(|bytes| bytes > 0 && bytes < 67_108_864), "{metrics}");
+    // Of the container alone: the host has used more than that since it started.
+    let nanoseconds = value("cpuacct.usage").or_else(|| value("cpu.usage_usec").map(|n| n * 1000));
+    assert!(nanoseconds.is_some_and(|n| n > 0 && n < 10_000_000_000), "{metrics}");
     containerd.remove("limits");
 }
 

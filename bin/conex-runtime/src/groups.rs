@@ -58,7 +58,9 @@ impl Groups {
         if self.rootless {
             return Ok(Cgroup::create_if_allowed(host, path, self.is_explicit, resources, properties)?);
         }
-        Ok(Some(Cgroup::create_unlimited(host, path, resources, properties)?))
+        let cgroup = Cgroup::create_unlimited(host, path, resources, properties)?;
+        // Who names the path reads there what is counted; the others have `events`.
+        Ok(Some(if self.is_explicit { cgroup.counting()? } else { cgroup }))
     }
 
     /// Puts the limits in force that are not yet.

@@ -92,7 +92,7 @@ impl Cgroup {
     }
 
     /// Makes the v1 group of a controller, unless a sibling in the same hierarchy did.
-    fn make_v1(&mut self, controller: Controller) -> Result<()> {
+    pub(crate) fn make_v1(&mut self, controller: Controller) -> Result<()> {
         let Some(hierarchy) = self.host.v1_of(controller.v1()).cloned() else { return Ok(()) };
         if self.v1_of(controller).is_some() {
             return Ok(());
@@ -346,7 +346,7 @@ fn enabled(group: &Group) -> Result<BTreeSet<String>> {
 }
 
 /// Enables controllers from the v2 root down to the group, where they are not yet.
-fn hand_down(hierarchy: &Hierarchy, group: &Group, wanted: &BTreeSet<String>) -> Result<()> {
+pub(crate) fn hand_down(hierarchy: &Hierarchy, group: &Group, wanted: &BTreeSet<String>) -> Result<()> {
     if wanted.is_empty() || wanted.is_subset(&enabled(group)?) {
         return Ok(());
     }

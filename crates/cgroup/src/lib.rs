@@ -35,6 +35,7 @@
 
 mod cgroup;
 mod controllers;
+mod count;
 mod create;
 mod delete;
 mod devices;

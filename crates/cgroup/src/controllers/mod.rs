@@ -39,6 +39,8 @@ pub(crate) enum Controller {
     Devices,
     /// v1 only; every v2 group can be frozen.
     Freezer,
+    /// v1 only; every v2 group counts processor time.
+    Accounting,
 }
 
 impl Controller {
@@ -69,6 +71,7 @@ impl Controller {
             Self::NetworkPriority => "net_prio",
             Self::Devices => "devices",
             Self::Freezer => "freezer",
+            Self::Accounting => "cpuacct",
         }
     }
 
@@ -79,7 +82,9 @@ impl Controller {
             Self::Memory | Self::Cpu | Self::Cpuset | Self::Pids | Self::Hugetlb | Self::Rdma => {
                 Some(self.v1())
             }
-            Self::NetworkClass | Self::NetworkPriority | Self::Devices | Self::Freezer => None,
+            Self::NetworkClass | Self::NetworkPriority | Self::Devices | Self::Freezer | Self::Accounting => {
+                None
+            }
         }
     }
 
@@ -90,7 +95,7 @@ impl Controller {
             Self::NetworkClass | Self::NetworkPriority => {
                 "it exists on cgroup v1 only; mount it, or drop the setting"
             }
-            Self::Devices | Self::Freezer => "mount it below /sys/fs/cgroup",
+            Self::Devices | Self::Freezer | Self::Accounting => "mount it below /sys/fs/cgroup",
             _ => "mount or enable it, with a kernel that has it, or drop the limit",
         }
     }
@@ -109,7 +114,7 @@ impl Controller {
             Self::NetworkPriority => {
                 (!resources.network.as_ref()?.priorities.is_empty()).then_some("network.priorities")
             }
-            Self::Devices | Self::Freezer => None,
+            Self::Devices | Self::Freezer | Self::Accounting => None,
         }
     }
 
