@@ -20,7 +20,7 @@ pub(crate) enum ActionName {
 }
 
 /// The first of two names of one action is the one we write.
-const NAMES: [(ActionName, &str); 9] = [
+pub(crate) const NAMES: [(ActionName, &str); 9] = [
     (ActionName::KillProcess, "SCMP_ACT_KILL_PROCESS"),
     (ActionName::KillThread, "SCMP_ACT_KILL"),
     (ActionName::KillThread, "SCMP_ACT_KILL_THREAD"),

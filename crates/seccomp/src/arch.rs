@@ -15,7 +15,7 @@ pub(crate) enum Arch {
 }
 
 /// All names that a profile may hold; those that the kernel of no supported machine runs have no [`Arch`].
-const NAMES: &[(&str, Option<Arch>)] = &[
+pub(crate) const NAMES: &[(&str, Option<Arch>)] = &[
     ("SCMP_ARCH_X86_64", Some(Arch::X86_64)),
     ("SCMP_ARCH_X86", Some(Arch::X86)),
     ("SCMP_ARCH_X32", Some(Arch::X32)),

@@ -20,7 +20,7 @@ pub(crate) enum Operator {
     MaskedEqual,
 }
 
-const NAMES: [(Operator, &str); 7] = [
+pub(crate) const NAMES: [(Operator, &str); 7] = [
     (Operator::NotEqual, "SCMP_CMP_NE"),
     (Operator::Less, "SCMP_CMP_LT"),
     (Operator::LessOrEqual, "SCMP_CMP_LE"),

@@ -21,6 +21,7 @@ mod cache;
 mod compile;
 mod condition;
 mod error;
+pub mod known;
 mod multiplexed;
 mod profile;
 mod program;

@@ -63,6 +63,15 @@ pub const MAX_INSTRUCTIONS: usize = 4096;
 /// The size of one instruction: `struct sock_filter`.
 pub const INSTRUCTION_SIZE: usize = 8;
 
+/// Whether this kernel knows a flag: asked with a program that cannot be read, which it looks at only after the flags.
+pub fn knows(flag: Flags) -> bool {
+    let nowhere = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: the kernel reads the program from user memory with checks: a null pointer is EFAULT.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flag.bits(), nowhere) };
+    result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+}
+
 /// Installs a program of `struct sock_filter`s for the calling thread and what it will fork and execute. There is no
 /// way back. The notification fd (close-on-exec) comes back when NEW_LISTENER is among the flags.
 ///

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod exec;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -12,6 +13,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use clap::{Args, Command, FromArgMatches};
 
@@ -53,6 +55,7 @@ const VERBS: &[Verb] = &[
     verb::<create::Arguments>("create", "Make a container, to be started later", ONE),
     verb::<delete::Arguments>("delete", "Remove a container", ONE),
     verb::<exec::Arguments>("exec", "Run another process in a container", SOME),
+    verb::<features::Arguments>("features", "Print what this runtime can do", NONE),
     verb::<kill::Arguments>("kill", "Send a signal to a container's first process", SOME),
     verb::<list::Arguments>("list", "List containers", NONE),
     verb::<pause::Arguments>("pause", "Freeze a container's processes", ONE),
@@ -62,6 +65,7 @@ const VERBS: &[Verb] = &[
     verb::<spec::Arguments>("spec", "Write a config.json to begin with", NONE),
     verb::<start::Arguments>("start", "Start a container that was made", ONE),
     verb::<state::Arguments>("state", "Print the state of a container", ONE),
+    verb::<update::Arguments>("update", "Change the limits of a container that runs", ONE),
 ];
 
 fn find(name: &str) -> Option<&'static Verb> {
