@@ -76,10 +76,38 @@ pub(crate) fn open(record: &Record) -> Result<Option<Cgroup>, Error> {
     Ok(cgroup.exists().then_some(cgroup))
 }
 
-/// The groups that an exec runs in: the container's, or for `--cgroup` existing ones below them.
+/// The groups that an exec runs in: the container's, or for `--cgroup` existing ones below them (`GROUP` of v2,
+/// `CONTROLLER[,CONTROLLER]:GROUP` of v1).
 pub(crate) fn open_below(record: &Record, below: &[String]) -> Result<Option<Cgroup>, Error> {
+    let cgroup = open(record)?;
     if below.is_empty() {
-        return open(record);
+        return Ok(cgroup);
     }
-    Err(Error::refused("--cgroup is not supported yet"))
+    let Some(mut cgroup) = cgroup else {
+        return Err(Error::refused("--cgroup: the container has no cgroup"));
+    };
+    let mut seen = Vec::new();
+    for argument in below {
+        let Some((controllers, group)) = argument.split_once(':') else {
+            if below.len() > 1 {
+                let why = format!("invalid --cgroup argument: {argument} (missing <controller>: prefix)");
+                return Err(Error::Refused(why));
+            }
+            return Ok(Some(cgroup.below(None, argument)?));
+        };
+        for controller in controllers.split(',') {
+            if controller.is_empty() {
+                let why = format!("invalid --cgroup argument: {argument} (empty <controller> prefix)");
+                return Err(Error::Refused(why));
+            }
+            if seen.contains(&controller) {
+                let why =
+                    format!("invalid --cgroup argument(s): controller {controller} specified multiple times");
+                return Err(Error::Refused(why));
+            }
+            seen.push(controller);
+            cgroup = cgroup.below(Some(controller), group)?;
+        }
+    }
+    Ok(Some(cgroup))
 }

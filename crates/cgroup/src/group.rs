@@ -140,6 +140,16 @@ impl Group {
         Ok(Self { directory, path: self.path.clone(), controllers: self.controllers.clone() })
     }
 
+    /// A group that exists beneath this one.
+    pub(crate) fn open_beneath(&self, group: &str) -> Result<Self> {
+        let path = self.path.join(group);
+        let directory =
+            open_below(&self.directory, group).map_err(|source| Error::Open { path: path.clone(), source })?;
+        let mut below = self.try_clone()?;
+        (below.directory, below.path) = (directory, path);
+        Ok(below)
+    }
+
     pub(crate) fn has(&self, file: &str) -> bool {
         fs::accessat(&self.directory, file, fs::Access::EXISTS, AtFlags::empty()).is_ok()
     }

@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod below;
 mod cgroup;
 mod controllers;
 mod count;

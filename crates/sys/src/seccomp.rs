@@ -66,9 +66,12 @@ pub const INSTRUCTION_SIZE: usize = 8;
 /// Whether this kernel knows a flag: asked with a program that cannot be read, which it looks at only after the flags.
 pub fn knows(flag: Flags) -> bool {
     let nowhere = std::ptr::null::<libc::sock_fprog>();
+    // Known only together.
+    let with = if flag == Flags::WAIT_KILLABLE_RECV { Flags::NEW_LISTENER.bits() } else { 0 };
+    let bits = flag.bits() | with;
     // SAFETY: the kernel reads the program from user memory with checks: a null pointer is EFAULT.
     let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flag.bits(), nowhere) };
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, bits, nowhere) };
     result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 

@@ -1,8 +1,10 @@
 //! `exec`: another process in a running container.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use conex_cgroup::Cgroup;
 use conex_oci::runtime::{Capabilities, Process, Spec, Status, from_json};
 use conex_runtime::state::Container;
 use conex_runtime::{Created, Exec, Start, Stdio, Terms};
@@ -221,25 +223,40 @@ fn run(
     let seccomp = rules.map(|rules| context.seccomp_cache().program(rules)).transpose();
     let seccomp = seccomp.map_err(conex_runtime::Error::from)?;
     let agent_state = |pid| agent_state(record, rules, pid);
-    let Created { process, terminal } = conex_runtime::exec(Exec {
-        process,
-        target: init.pid,
-        target_pidfd: std::os::fd::AsFd::as_fd(&pidfd),
-        cgroup: cgroup.as_ref(),
-        stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherited },
-        seccomp: seccomp.as_ref(),
-        terms: Terms {
-            start: Start::ByParent { tied: false },
-            preserved,
-            listener: listener(rules, &agent_state),
-            linux: spec.linux.as_ref(),
-            ..Terms::default()
-        },
-    })?;
+    let enter = |cgroup: Option<&Cgroup>| {
+        conex_runtime::exec(Exec {
+            process,
+            target: init.pid,
+            target_pidfd: pidfd.as_fd(),
+            cgroup,
+            stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherited },
+            seccomp: seccomp.as_ref(),
+            terms: Terms {
+                start: Start::ByParent { tied: false },
+                preserved,
+                listener: listener(rules, &agent_state),
+                linux: spec.linux.as_ref(),
+                ..Terms::default()
+            },
+        })
+    };
+    let made = match (enter(cgroup.as_ref()), cgroup) {
+        // The container has groups of its own below, and none of its processes is in this one any more.
+        (Err(error), Some(cgroup)) if below.is_empty() && is_busy(&error) => {
+            enter(Some(&cgroup.beside(init.pid)?))?
+        }
+        (made, _) => made?,
+    };
+    let Created { process, terminal } = made;
     let held = ends.hand_over(process.pid(), terminal)?;
     let running = process.start()?;
     match held.signals {
         Some(signals) => signals.stand_by(running.pid, &running.pidfd, held.relay),
         None => Ok(0),
     }
+}
+
+fn is_busy(error: &conex_runtime::Error) -> bool {
+    matches!(error, conex_runtime::Error::Parent { source, .. }
+        if source.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()))
 }
