@@ -186,6 +186,12 @@ impl Runtime {
         output.stderr
     }
 
+    /// Runs to the end and gives the exit status.
+    #[track_caller]
+    pub fn code(&self, arguments: &[&str]) -> i32 {
+        self.run(arguments).code
+    }
+
     /// Makes a bundle `id` and a container of it, not started.
     ///
     /// # Panics

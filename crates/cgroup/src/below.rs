@@ -24,7 +24,8 @@ impl Cgroup {
                 self.unified = Some(own.below(group)?);
             }
             Some(name) => {
-                let index = self.v1.iter().position(|group| group.carries(name)).ok_or_else(|| missing(name))?;
+                let index =
+                    self.v1.iter().position(|group| group.carries(name)).ok_or_else(|| missing(name))?;
                 let below = self.v1[index].below(group)?;
                 self.join[index] = below.file("cgroup.procs", rustix::fs::OFlags::WRONLY)?;
                 self.v1[index] = below;

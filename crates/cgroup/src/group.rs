@@ -143,8 +143,8 @@ impl Group {
     /// A group that exists beneath this one.
     pub(crate) fn open_beneath(&self, group: &str) -> Result<Self> {
         let path = self.path.join(group);
-        let directory =
-            open_below(&self.directory, group).map_err(|source| Error::Open { path: path.clone(), source })?;
+        let directory = open_below(&self.directory, group)
+            .map_err(|source| Error::Open { path: path.clone(), source })?;
         let mut below = self.try_clone()?;
         (below.directory, below.path) = (directory, path);
         Ok(below)

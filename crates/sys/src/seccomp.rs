@@ -70,8 +70,7 @@ pub fn knows(flag: Flags) -> bool {
     let with = if flag == Flags::WAIT_KILLABLE_RECV { Flags::NEW_LISTENER.bits() } else { 0 };
     let bits = flag.bits() | with;
     // SAFETY: the kernel reads the program from user memory with checks: a null pointer is EFAULT.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, bits, nowhere) };
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, bits, nowhere) };
     result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 

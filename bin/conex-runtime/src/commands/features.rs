@@ -39,7 +39,14 @@ fn features(criu: &Path) -> Features {
     Features {
         oci_version_min: "1.0.0".to_owned(),
         oci_version_max: SPEC_VERSION.to_owned(),
-        hooks: owned(["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]),
+        hooks: owned([
+            "prestart",
+            "createRuntime",
+            "createContainer",
+            "startContainer",
+            "poststart",
+            "poststop",
+        ]),
         mount_options: owned(MOUNT_OPTIONS),
         linux: Some(linux()),
         annotations: [
