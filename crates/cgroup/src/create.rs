@@ -1,4 +1,4 @@
-//! Makes the groups that a set of limits needs and puts the limits in force; later, changes them.
+//! Makes the groups that a set of limits needs and puts the limits in force.
 //! A failure on the way removes what was made; a crash leaves groups that [`Cgroup::open`] and `delete` clear.
 
 use std::collections::BTreeSet;
@@ -135,7 +135,7 @@ impl Cgroup {
         self.unified.as_ref().map_or_else(|| Ok(BTreeSet::new()), enabled)
     }
 
-    fn filter_devices(&mut self, resources: &Resources) -> Result<()> {
+    pub(crate) fn filter_devices(&mut self, resources: &Resources) -> Result<()> {
         if !devices::is_needed(&resources.devices)? {
             return Ok(());
         }
@@ -168,82 +168,6 @@ impl Cgroup {
             None => Err(no_controller(Controller::Devices.v1(), "devices", Controller::Devices.hint())),
         }
     }
-
-    /// Changes the limits that `resources` names; the others stay. Processes move into groups that a new limit needs.
-    ///
-    /// # Errors
-    /// As for [`Cgroup::create`]; limits before the failing one are changed. [`Error::Open`] when there are no groups.
-    pub fn update(&mut self, resources: &Resources) -> Result<()> {
-        if !self.exists() {
-            return Err(self.gone());
-        }
-        let needs = Needs::of(&self.host, resources)?;
-        let scope = self.path.scope.clone();
-        let completed = scope.as_ref().map(|_| self.completed(resources)).transpose()?;
-        let resources = completed.as_ref().unwrap_or(resources);
-        if let (Some(unified), Some(group)) = (&self.host.unified, &self.unified) {
-            hand_down(unified, group, &needs.v2)?;
-        }
-        let before = self.v1.len();
-        for controller in needs.v1 {
-            self.make_v1(controller)?;
-        }
-        self.write(resources)?;
-        self.update_devices(resources)?;
-        for group in &self.v1[before..] {
-            self.move_all(group)?;
-        }
-        scope.map_or(Ok(()), |scope| scope.update(resources))
-    }
-
-    /// systemd takes some limits only together: what is not given is filled in from what is in force.
-    fn completed(&self, resources: &Resources) -> Result<Resources> {
-        let mut resources = resources.clone();
-        if let (Some(memory), Some(group)) = (&mut resources.memory, self.group_of(Controller::Memory)) {
-            controllers::complete_memory(group, memory)?;
-        }
-        if let (Some(cpu), Some(group)) = (&mut resources.cpu, self.group_of(Controller::Cpu)) {
-            controllers::complete_cpu(group, cpu)?;
-        }
-        Ok(systemd::rounded(&resources))
-    }
-
-    fn update_devices(&mut self, resources: &Resources) -> Result<()> {
-        if resources.devices.is_empty() {
-            return Ok(());
-        }
-        match (&self.unified, self.v1_of(Controller::Devices)) {
-            (_, Some(group)) => devices::apply_v1(group, &resources.devices),
-            (Some(group), None) if !devices::is_needed(&resources.devices)? => devices::detach(group),
-            _ => self.filter_devices(resources),
-        }
-    }
-
-    /// Moves every process into a new v1 group, until no new one has appeared outside it.
-    fn move_all(&self, group: &Group) -> Result<()> {
-        for _ in 0..1000 {
-            let mut moved = 0;
-            let text = group.read("cgroup.procs")?;
-            let inside: BTreeSet<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
-            for pid in self.procs()?.into_iter().filter(|pid| !inside.contains(pid)) {
-                match group.write_raw("cgroup.procs", &pid.to_string()) {
-                    Ok(()) => moved += 1,
-                    Err(Errno::SRCH) => {}
-                    Err(source) => {
-                        return Err(Error::Write {
-                            value: pid.to_string(),
-                            path: group.path().join("cgroup.procs"),
-                            source,
-                        });
-                    }
-                }
-            }
-            if moved == 0 {
-                return Ok(());
-            }
-        }
-        Err(Error::Move { path: group.path().to_owned() })
-    }
 }
 
 /// Removes what was made, unless it is finished.
@@ -269,7 +193,7 @@ impl Making {
 impl Drop for Making {
     fn drop(&mut self) {
         if let Some(cgroup) = &self.cgroup
-            && let Err(error) = cgroup.delete()
+            && let Err(error) = cgroup.undo()
         {
             log::warn!("{error}");
         }
@@ -279,8 +203,8 @@ impl Drop for Making {
 /// What a set of limits needs of a host.
 pub(crate) struct Needs {
     /// By their names in v2.
-    v2: BTreeSet<String>,
-    v1: Vec<Controller>,
+    pub(crate) v2: BTreeSet<String>,
+    pub(crate) v1: Vec<Controller>,
 }
 
 impl Needs {

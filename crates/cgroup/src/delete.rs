@@ -34,6 +34,17 @@ impl Cgroup {
         results.into_iter().chain([stopped]).collect()
     }
 
+    /// Removes what this very value made: a group that it found in use is another container's.
+    pub(crate) fn undo(&self) -> Result<()> {
+        if self.stand_in().is_some() {
+            return self.delete();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let hierarchies = self.host.unified.iter().chain(&self.host.v1);
+        let made = hierarchies.filter(|hierarchy| self.all().any(|group| group.is_of(hierarchy)));
+        made.map(|hierarchy| self.delete_in(hierarchy, deadline)).collect()
+    }
+
     fn delete_in(&self, hierarchy: &Hierarchy, deadline: Instant) -> Result<()> {
         let root = group::root(hierarchy)?;
         for place in self.path.places(&hierarchy.controllers) {

@@ -190,6 +190,14 @@ pub enum Error {
         /// The kernel's reason.
         source: Errno,
     },
+    /// The kernel does not tell of the group's events.
+    #[error("cannot watch the cgroup {path}: {source}", path = path.display())]
+    Watch {
+        /// The group's directory.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: Errno,
+    },
     /// The message bus, by which systemd is spoken to, cannot be reached or broke off.
     #[error("cannot speak to systemd over {address}: {source}")]
     Bus {

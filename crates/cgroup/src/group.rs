@@ -4,12 +4,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::host::Hierarchy;
+use crate::journal::Entry;
 use crate::path::{CgroupPath, Place};
 
 const DIRECTORY: OFlags =
@@ -31,6 +33,8 @@ pub(crate) struct Group {
     path: PathBuf,
     /// v1: the controllers of its hierarchy; empty for v2.
     controllers: Vec<String>,
+    /// While an update is under way.
+    journal: Mutex<Option<Vec<Entry>>>,
 }
 
 /// A limit on its way to a file: what messages about it need.
@@ -57,8 +61,12 @@ impl Group {
         Ok(None)
     }
 
+    fn of(directory: OwnedFd, path: PathBuf, controllers: Vec<String>) -> Self {
+        Self { directory, path, controllers, journal: Mutex::new(None) }
+    }
+
     fn at(hierarchy: &Hierarchy, below: &str, directory: OwnedFd) -> Self {
-        Self { directory, path: hierarchy.mount.join(below), controllers: hierarchy.controllers.clone() }
+        Self::of(directory, hierarchy.mount.join(below), hierarchy.controllers.clone())
     }
 
     /// Makes the group and those above it that are missing. One that is there already is taken over when it is empty.
@@ -120,6 +128,10 @@ impl Group {
         self.controllers.is_empty()
     }
 
+    pub(crate) fn is_of(&self, hierarchy: &Hierarchy) -> bool {
+        self.controllers == hierarchy.controllers
+    }
+
     /// v1: whether its hierarchy has this controller (by its v1 name).
     pub(crate) fn carries(&self, controller: &str) -> bool {
         self.controllers.iter().any(|name| name == controller)
@@ -137,7 +149,12 @@ impl Group {
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 3)
             .map_err(|source| Error::Open { path: self.path.clone(), source })?;
-        Ok(Self { directory, path: self.path.clone(), controllers: self.controllers.clone() })
+        Ok(Self::of(directory, self.path.clone(), self.controllers.clone()))
+    }
+
+    /// Whether it has not been removed since it was opened.
+    pub(crate) fn exists(&self) -> bool {
+        self.has("cgroup.procs")
     }
 
     /// A group that exists beneath this one.
@@ -190,9 +207,27 @@ impl Group {
         }
     }
 
+    /// The same with `max` as the largest number; nothing when the kernel does not have the file, or the group is gone.
+    pub(crate) fn number_if_there(&self, file: &str) -> Result<Option<u64>> {
+        let Some(text) = self.read_if_there(file)? else { return Ok(None) };
+        match text.trim() {
+            "max" => Ok(Some(u64::MAX)),
+            digits => digits
+                .parse()
+                .map(Some)
+                .map_err(|_| Error::Parse { path: self.path.join(file), text: clip(digits) }),
+        }
+    }
+
+    /// The names of its files.
+    pub(crate) fn file_names(&self) -> Result<Vec<String>> {
+        names(&self.directory, fs::FileType::RegularFile)
+            .map_err(|source| Error::Read { path: self.path.clone(), source })
+    }
+
     /// Writes a file that is no limit.
     pub(crate) fn write(&self, file: &str, value: &str) -> Result<()> {
-        self.write_raw(file, value).map_err(|source| Error::Write {
+        self.put(file, value).map_err(|source| Error::Write {
             value: value.to_owned(),
             path: self.path.join(file),
             source,
@@ -216,7 +251,36 @@ impl Group {
         }
     }
 
+    /// From here on what is written is kept with what was there.
+    pub(crate) fn start_journal(&self) {
+        *self.journal() = Some(Vec::new());
+    }
+
+    pub(crate) fn end_journal(&self) -> Vec<Entry> {
+        self.journal().take().unwrap_or_default()
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Option<Vec<Entry>>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a process in.
+    pub(crate) fn enter(&self, pid: u32) -> Result<(), Errno> {
+        self.put("cgroup.procs", &pid.to_string())
+    }
+
+    /// Writes a limit.
     pub(crate) fn write_raw(&self, file: &str, value: &str) -> Result<(), Errno> {
+        if let Some(journal) = &mut *self.journal()
+            // What cannot be read is refused when it is written, or has no state.
+            && let Ok(before) = read_at(&self.directory, file)
+        {
+            journal.push(Entry { file: file.to_owned(), before, written: value.to_owned() });
+        }
+        self.put(file, value)
+    }
+
+    fn put(&self, file: &str, value: &str) -> Result<(), Errno> {
         let file = open_file(&self.directory, file, OFlags::WRONLY)?;
         loop {
             match rustix::io::write(&file, value.as_bytes()) {
@@ -237,7 +301,7 @@ impl Group {
             let path = self.path.join(&name);
             match open_below(&self.directory, &name) {
                 Ok(directory) => {
-                    children.push(Self { directory, path, controllers: self.controllers.clone() });
+                    children.push(Self::of(directory, path, self.controllers.clone()));
                 }
                 Err(Errno::NOENT) => {}
                 Err(source) => return Err(Error::Open { path, source }),
@@ -346,11 +410,15 @@ fn clear_leftover(root: &OwnedFd, below: &str, full: &Path) -> Result<()> {
 
 /// The names of the groups directly below a directory.
 pub(crate) fn child_names(directory: impl AsFd) -> Result<Vec<String>, Errno> {
+    names(directory, fs::FileType::Directory)
+}
+
+fn names(directory: impl AsFd, kind: fs::FileType) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in fs::Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        if entry.file_type() == fs::FileType::Directory && !matches!(name.to_bytes(), b"." | b"..") {
+        if entry.file_type() == kind && !matches!(name.to_bytes(), b"." | b"..") {
             // The kernel lets a group's name be any bytes; one that is no text cannot be ours or systemd's.
             names.extend(name.to_str().map(str::to_owned));
         }

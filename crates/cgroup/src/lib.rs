@@ -3,7 +3,7 @@
 //! A container's life with them: [`Host::detect`] once; [`Host::container_path`] or [`Host::bundle_path`] for where and by which
 //! [`Driver`]; [`Cgroup::create`] makes the groups and puts the limits in force; the process is born inside
 //! ([`Cgroup::clone_into`] for v2, a write of `0` to each of [`Cgroup::join_fds`] for v1), and the maker says so
-//! ([`Cgroup::settled`]); [`Cgroup::freeze`], [`Cgroup::kill`], [`Cgroup::update`], [`Cgroup::stats`] while it
+//! ([`Cgroup::settled`]); [`Cgroup::freeze`], [`Cgroup::kill`], [`Cgroup::update`], [`Cgroup::stats`], [`Cgroup::watch_oom`] while it
 //! lives; [`Cgroup::delete`] at the end. A later command, from any process, begins with [`Cgroup::open`] and the recorded
 //! [`Cgroup::path`].
 //!
@@ -45,17 +45,24 @@ mod error;
 mod freeze;
 mod group;
 mod host;
+mod journal;
 mod kill;
 mod path;
 mod rootless;
 mod stats;
 mod systemd;
+mod update;
 #[cfg(test)]
 mod v1_tests;
+mod watch;
 
 pub use cgroup::Cgroup;
 pub use error::{Error, Result};
 pub use host::{Hierarchy, Host, Version};
 pub use path::{CgroupPath, Driver};
-pub use stats::{CpuStats, IoStats, MemoryStats, PidsStats, Stats};
+pub use stats::{
+    BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, Event, HugetlbStats, IntelRdtStats, MemoryEntry,
+    MemoryStats, PidsStats, Pressure, PressureShare, Stats, Throttling,
+};
 pub use systemd::Properties;
+pub use watch::{Notice, OomWatch};

@@ -87,8 +87,8 @@ fn limits_and_stats_are_v1s() {
     let mut group = create(&host, "limits", &resources);
     group.shell("sleep 1000");
     let stats = group.cgroup.stats().expect("stats");
-    assert_eq!(stats.memory.expect("memory").limit, Some(32 << 20));
-    assert_eq!(stats.pids.expect("pids").limit, Some(7));
+    assert_eq!(stats.memory.usage.limit, 32 << 20);
+    assert_eq!(stats.pids.limit, 7);
     assert_eq!(group.cgroup.oom_kills().expect("count"), 0);
     let unified =
         Resources { unified: [("memory.high".to_owned(), "1".to_owned())].into(), ..Resources::default() };

@@ -9,6 +9,7 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_PROG_DETACH: libc::c_int = 9;
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 
 const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
@@ -92,6 +93,31 @@ struct IdAttributes {
     id: u32,
     next_id: u32,
     open_flags: u32,
+}
+
+#[repr(C)]
+struct InfoAttributes {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// `struct bpf_prog_info` up to the name (Linux 4.15); the kernel fills as much as there is room for.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramInfo {
+    prog_type: u32,
+    id: u32,
+    tag: [u8; 8],
+    jited_prog_len: u32,
+    xlated_prog_len: u32,
+    jited_prog_insns: u64,
+    xlated_prog_insns: u64,
+    load_time: u64,
+    created_by_uid: u32,
+    nr_map_ids: u32,
+    map_ids: u64,
+    name: [u8; 16],
 }
 
 /// Makes the call with one of the attribute structures above.
@@ -217,6 +243,23 @@ pub fn device_programs(group: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Errno> {
         }
     }
     Ok(programs)
+}
+
+/// The name that a program was loaded with, at most 15 bytes.
+///
+/// # Errors
+/// `EINVAL` before Linux 4.15.
+pub fn program_name(program: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    // Zeroed, as the kernel takes the lengths in it for the room behind its addresses: none is asked for.
+    let mut info = ProgramInfo::default();
+    let mut attributes = InfoAttributes {
+        bpf_fd: number(program),
+        info_len: size_of::<ProgramInfo>() as u32,
+        info: std::ptr::from_mut(&mut info) as u64,
+    };
+    // SAFETY: info points to info_len writable bytes of a live repr(C) structure of integers, any content of which is valid.
+    unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }?;
+    Ok(info.name.into_iter().take_while(|byte| *byte != 0).collect())
 }
 
 fn number(fd: BorrowedFd<'_>) -> u32 {

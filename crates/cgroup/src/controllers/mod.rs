@@ -21,7 +21,7 @@ use crate::group::Group;
 pub(crate) use cpu::{complete as complete_cpu, weight as cpu_weight};
 pub(crate) use cpuset::parse as cpu_list;
 pub(crate) use cpuset::seed;
-pub(crate) use memory::{complete as complete_memory, swap_alone_of, v1_number};
+pub(crate) use memory::{complete as complete_memory, swap_alone_of};
 
 /// A controller of the kernel that a typed part of `linux.resources` is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::group::{Group, Limit};
 
+const PARTITION: &str = "cpuset.cpus.partition";
 const CORE: [&str; 3] = ["cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure"];
 
 /// The controllers that the files belong to, each with the first of them; refuses names that are no limit.
@@ -34,13 +35,29 @@ pub(crate) fn apply(group: &Group, files: &BTreeMap<String, String>) -> Result<(
     for (file, value) in files {
         let name = format!("unified[{file}]");
         let controller = file.split_once('.').map_or("", |(controller, _)| controller);
-        group.set(
-            Limit { controller, name: &name, hint: "this kernel does not have it; drop the setting" },
-            file,
-            value,
-        )?;
+        let limit = Limit { controller, name: &name, hint: "this kernel does not have it; drop the setting" };
+        // The kernel takes a line (a device) at a time; an empty value is one as well.
+        for line in value.trim_end().split('\n') {
+            group.set(limit, file, line)?;
+        }
+        if file == PARTITION {
+            refuse_invalid(group, value)?;
+        }
     }
     Ok(())
+}
+
+/// The kernel takes any partition's type, and says in the file when it cannot be.
+fn refuse_invalid(group: &Group, value: &str) -> Result<()> {
+    let now = group.read(PARTITION)?;
+    match now.split_once("invalid") {
+        Some((_, why)) => Err(Error::Value {
+            limit: format!("unified[{PARTITION}]"),
+            value: value.chars().take(80).collect(),
+            why: format!("the kernel says it is invalid {}", why.trim()).trim_end().to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

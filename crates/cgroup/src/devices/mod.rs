@@ -8,7 +8,7 @@ mod list;
 mod program;
 mod rule;
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use conex_oci::runtime::DeviceRule;
 use rustix::io::Errno;
@@ -40,28 +40,60 @@ pub(crate) fn allowed(rules: &[DeviceRule]) -> Result<Option<Vec<(String, String
     Ok(exceptions.iter().map(entry).collect())
 }
 
-/// Puts the filter on a v2 group, in place of the one that was there.
+/// By which our programs are known among those of others (systemd's) on the same group.
+const NAME: &[u8] = b"conex_device";
+
+/// Puts the filter on a v2 group that has none of ours.
 pub(crate) fn attach(group: &Group, rules: &[DeviceRule]) -> Result<()> {
-    let failed =
-        |doing| move |source: Errno| Error::DeviceFilter { doing, path: group.path().to_owned(), source };
-    let rules = Rule::parse_all(rules)?;
-    let program = conex_sys::bpf::load_device_program(&program::compile(&rules), b"conex_device")
-        .map_err(failed("load"))?;
-    let old = conex_sys::bpf::device_programs(group.directory()).map_err(failed("query"))?;
-    let replaced = old.last().map(AsFd::as_fd);
-    conex_sys::bpf::attach_device_program(group.directory(), program.as_fd(), replaced)
-        .map_err(failed("attach"))
+    let program = load(group, rules)?;
+    conex_sys::bpf::attach_device_program(group.directory(), program.as_fd(), None)
+        .map_err(failed(group, "attach"))
 }
 
-/// Takes every filter off a v2 group.
-pub(crate) fn detach(group: &Group) -> Result<()> {
-    let failed =
-        |doing| move |source: Errno| Error::DeviceFilter { doing, path: group.path().to_owned(), source };
-    for program in conex_sys::bpf::device_programs(group.directory()).map_err(failed("query"))? {
-        conex_sys::bpf::detach_device_program(group.directory(), program.as_fd())
-            .map_err(failed("detach"))?;
+/// Puts the filter on a v2 group in place of the one that was there; at no moment is there none.
+pub(crate) fn replace(group: &Group, rules: &[DeviceRule]) -> Result<()> {
+    let program = load(group, rules)?;
+    let mut old = ours(group)?;
+    let replaced = old.pop();
+    let attach = |replaced: Option<&OwnedFd>| {
+        conex_sys::bpf::attach_device_program(group.directory(), program.as_fd(), replaced.map(AsFd::as_fd))
+    };
+    match attach(replaced.as_ref()) {
+        // Before Linux 5.6 nothing is replaced: both filter for a moment.
+        Err(Errno::INVAL) if replaced.is_some() => {
+            attach(None).map_err(failed(group, "attach"))?;
+            old.extend(replaced);
+        }
+        result => result.map_err(failed(group, "attach"))?,
     }
-    Ok(())
+    remove(group, &old)
+}
+
+/// Takes our filter off a v2 group.
+pub(crate) fn detach(group: &Group) -> Result<()> {
+    remove(group, &ours(group)?)
+}
+
+fn load(group: &Group, rules: &[DeviceRule]) -> Result<OwnedFd> {
+    let rules = Rule::parse_all(rules)?;
+    conex_sys::bpf::load_device_program(&program::compile(&rules), NAME).map_err(failed(group, "load"))
+}
+
+fn ours(group: &Group) -> Result<Vec<OwnedFd>> {
+    let mut programs = conex_sys::bpf::device_programs(group.directory()).map_err(failed(group, "query"))?;
+    programs.retain(|program| conex_sys::bpf::program_name(program.as_fd()).is_ok_and(|name| name == NAME));
+    Ok(programs)
+}
+
+fn remove(group: &Group, programs: &[OwnedFd]) -> Result<()> {
+    programs.iter().try_for_each(|program| {
+        conex_sys::bpf::detach_device_program(group.directory(), program.as_fd())
+            .map_err(failed(group, "detach"))
+    })
+}
+
+fn failed(group: &Group, doing: &'static str) -> impl Fn(Errno) -> Error {
+    move |source| Error::DeviceFilter { doing, path: group.path().to_owned(), source }
 }
 
 /// Whether a host without this kind of program gave this error (no CONFIG_CGROUP_BPF, or before Linux 4.15).

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use conex_cgroup::{Cgroup, CgroupPath, Host, Result};
+use conex_cgroup::{Cgroup, CgroupPath, Host, Notice, OomWatch, Result};
 use conex_oci::runtime::Resources;
 
 /// Says why a test did nothing.
@@ -253,6 +253,19 @@ fn available(pipe: impl Read + std::os::fd::AsFd) -> String {
     // Ends with "would block" when a child of the shell still holds the other end.
     let _all_there_is = pipe.read_to_end(&mut text);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The next notice of a watch, in a minute at most.
+pub(crate) fn notice(watch: &mut OomWatch<'_>) -> Notice {
+    loop {
+        if let Some(notice) = watch.next().expect("look") {
+            return notice;
+        }
+        let minute = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+        let readable = rustix::event::PollFd::new(&*watch, rustix::event::PollFlags::IN);
+        let count = rustix::event::poll(&mut [readable], Some(&minute)).expect("poll");
+        assert_eq!(count, 1, "no notice in a minute");
+    }
 }
 
 /// Waits for what must come; a minute is for slow virtual machines.
