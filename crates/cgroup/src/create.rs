@@ -84,9 +84,8 @@ impl Cgroup {
     /// The groups, without limits.
     pub(crate) fn make(&mut self, needs: Needs) -> Result<()> {
         if let Some(unified) = self.host.unified.clone() {
-            let group = Group::make(&unified, &self.path)?;
-            self.unified = Some(group.try_clone()?);
-            hand_down(&unified, &group, &needs.v2)?;
+            let group = self.unified.insert(Group::make(&unified, &self.path)?);
+            hand_down(&unified, group, &needs.v2)?;
         }
         needs.v1.into_iter().try_for_each(|controller| self.make_v1(controller))
     }
@@ -115,24 +114,28 @@ impl Cgroup {
 
     /// Writes every limit to the group of its controller.
     pub(crate) fn write(&self, resources: &Resources) -> Result<()> {
-        let enabled = self.enabled()?;
-        for controller in Controller::LIMITS {
-            let is_enabled =
-                |group: &&Group| !group.is_v2() || controller.v2().is_some_and(|name| enabled.contains(name));
-            if let Some(group) = self.group_of(controller).filter(is_enabled) {
-                controller.apply(group, resources)?;
+        let mut enabled = None;
+        for controller in
+            Controller::LIMITS.into_iter().filter(|controller| controller.is_mentioned(resources))
+        {
+            let Some(group) = self.group_of(controller) else { continue };
+            if group.is_v2() {
+                // "Unlimited" needs no controller, and is not written where there is none.
+                let enabled = match &mut enabled {
+                    Some(enabled) => enabled,
+                    none => none.insert(self::enabled(group)?),
+                };
+                if !controller.v2().is_some_and(|name| enabled.contains(name)) {
+                    continue;
+                }
             }
+            controller.apply(group, resources)?;
         }
         match &self.unified {
             // Last: what the user wrote himself wins.
             Some(group) => controllers::unified::apply(group, &resources.unified),
             None => Ok(()),
         }
-    }
-
-    /// The controllers of the v2 group.
-    fn enabled(&self) -> Result<BTreeSet<String>> {
-        self.unified.as_ref().map_or_else(|| Ok(BTreeSet::new()), enabled)
     }
 
     pub(crate) fn filter_devices(&mut self, resources: &Resources) -> Result<()> {
@@ -221,7 +224,7 @@ impl Needs {
         for controller in Controller::LIMITS {
             let Some(limit) = controller.needed(resources) else { continue };
             let offered =
-                controller.v2().filter(|name| host.v2_controllers.iter().any(|offered| offered == name));
+                controller.v2().filter(|name| host.v2_controllers().iter().any(|offered| offered == name));
             if host.v1_of(controller.v1()).is_some() {
                 needs.v1.push(controller);
             } else if let Some(name) = offered {
@@ -237,7 +240,7 @@ impl Needs {
         }
         for (controller, file) in controllers::unified::needed(&resources.unified)? {
             let hint = "files of 'unified' need a controller on cgroup v2; drop them, or use the typed limit";
-            if !host.v2_controllers.iter().any(|offered| offered == controller) {
+            if !host.v2_controllers().iter().any(|offered| offered == controller) {
                 return Err(no_controller(controller, &format!("unified[{file}]"), hint));
             }
             needs.v2.insert(controller.to_owned());

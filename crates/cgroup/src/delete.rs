@@ -1,7 +1,7 @@
 //! Removes groups. A group can be removed when no process is in it; a process that has just been killed leaves it a
 //! moment later than its parent learns of it, so a busy group is tried again for a while.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,14 +46,13 @@ impl Cgroup {
     }
 
     fn delete_in(&self, hierarchy: &Hierarchy, deadline: Instant) -> Result<()> {
-        let root = group::root(hierarchy)?;
         for place in self.path.places(&hierarchy.controllers) {
-            if delete_at(hierarchy, &root, place.below(), deadline)?
+            if delete_at(&hierarchy.mount.join(place.below()), deadline)?
                 && !hierarchy.controllers.is_empty()
                 && let Some(parent) = place.parent(DEFAULT_PARENT)
             {
                 // Not when another container is in it, or being put there: its maker begins again then.
-                let _still_used = fs::unlinkat(&root, parent, AtFlags::REMOVEDIR);
+                let _still_used = remove(&hierarchy.mount.join(parent));
             }
         }
         Ok(())
@@ -61,24 +60,27 @@ impl Cgroup {
 }
 
 /// Whether there was something to remove.
-fn delete_at(hierarchy: &Hierarchy, root: &OwnedFd, below: &str, deadline: Instant) -> Result<bool> {
-    let path = || hierarchy.mount.join(below);
+fn delete_at(path: &Path, deadline: Instant) -> Result<bool> {
     let mut pause = Duration::from_micros(200);
     loop {
-        match fs::unlinkat(root, below, AtFlags::REMOVEDIR) {
+        match remove(path) {
             Ok(()) => return Ok(true),
             Err(Errno::NOENT) => return Ok(false),
             // Busy: processes, or groups of the container's own making below.
             Err(Errno::BUSY | Errno::NOTEMPTY) if Instant::now() < deadline => {
-                if let Ok(directory) = group::open_child(root, below) {
-                    remove_children(directory, &path())?;
+                if let Ok(directory) = group::open_at(path) {
+                    remove_children(directory, path)?;
                 }
             }
-            Err(source) => return Err(Error::Delete { path: path(), source }),
+            Err(source) => return Err(Error::Delete { path: path.to_owned(), source }),
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
+}
+
+fn remove(path: &Path) -> Result<(), Errno> {
+    fs::unlinkat(fs::CWD, path, AtFlags::REMOVEDIR)
 }
 
 /// Removes the groups below a directory, the lowest first; those that are busy stay.

@@ -50,12 +50,12 @@ pub(crate) struct Limit<'a> {
 impl Group {
     /// The group at `path` in a hierarchy, if it exists.
     pub(crate) fn open(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Option<Self>> {
-        let root = root(hierarchy)?;
         for place in path.places(&hierarchy.controllers) {
-            match open_below(&root, place.below()) {
-                Ok(directory) => return Ok(Some(Self::at(hierarchy, place.below(), directory))),
+            let full = hierarchy.mount.join(place.below());
+            match open_at(&full) {
+                Ok(directory) => return Ok(Some(Self::of(directory, full, hierarchy.controllers.clone()))),
                 Err(Errno::NOENT) => {}
-                Err(source) => return Err(Error::Open { path: hierarchy.mount.join(place.below()), source }),
+                Err(source) => return Err(Error::Open { path: full, source }),
             }
         }
         Ok(None)
@@ -65,16 +65,11 @@ impl Group {
         Self { directory, path, controllers, journal: Mutex::new(None) }
     }
 
-    fn at(hierarchy: &Hierarchy, below: &str, directory: OwnedFd) -> Self {
-        Self::of(directory, hierarchy.mount.join(below), hierarchy.controllers.clone())
-    }
-
     /// Makes the group and those above it that are missing. One that is there already is taken over when it is empty.
     pub(crate) fn make(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Self> {
-        let root = root(hierarchy)?;
         let places = path.places(&hierarchy.controllers);
         for place in &places {
-            match Self::make_at(hierarchy, &root, place) {
+            match Self::make_at(hierarchy, place) {
                 // The place's beginning does not exist any more.
                 Err(Error::Make { source: Errno::NOENT, .. }) => {}
                 result => return result,
@@ -84,43 +79,37 @@ impl Group {
         Err(Error::Make { path: hierarchy.mount.join(below), source: Errno::NOENT })
     }
 
-    fn make_at(hierarchy: &Hierarchy, root: &OwnedFd, place: &Place) -> Result<Self> {
-        let below = place.below();
-        let failed = |source| Error::Make { path: hierarchy.mount.join(below), source };
+    fn make_at(hierarchy: &Hierarchy, place: &Place) -> Result<Self> {
+        let full = hierarchy.mount.join(place.below());
         // Another container's end may remove an empty parent between two of these calls: begin again then.
         for _ in 0..100 {
-            match fs::mkdirat(root, below, Mode::from_raw_mode(0o755)) {
+            match make_directory(&full) {
                 Ok(()) => {}
-                Err(Errno::EXIST) => clear_leftover(root, below, &hierarchy.mount.join(below))?,
+                Err(Errno::EXIST) => clear_leftover(&full)?,
                 Err(Errno::NOENT) => {
-                    make_above(root, place).map_err(failed)?;
+                    make_above(hierarchy, place)
+                        .map_err(|source| Error::Make { path: full.clone(), source })?;
                     continue;
                 }
-                Err(source) => return Err(failed(source)),
+                Err(source) => return Err(Error::Make { path: full, source }),
             }
-            match open_below(root, below) {
-                Ok(directory) => return Ok(Self::at(hierarchy, below, directory)),
+            match open_at(&full) {
+                Ok(directory) => return Ok(Self::of(directory, full, hierarchy.controllers.clone())),
                 Err(Errno::NOENT) => {}
-                Err(source) => return Err(Error::Open { path: hierarchy.mount.join(below), source }),
+                Err(source) => return Err(Error::Open { path: full, source }),
             }
         }
-        Err(failed(Errno::NOENT))
+        Err(Error::Make { path: full, source: Errno::NOENT })
     }
 
     /// The groups above this one, the root first.
     pub(crate) fn above(&self, hierarchy: &Hierarchy) -> Result<Vec<Self>> {
-        let root = root(hierarchy)?;
-        let below = self.path.strip_prefix(&hierarchy.mount).unwrap_or(&self.path);
-        let mut names: Vec<&str> =
-            below.ancestors().skip(1).filter_map(Path::to_str).filter(|name| !name.is_empty()).collect();
-        names.reverse();
-        let mut groups = Vec::with_capacity(names.len() + 1);
-        for name in names {
-            let directory = open_below(&root, name)
-                .map_err(|source| Error::Open { path: hierarchy.mount.join(name), source })?;
-            groups.push(Self::at(hierarchy, name, directory));
+        let mut groups = Vec::new();
+        for path in self.path.ancestors().skip(1).take_while(|path| path.starts_with(&hierarchy.mount)) {
+            let directory = open_at(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+            groups.push(Self::of(directory, path.to_owned(), hierarchy.controllers.clone()));
         }
-        groups.insert(0, Self::at(hierarchy, "", root));
+        groups.reverse();
         Ok(groups)
     }
 
@@ -143,13 +132,6 @@ impl Group {
 
     pub(crate) fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
-    }
-
-    /// A second hold on the same group.
-    pub(crate) fn try_clone(&self) -> Result<Self> {
-        let directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 3)
-            .map_err(|source| Error::Open { path: self.path.clone(), source })?;
-        Ok(Self::of(directory, self.path.clone(), self.controllers.clone()))
     }
 
     /// Whether it has not been removed since it was opened.
@@ -299,7 +281,7 @@ impl Group {
             child_names(&self.directory).map_err(|source| Error::Read { path: self.path.clone(), source })?;
         for name in names {
             let path = self.path.join(&name);
-            match open_below(&self.directory, &name) {
+            match open_child(&self.directory, &name) {
                 Ok(directory) => {
                     children.push(Self::of(directory, path, self.controllers.clone()));
                 }
@@ -327,9 +309,9 @@ impl Group {
 }
 
 /// Makes what is missing between a place's beginning and its group. ENOENT: the beginning itself is gone.
-fn make_above(root: &OwnedFd, place: &Place) -> Result<(), Errno> {
+fn make_above(hierarchy: &Hierarchy, place: &Place) -> Result<(), Errno> {
     for (at, above) in place.own_above().enumerate() {
-        match fs::mkdirat(root, above, Mode::from_raw_mode(0o755)) {
+        match make_directory(&hierarchy.mount.join(above)) {
             Ok(()) | Err(Errno::EXIST) => {}
             // Removed again by another's end: the caller tries again.
             Err(Errno::NOENT) if at > 0 => return Ok(()),
@@ -339,20 +321,23 @@ fn make_above(root: &OwnedFd, place: &Place) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The mount point itself.
-pub(crate) fn root(hierarchy: &Hierarchy) -> Result<OwnedFd> {
-    let path = &hierarchy.mount;
-    fs::open(path, DIRECTORY, Mode::empty()).map_err(|source| Error::Open { path: path.clone(), source })
+fn make_directory(path: &Path) -> Result<(), Errno> {
+    fs::mkdirat(fs::CWD, path, Mode::from_raw_mode(0o755))
+}
+
+/// A group by its whole path, which holds no link: mount points are known by their true names, and in a tree of groups there is none.
+pub(crate) fn open_at(path: &Path) -> Result<OwnedFd, Errno> {
+    open(fs::CWD, path, ResolveFlags::NO_SYMLINKS)
 }
 
 /// A group directly below a held directory.
 pub(crate) fn open_child(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
-    open_below(directory, name)
+    open(directory, Path::new(name), BENEATH)
 }
 
-fn open_below(root: impl AsFd, below: &str) -> Result<OwnedFd, Errno> {
+fn open(from: impl AsFd, path: &Path, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     loop {
-        match fs::openat2(&root, below, DIRECTORY, Mode::empty(), BENEATH) {
+        match fs::openat2(&from, path, DIRECTORY, Mode::empty(), resolve) {
             // A rename somewhere in the tree disturbed the walk.
             Err(Errno::AGAIN | Errno::INTR) => {}
             result => return result,
@@ -392,19 +377,18 @@ fn read_at(directory: impl AsFd, name: &str) -> Result<String, Errno> {
 }
 
 /// Removes a group of an earlier container of this id that crashed half-way, so that no old limit stays in force.
-fn clear_leftover(root: &OwnedFd, below: &str, full: &Path) -> Result<()> {
-    let directory = match open_below(root, below) {
+fn clear_leftover(path: &Path) -> Result<()> {
+    let directory = match open_at(path) {
         Ok(directory) => directory,
         Err(Errno::NOENT) => return Ok(()),
-        Err(source) => return Err(Error::Open { path: full.to_owned(), source }),
+        Err(source) => return Err(Error::Open { path: path.to_owned(), source }),
     };
-    crate::delete::remove_children(&directory, full)?;
-    let remade = fs::unlinkat(root, below, AtFlags::REMOVEDIR)
-        .and_then(|()| fs::mkdirat(root, below, Mode::from_raw_mode(0o755)));
+    crate::delete::remove_children(&directory, path)?;
+    let remade = fs::unlinkat(fs::CWD, path, AtFlags::REMOVEDIR).and_then(|()| make_directory(path));
     match remade {
         Ok(()) | Err(Errno::NOENT | Errno::EXIST) => Ok(()),
-        Err(Errno::BUSY | Errno::NOTEMPTY) => Err(Error::InUse { path: full.to_owned() }),
-        Err(source) => Err(Error::Make { path: full.to_owned(), source }),
+        Err(Errno::BUSY | Errno::NOTEMPTY) => Err(Error::InUse { path: path.to_owned() }),
+        Err(source) => Err(Error::Make { path: path.to_owned(), source }),
     }
 }
 

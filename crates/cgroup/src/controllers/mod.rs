@@ -100,6 +100,20 @@ impl Controller {
         }
     }
 
+    /// Whether `resources` say anything of this controller.
+    pub(crate) fn is_mentioned(self, resources: &Resources) -> bool {
+        match self {
+            Self::Memory => resources.memory.is_some(),
+            Self::Cpu | Self::Cpuset => resources.cpu.is_some(),
+            Self::Pids => resources.pids.is_some(),
+            Self::Io => resources.block_io.is_some(),
+            Self::Hugetlb => !resources.hugepage_limits.is_empty(),
+            Self::Rdma => !resources.rdma.is_empty(),
+            Self::NetworkClass | Self::NetworkPriority => resources.network.is_some(),
+            Self::Devices | Self::Freezer => false,
+        }
+    }
+
     /// The first limit of this controller in `resources` that needs a group.
     pub(crate) fn needed(self, resources: &Resources) -> Option<&'static str> {
         match self {

@@ -99,9 +99,9 @@ impl Systemd {
     pub(crate) fn set(&mut self, unit: &str, properties: Vec<(String, Value)>) -> Result<()> {
         // Until the unit ends, not on disk.
         let arguments = [Value::text(unit), Value::Bool(true), list(properties)];
-        self.manager("SetUnitProperties", &arguments)?
-            .map(drop)
-            .map_err(|refusal| refused("change", unit, refusal))
+        self.manager("SetUnitProperties", &arguments)?.map_err(|refusal| refused("change", unit, refusal))?;
+        // systemd writes to the group before it looks at the next message: when that is answered, it has written.
+        self.version().map(drop)
     }
 
     /// Ends a scope and forgets it; one that is not there is no error.

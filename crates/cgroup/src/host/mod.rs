@@ -1,9 +1,11 @@
-//! What control groups this machine has, from one read each of `/proc/self/mountinfo` and `/proc/self/cgroup`.
-//! The parsing is pure; nothing is opened below a mount point but the v2 root's list of controllers.
+//! What control groups this machine has: [`usual`] looks where everybody mounts them, [`mounts`] reads what is mounted.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+mod mounts;
+mod usual;
+
+use std::io::Read;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::path::{CgroupPath, Driver};
@@ -11,9 +13,8 @@ use crate::systemd::{Named, Scope, Side};
 
 const MOUNTS: &str = "/proc/self/mountinfo";
 const OWN: &str = "/proc/self/cgroup";
-
-/// `<linux/magic.h>`
-const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
+/// How systemd's own v1 tree is called there.
+const SYSTEMD: &str = "name=systemd";
 
 /// The host's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,66 +45,46 @@ pub struct Host {
     pub(crate) v1: Vec<Hierarchy>,
     /// v1: systemd's own tree, without controllers.
     pub(crate) systemd: Option<Hierarchy>,
-    /// What the v2 root offers to its children.
-    pub(crate) v2_controllers: Vec<String>,
+    v2_controllers: OnceLock<Vec<String>>,
 }
 
 impl Host {
-    /// Reads what is mounted; a fraction of a millisecond.
+    /// Looks where the trees usually are, and only when they are not there at all that is mounted: that list is long where many
+    /// containers run.
     ///
     /// # Errors
     /// [`Error::Detect`] without /proc, [`Error::NotMounted`] without any cgroup tree.
     pub fn detect() -> Result<Self> {
-        let read = |path| std::fs::read(path).map_err(|source| Error::Detect { path, source });
+        let read = |path| read_small(path).map_err(|source| Error::Detect { path, source });
         let own = read(OWN)?;
-        let mut host = match Self::only_v2(&own) {
-            Some(host) => host,
-            None => Self::parse(&read(MOUNTS)?, &own)?,
-        };
-        if let Some(unified) = &host.unified {
+        let own = String::from_utf8_lossy(&own);
+        match usual::host(&own) {
+            Some(host) => Ok(host),
+            None => mounts::host(&read(MOUNTS)?, &own),
+        }
+    }
+
+    fn new() -> Self {
+        Self { unified: None, v1: Vec::new(), systemd: None, v2_controllers: OnceLock::new() }
+    }
+
+    /// Takes in a tree with the controllers of one line of `/proc/self/cgroup`.
+    fn insert(&mut self, hierarchy: Hierarchy) {
+        match hierarchy.controllers.first().map(String::as_str) {
+            None => self.unified = Some(hierarchy),
+            Some(SYSTEMD) => self.systemd = Some(hierarchy),
+            Some(_) => self.v1.push(hierarchy),
+        }
+    }
+
+    /// What the v2 root offers to its children; read when it is first asked for.
+    pub(crate) fn v2_controllers(&self) -> &[String] {
+        self.v2_controllers.get_or_init(|| {
+            let file = self.unified.as_ref().map(|unified| unified.mount.join("cgroup.controllers"));
             // Absent or unreadable: then it offers none, and the limit that wants one says so.
-            let offered =
-                std::fs::read_to_string(unified.mount.join("cgroup.controllers")).unwrap_or_default();
-            host.v2_controllers = offered.split_ascii_whitespace().map(str::to_owned).collect();
-        }
-        Ok(host)
-    }
-
-    /// The host of today, known without the long list of mounts: v2 where everybody has it, with our own group in sight.
-    fn only_v2(own: &[u8]) -> Option<Self> {
-        let mount = PathBuf::from("/sys/fs/cgroup");
-        if rustix::fs::statfs(&mount).ok()?.f_type != CGROUP2_SUPER_MAGIC {
-            return None;
-        }
-        let own = std::str::from_utf8(own).ok()?.lines().find_map(|line| line.strip_prefix("0::"))?;
-        let below = own.strip_prefix('/').filter(|below| !below.starts_with(".."))?;
-        rustix::fs::access(mount.join(below), rustix::fs::Access::EXISTS).ok()?;
-        let unified = Some(Hierarchy { mount, controllers: Vec::new(), own: own.to_owned() });
-        Some(Self { unified, v1: Vec::new(), systemd: None, v2_controllers: Vec::new() })
-    }
-
-    /// The same from the texts of the two files, without the v2 root's controllers.
-    fn parse(mounts: &[u8], own: &[u8]) -> Result<Self> {
-        let mounts: Vec<Mount> = mounts.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect();
-        let own = String::from_utf8_lossy(own);
-        let mut host = Self { unified: None, v1: Vec::new(), systemd: None, v2_controllers: Vec::new() };
-        for line in own.lines() {
-            // 4:memory:/user.slice — 0::/ is the v2 tree. A path may hold colons.
-            let mut fields = line.splitn(3, ':');
-            let (Some(_), Some(controllers), Some(group)) = (fields.next(), fields.next(), fields.next())
-            else {
-                continue;
-            };
-            if controllers.is_empty() {
-                host.unified = hierarchy(&mounts, &[], group);
-            } else if controllers == "name=systemd" {
-                host.systemd = hierarchy(&mounts, &[controllers.to_owned()], group);
-            } else if !controllers.starts_with("name=") {
-                let controllers: Vec<String> = controllers.split(',').map(str::to_owned).collect();
-                host.v1.extend(hierarchy(&mounts, &controllers, group));
-            }
-        }
-        if host.unified.is_none() && host.v1.is_empty() { Err(Error::NotMounted) } else { Ok(host) }
+            let offered = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+            offered.split_ascii_whitespace().map(str::to_owned).collect()
+        })
     }
 
     /// v1, hybrid or v2.
@@ -119,7 +100,7 @@ impl Host {
     pub fn controllers(&self) -> Vec<String> {
         let v1 = self.v1.iter().flat_map(|hierarchy| &hierarchy.controllers);
         let mut names: Vec<String> = v1
-            .chain(&self.v2_controllers)
+            .chain(self.v2_controllers())
             .map(|name| if name == "blkio" { "io".to_owned() } else { name.clone() })
             .collect();
         names.sort_unstable();
@@ -149,7 +130,7 @@ impl Host {
             return memory.mount.join("memory.memsw.limit_in_bytes").exists();
         }
         // The v2 root has no such file and there may be no other group to look at; it comes with swap itself.
-        self.v2_controllers.iter().any(|name| name == "memory") && PathBuf::from("/proc/swaps").exists()
+        self.v2_controllers().iter().any(|name| name == "memory") && PathBuf::from("/proc/swaps").exists()
     }
 
     /// Where a container's groups go: `/conex/ID`, or below `parent` (`--cgroup-parent`); from the root of the v2
@@ -211,87 +192,37 @@ impl Host {
 
 /// Whether this process may do what the machine's administrator may: root, and not only of a user namespace.
 pub(crate) fn is_root() -> bool {
+    /// The inode of the first user namespace (PROC_USER_INIT_INO of the kernel's proc_ns.h).
+    const FIRST: u64 = 0xeffffffd;
     rustix::process::geteuid().is_root()
-        // The first namespace maps every id to itself; without the file (no user namespaces) root is root.
-        && std::fs::read_to_string("/proc/self/uid_map")
-            .map_or(true, |map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+        // Without the file (a kernel without user namespaces) root is root.
+        && rustix::fs::stat("/proc/self/ns/user").map_or(true, |namespace| namespace.st_ino == FIRST)
+}
+
+/// The controllers of each tree and the caller's group there: `4:cpu,cpuacct:/user.slice`, `0::/` for v2. A path may hold colons.
+fn lines(own: &str) -> impl Iterator<Item = (Vec<String>, &str)> {
+    own.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (fields.next()?, fields.next()?);
+        match controllers {
+            "" => Some((Vec::new(), group)),
+            SYSTEMD => Some((vec![SYSTEMD.to_owned()], group)),
+            // Somebody's tree without controllers.
+            named if named.starts_with("name=") => None,
+            names => Some((names.split(',').map(str::to_owned).collect(), group)),
+        }
+    })
+}
+
+/// A file of /proc, in as few reads as it takes.
+fn read_small(path: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(16 << 10);
+    std::fs::File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The group that all of Conex's containers are in, unless the user names another.
 pub(crate) const DEFAULT_PARENT: &str = "conex";
-
-/// A cgroup mount.
-struct Mount {
-    /// What of the tree is visible: `/`, or a group in a container.
-    root: String,
-    point: PathBuf,
-    /// The super block's options of v1, where the controllers are; none for v2.
-    options: Option<String>,
-}
-
-impl Mount {
-    /// `36 35 0:30 /root /mount/point rw,... [shared:1 ...] - cgroup cgroup rw,memory`
-    fn parse(line: &[u8]) -> Option<Self> {
-        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-        let dash = fields.iter().position(|field| *field == b"-")?;
-        let options = match *fields.get(dash + 1)? {
-            b"cgroup2" => None,
-            b"cgroup" => Some(String::from_utf8_lossy(fields.get(dash + 3)?).into_owned()),
-            _ => return None,
-        };
-        let root = String::from_utf8_lossy(&unescape(fields.get(3)?)).into_owned();
-        Some(Self { root, point: PathBuf::from(OsString::from_vec(unescape(fields.get(4)?))), options })
-    }
-
-    fn carries(&self, controllers: &[String]) -> bool {
-        match &self.options {
-            None => controllers.is_empty(),
-            Some(options) => {
-                !controllers.is_empty()
-                    && controllers.iter().all(|name| options.split(',').any(|option| option == name))
-            }
-        }
-    }
-
-    /// `group` as seen from the mount point; nothing when it is not below it.
-    fn visible<'a>(&self, group: &'a str) -> Option<&'a str> {
-        let below = group.strip_prefix(self.root.trim_end_matches('/'))?;
-        match below {
-            "" => Some("/"),
-            below if below.starts_with('/') && !below.starts_with("/..") => Some(below),
-            _ => None,
-        }
-    }
-}
-
-/// The tree of `controllers` (none: v2) with the caller's `group` in it. A mount that shows the caller's group is
-/// preferred; from elsewhere (another cgroup namespace) one can only begin at the mount point.
-fn hierarchy(mounts: &[Mount], controllers: &[String], group: &str) -> Option<Hierarchy> {
-    let carrying = || mounts.iter().filter(|mount| mount.carries(controllers));
-    let showing = carrying().find_map(|mount| mount.visible(group).map(|own| (mount, own)));
-    let (mount, own) = showing.or_else(|| carrying().next().map(|mount| (mount, "/")))?;
-    Some(Hierarchy { mount: mount.point.clone(), controllers: controllers.to_vec(), own: own.to_owned() })
-}
-
-/// mountinfo writes blanks, tabs, line ends and backslashes as `\040` and the like.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|digits| *first == b'\\' && digits.iter().all(|digit| matches!(digit, b'0'..=b'7')));
-        if let Some(digits) = octal {
-            plain
-                .push(digits.iter().fold(0u8, |byte, digit| byte.wrapping_mul(8).wrapping_add(digit - b'0')));
-            rest = &after[3..];
-        } else {
-            plain.push(*first);
-            rest = after;
-        }
-    }
-    plain
-}
 
 #[cfg(test)]
 mod tests {
@@ -308,7 +239,7 @@ mod tests {
     #[test]
     fn hybrid() {
         let host =
-            Host::parse(HYBRID.as_bytes(), b"4:name=systemd:/\n3:memory:/a/b:c\n1:cpu,cpuacct:/\n0::/x\n")
+            mounts::host(HYBRID.as_bytes(), "4:name=systemd:/\n3:memory:/a/b:c\n1:cpu,cpuacct:/\n0::/x\n")
                 .expect("parses");
         assert_eq!(host.version(), Version::Hybrid);
         assert_eq!(host.v1.len(), 2);
@@ -333,9 +264,9 @@ mod tests {
 
     #[test]
     fn pure_v2_and_pure_v1() {
-        let v2 = Host::parse(
+        let v2 = mounts::host(
             b"26 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n",
-            b"0::/user.slice/s\n",
+            "0::/user.slice/s\n",
         )
         .expect("parses");
         assert_eq!(v2.version(), Version::V2);
@@ -348,9 +279,9 @@ mod tests {
             "{scope}"
         );
         assert!(bundle(Driver::Systemd, "/a/b").is_err());
-        let v1 = Host::parse(
+        let v1 = mounts::host(
             b"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
-            b"3:memory:/\n0::/\n",
+            "3:memory:/\n0::/\n",
         )
         .expect("parses");
         assert_eq!(v1.version(), Version::V1);
@@ -359,20 +290,19 @@ mod tests {
     #[test]
     fn inside_a_container_the_mounts_root_is_cut_off() {
         let mounts = b"35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
-        let own = |text: &[u8]| Host::parse(mounts, text).expect("parses").v1[0].own.clone();
-        assert_eq!(own(b"3:memory:/docker/abc\n"), "/");
-        assert_eq!(own(b"3:memory:/docker/abc/x\n"), "/x");
-        assert_eq!(own(b"3:memory:/docker/abcd\n"), "/");
-        assert_eq!(own(b"3:memory:/..\n"), "/");
+        let own = |text: &str| mounts::host(mounts, text).expect("parses").v1[0].own.clone();
+        assert_eq!(own("3:memory:/docker/abc\n"), "/");
+        assert_eq!(own("3:memory:/docker/abc/x\n"), "/x");
+        assert_eq!(own("3:memory:/docker/abcd\n"), "/");
+        assert_eq!(own("3:memory:/..\n"), "/");
     }
 
     #[test]
     fn nothing_mounted_is_an_error_and_junk_is_skipped() {
-        assert!(matches!(Host::parse(b"", b"0::/\n"), Err(Error::NotMounted)));
+        assert!(matches!(mounts::host(b"", "0::/\n"), Err(Error::NotMounted)));
         assert!(matches!(
-            Host::parse(b"- cgroup2\n1 2 3 -\n\xff\xff - cgroup\n", b"junk\n::\n"),
+            mounts::host(b"- cgroup2\n1 2 3 -\n\xff\xff - cgroup\n", "junk\n::\n"),
             Err(Error::NotMounted)
         ));
-        assert_eq!(unescape(br"/a\040b\134\04"), br"/a b\\04");
     }
 }
