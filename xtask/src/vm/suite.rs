@@ -17,6 +17,8 @@ const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
 const BLACK_BOX: [&str; 3] = ["limits", "lifecycle", "hello"];
 
 const GUEST: &str = include_str!("guest.sh");
+/// What systemd runs in the guest, after the others.
+const SYSTEMD: &str = include_str!("systemd.sh");
 
 /// Builds everything and gives back the disk.
 pub(super) fn build(cache: &Path, filters: &[String]) -> Result<PathBuf> {
@@ -42,9 +44,11 @@ pub(super) fn build(cache: &Path, filters: &[String]) -> Result<PathBuf> {
     }
     fs::write(tree.join("harness"), root().join("tests").display().to_string())?;
     fs::write(tree.join("filters"), filters.join("\n"))?;
-    let script = tree.join("guest.sh");
-    fs::write(&script, GUEST)?;
-    run(program("chmod").arg("755").arg(&script))?;
+    for (name, text) in [("guest.sh", GUEST), ("systemd.sh", SYSTEMD)] {
+        let script = tree.join(name);
+        fs::write(&script, text)?;
+        run(program("chmod").arg("755").arg(&script))?;
+    }
     let disk = cache.join("suite.ext4");
     file_system(&tree, &disk, 2048)?;
     Ok(disk)

@@ -187,18 +187,18 @@ fn of_unified(
     Ok(())
 }
 
-/// systemd can only allow on top of "deny all"; where that does not say it, its own filter is left open, and ours is the only one.
+/// systemd can only allow on top of "deny all"; where that does not say it, its own filter lets everything pass, and ours is the
+/// only one that filters.
 fn of_devices(resources: &Resources) -> Result<[Property; 3]> {
     let entry =
         |(path, access): (String, String)| Value::Struct(vec![Value::Text(path), Value::Text(access)]);
-    let (policy, allowed) = match devices::allowed(&resources.devices)? {
-        Some(allowed) => ("strict", allowed),
-        None => ("auto", Vec::new()),
-    };
+    // Not DevicePolicy=auto: systemd would leave an earlier filter in its place (seen with version 252).
+    let all = || ["char-*", "block-*"].map(|class| (class.to_owned(), "rwm".to_owned())).into();
+    let allowed = devices::allowed(&resources.devices)?.unwrap_or_else(all);
     let list = |entries| property("DeviceAllow", Value::Array("(ss)".to_owned(), entries));
     // A list adds to the one in force; an empty one clears it.
     Ok([
-        property("DevicePolicy", Value::text(policy)),
+        property("DevicePolicy", Value::text("strict")),
         list(Vec::new()),
         list(allowed.into_iter().map(entry).collect()),
     ])
