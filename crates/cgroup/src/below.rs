@@ -58,9 +58,6 @@ impl Cgroup {
 impl Group {
     /// An existing group beneath this one.
     fn below(&self, group: &str) -> Result<Self> {
-        if group.is_empty() || group == "." {
-            return self.try_clone();
-        }
-        self.open_beneath(group)
+        self.open_beneath(if group.is_empty() { "." } else { group })
     }
 }

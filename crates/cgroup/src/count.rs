@@ -25,7 +25,7 @@ impl Cgroup {
                 cgroup.make_v1(controller)?;
             }
             if let (Some(unified), Some(group)) = (&cgroup.host.unified, &cgroup.unified) {
-                let offered = &cgroup.host.v2_controllers;
+                let offered = cgroup.host.v2_controllers();
                 let counting = COUNTING.iter().filter_map(|controller| controller.v2());
                 let wanted: BTreeSet<String> =
                     counting.filter(|name| offered.iter().any(|o| o == name)).map(str::to_owned).collect();

@@ -142,11 +142,10 @@ impl Group {
     /// A group that exists beneath this one.
     pub(crate) fn open_beneath(&self, group: &str) -> Result<Self> {
         let path = self.path.join(group);
-        let directory = open_below(&self.directory, group)
-            .map_err(|source| Error::Open { path: path.clone(), source })?;
-        let mut below = self.try_clone()?;
-        (below.directory, below.path) = (directory, path);
-        Ok(below)
+        match open(&self.directory, Path::new(group), BENEATH) {
+            Ok(directory) => Ok(Self::of(directory, path, self.controllers.clone())),
+            Err(source) => Err(Error::Open { path, source }),
+        }
     }
 
     pub(crate) fn has(&self, file: &str) -> bool {

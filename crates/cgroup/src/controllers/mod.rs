@@ -110,7 +110,7 @@ impl Controller {
             Self::Hugetlb => !resources.hugepage_limits.is_empty(),
             Self::Rdma => !resources.rdma.is_empty(),
             Self::NetworkClass | Self::NetworkPriority => resources.network.is_some(),
-            Self::Devices | Self::Freezer => false,
+            Self::Accounting | Self::Devices | Self::Freezer => false,
         }
     }
 
