@@ -12,6 +12,7 @@
 //! Tests of one file are one program: `tests/tests/<verb>.rs`. A test that cannot run on this machine says so with
 //! [`skip!`], and `cargo xtask test` counts it. Nothing here may sleep a fixed time: wait for a condition instead.
 
+mod bed;
 mod conex;
 mod enclosure;
 mod fixture;
@@ -24,6 +25,7 @@ mod registry;
 mod runtime;
 mod wait;
 
+pub use bed::Bed;
 pub use conex::Conex;
 pub use enclosure::{Enclosure, Shared, lacks, runtime_path};
 pub use fixture::fixture;

@@ -55,6 +55,9 @@ pub(crate) fn launch(wishes: &Wishes, manner: Manner, context: &Context) -> Resu
     // Paths on the command line count from where it was called, not from the bundle.
     let ends = Ends::find(wishes)?;
     let mut bundle = Bundle::enter(wishes.bundle.as_deref())?;
+    for warning in conex_runtime::warnings(&bundle.spec) {
+        log::warn!("{warning}");
+    }
     let process = process_of(&mut bundle.spec)?;
     let preserved = descriptors::preserved(wishes.preserve_fds, process)?;
     let ends = ends.take(process.terminal, manner)?;

@@ -110,7 +110,7 @@ pub fn warnings(spec: &Spec) -> Vec<String> {
         .map(|name| format!("process.capabilities: {name:?} is no capability of Linux"))
         .collect();
     for (index, mount) in spec.mounts.iter().enumerate() {
-        if !mount.destination.is_absolute() {
+        if !mount.destination.is_absolute() && !mount.destination.as_os_str().is_empty() {
             let place = mount.destination.display();
             warnings
                 .push(format!("mounts[{index}].destination: {place} is not absolute, which is deprecated"));

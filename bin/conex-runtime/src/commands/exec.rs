@@ -202,6 +202,9 @@ fn from_file(path: &Path, own: &Process) -> Result<Process, Error> {
     if process.oom_score_adj.is_none() {
         process.oom_score_adj = own.oom_score_adj;
     }
+    process.scheduler = process.scheduler.or_else(|| own.scheduler.clone());
+    process.io_priority = process.io_priority.or_else(|| own.io_priority.clone());
+    process.exec_cpu_affinity = process.exec_cpu_affinity.or_else(|| own.exec_cpu_affinity.clone());
     Ok(process)
 }
 

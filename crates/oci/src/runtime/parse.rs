@@ -98,10 +98,9 @@ fn again<T: DeserializeOwned>(bytes: &[u8], first: &serde_json::Error) -> Result
     serde_json::from_str(&text).map_err(|error| {
         let message = error.to_string();
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text);
-        let whole = message.starts_with("missing field");
         // Written on one line, the column is the offset.
         let before = &text.as_bytes()[..error.column().min(text.len())];
-        ParseError { path: path(before, whole), message: shortened(message) }
+        ParseError { path: path(before), message: shortened(message) }
     })
 }
 
@@ -132,8 +131,8 @@ enum Level {
     Array(usize),
 }
 
-/// Which field the text breaks off in; with `whole`, the object that it breaks off in.
-fn path(text: &[u8], whole: bool) -> String {
+/// Which field the text breaks off in.
+fn path(text: &[u8]) -> String {
     let mut levels: Vec<Level> = Vec::new();
     let mut position = 0;
     while position < text.len() {
@@ -160,9 +159,6 @@ fn path(text: &[u8], whole: bool) -> String {
             _ => {}
         }
         position += 1;
-    }
-    if whole && matches!(levels.last(), Some(Level::Object(_))) {
-        levels.pop();
     }
     let mut path = String::new();
     for level in levels {
