@@ -74,8 +74,19 @@ impl fmt::Display for Error {
             Self::Io { what, on, source } => format!("cannot {what} {}: {source}", on.display()),
             Self::Verb { name, source, .. } => format!("{name} failed: {source}"),
         };
-        f.write_str(&as_go(&text))
+        f.write_str(&shortened(&as_go(&text)))
     }
+}
+
+/// A line that can be read, whatever a document's strings were like: its beginning and its end, which has the reason.
+fn shortened(text: &str) -> String {
+    const LIMIT: usize = 1000;
+    if text.len() <= LIMIT {
+        return text.to_owned();
+    }
+    let beginning = text.floor_char_boundary(LIMIT / 2);
+    let end = text.ceil_char_boundary(text.len() - LIMIT / 2);
+    format!("{}…{}", &text[..beginning], &text[end..])
 }
 
 /// The kernel's reasons as Go writes them (`permission denied`, not `Permission denied (os error 13)`): callers tell exit
@@ -136,5 +147,13 @@ mod tests {
         assert_eq!(as_go(&text), "a: permission denied; b: no such file or directory");
         assert_eq!(as_go("Plain (os error x)"), "Plain");
         assert_eq!(as_go("plain"), "plain");
+    }
+
+    #[test]
+    fn lines_are_not_longer_than_people() {
+        let long = format!("begin {} end", "ä".repeat(5000));
+        let short = shortened(&long);
+        assert!(short.starts_with("begin ") && short.ends_with(" end") && short.len() < 1100);
+        assert_eq!(shortened("short"), "short");
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use conex_oci::runtime::{ParseError, Spec};
+use rustix::fs::{Mode, OFlags};
 
 /// The document's name in the bundle.
 pub const CONFIG: &str = "config.json";
@@ -77,7 +78,7 @@ impl Bundle {
                 .map_err(|source| BundleError::Enter { path: shown(), source })?;
         }
         let path = std::env::current_dir().map_err(|source| BundleError::Enter { path: shown(), source })?;
-        let config = match read(Path::new(CONFIG)) {
+        let config = match regular(Path::new(CONFIG)).and_then(|file| read_file(Path::new(CONFIG), file)) {
             Err(BundleError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Err(BundleError::Missing { path });
             }
@@ -100,8 +101,24 @@ impl Bundle {
 /// # Errors
 /// [`BundleError::Read`], [`BundleError::TooLong`].
 pub fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
+    let file = File::open(path).map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
+    read_file(path, file)
+}
+
+/// Opens what must be a file: not a pipe that nobody writes to, nor a device or a terminal.
+fn regular(path: &Path) -> Result<File, BundleError> {
     let failed = |source| BundleError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+    let file = File::from(file);
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(failed(io::Error::other("it is no regular file")));
+    }
+    Ok(file)
+}
+
+fn read_file(path: &Path, file: File) -> Result<Vec<u8>, BundleError> {
+    let failed = |source| BundleError::Read { path: path.to_owned(), source };
     let size = file.metadata().map_err(failed)?.len();
     if size > LONGEST_CONFIG {
         return Err(BundleError::TooLong { path: path.to_owned() });

@@ -48,11 +48,11 @@ pub(crate) fn set_sysctls(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault>
         return Ok(());
     }
     let private;
-    let proc = match &root.proc {
+    let proc = match root.proc() {
         Some(proc) => proc,
         None => {
             private = private_procfs().during(|| "mount a procfs to set sysctls in".into())?;
-            &private
+            private.as_fd()
         }
     };
     for (name, value) in &plan.linux.sysctl {

@@ -29,7 +29,8 @@ pub(crate) fn apply(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
 }
 
 fn existing(root: &Root<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno> {
-    match beneath::open(root.tree, path) {
+    let (anchor, path) = root.anchor(path);
+    match beneath::open(anchor, path) {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         opened => opened.map(Some),
     }

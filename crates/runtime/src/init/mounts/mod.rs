@@ -12,7 +12,7 @@ mod root;
 mod target;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use conex_oci::runtime::NamespaceKind;
 use conex_sys::mount::{Change, set_attributes};
@@ -34,12 +34,46 @@ use target::Target;
 pub(crate) struct Root<'a> {
     /// Its mount.
     pub(crate) tree: BorrowedFd<'a>,
-    /// The container's own procfs as mounted, when the spec has one.
-    pub(crate) proc: Option<OwnedFd>,
+    /// What was mounted of procfs and sysfs, and where.
+    kernels: Vec<KernelMount>,
     /// Its device and mount, to tell it from what is mounted on it.
     identity: target::Identity,
     /// Mounts that become read-only when nothing more has to be made in them.
     late_read_only: Vec<OwnedFd>,
+}
+
+/// A procfs or sysfs of the container's.
+struct KernelMount {
+    destination: PathBuf,
+    is_proc: bool,
+    /// Something else was mounted over it later.
+    hidden: bool,
+    mount: OwnedFd,
+}
+
+impl Root<'_> {
+    /// The container's own procfs as mounted, when the spec has one.
+    pub(crate) fn proc(&self) -> Option<BorrowedFd<'_>> {
+        self.kernels.iter().rev().find(|kernel| kernel.is_proc).map(|kernel| kernel.mount.as_fd())
+    }
+
+    /// Where to look a path up, and what of it: a path in procfs or sysfs from the mount itself, since by the name of its
+    /// mount point a rootfs or volume that is shared could have it miss (CVE-2019-19921).
+    pub(super) fn anchor<'p>(&self, path: &'p Path) -> (BorrowedFd<'_>, &'p Path) {
+        let below = |kernel: &'_ KernelMount| path.strip_prefix(&kernel.destination).ok();
+        let straight = |rest: &&Path| !rest.components().any(|part| part == Component::ParentDir);
+        let mut found = self.kernels.iter().rev().filter(|kernel| !kernel.hidden);
+        let found = found.find_map(|kernel| Some((kernel.mount.as_fd(), below(kernel).filter(straight)?)));
+        found.unwrap_or((self.tree, path))
+    }
+
+    /// What is mounted later over a mount hides it.
+    fn hide(&mut self, destination: &Path) {
+        let crooked = destination.components().any(|part| part == Component::ParentDir);
+        for kernel in &mut self.kernels {
+            kernel.hidden |= crooked || kernel.destination.starts_with(destination);
+        }
+    }
 }
 
 /// Attaches the root filesystem and all mounts of the spec.
@@ -53,7 +87,7 @@ pub(crate) fn build<'a>(plan: &Plan<'_>, rootfs: &'a OwnedFd) -> Result<Root<'a>
     root::attach(tree, plan.propagation)?;
     let during = || "look at the root filesystem".to_owned();
     let identity = target::Identity::of(tree).during(during)?;
-    let mut root = Root { tree, proc: None, identity, late_read_only: Vec::new() };
+    let mut root = Root { tree, kernels: Vec::new(), identity, late_read_only: Vec::new() };
     for planned in &plan.mounts {
         mount_one(plan, &mut root, planned).map_err(|failure| failure.during(planned))?;
     }
@@ -121,6 +155,7 @@ fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -
     if options.remount {
         return remount::change(root, planned);
     }
+    root.hide(&planned.destination);
     if let Some(source) = &planned.source {
         return source.with(|mount| bind::attach(root, mount, &planned.destination, options));
     }
@@ -131,9 +166,8 @@ fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -
             let target = target::real(root, &planned.destination)?;
             attach(mount.as_fd(), target.as_fd())?;
             propagate(mount.as_fd(), options)?;
-            if kind == "proc" {
-                root.proc = Some(mount);
-            }
+            let destination = planned.destination.to_path_buf();
+            root.kernels.push(KernelMount { destination, is_proc: kind == "proc", hidden: false, mount });
             Ok(())
         }
         kind => {
