@@ -22,6 +22,7 @@ mod output;
 mod outside;
 mod pty;
 mod registry;
+mod rootless;
 mod runtime;
 mod wait;
 
@@ -35,6 +36,7 @@ pub use output::{Background, Output, finish};
 pub use outside::{Outside, SECRET, contained_or_clear};
 pub use pty::Pty;
 pub use registry::{Registry, skopeo_copy};
+pub use rootless::Rootless;
 pub use runtime::Runtime;
 pub use wait::{PATIENCE, eventually, installed, is_root};
 

@@ -1,26 +1,16 @@
 //! conex-runtime as an ordinary user, and as root of user namespaces.
-//!
-//! The user is one of a private /etc: with ranges in /etc/subuid, which this machine's own users need not have.
 
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
 
-use conex_tests::{
-    Background, Enclosure, Output, Pty, Shared, eventually, lacks, needs_root, runtime_path, skip,
-};
+use conex_tests::{Background, Rootless, Shared, eventually, lacks, needs_root, skip};
 use serde_json::{Value, json};
 
-/// Of nobody on an ordinary machine.
-const USER: u32 = 54321;
-const FIRST_SUBUID: u32 = 600_000;
-const FIRST_SUBGID: u32 = 700_000;
-
-/// A machine's worth of files for the user.
-struct Rootless {
-    enclosure: Enclosure,
-}
+const USER: u32 = Rootless::USER;
+const FIRST_SUBUID: u32 = Rootless::FIRST_SUBUID;
+const FIRST_SUBGID: u32 = Rootless::FIRST_SUBGID;
 
 static ROOTLESS: Shared<Rootless> = Shared::new();
 
@@ -34,96 +24,6 @@ macro_rules! rootless {
         let Some(rootless) = ROOTLESS.get(Rootless::new) else { skip!("no namespaces here") };
         rootless
     }};
-}
-
-/// Makes the users, the root filesystem, and what the user may write to.
-const PREPARE: &str = r#"
-set -e
-cd "$SCRATCH"
-cp -a /etc etc
-echo "tester:x:$USER_ID:$USER_ID::$SCRATCH/user:/bin/sh" >>etc/passwd
-echo "tester:x:$USER_ID:" >>etc/group
-echo "tester:$FIRST_UID:65536" >etc/subuid
-echo "tester:$FIRST_GID:65536" >etc/subgid
-mount --bind etc /etc
-cp "$RUNTIME" runtime
-mkdir -p user/run rootfs/bin rootfs/tmp rootfs/proc rootfs/sys rootfs/dev rootfs/etc
-cp "$(command -v busybox)" rootfs/bin/busybox
-for name in sh id cat sleep echo readlink grep stat chown touch tty stty ls kill mount head wc; do
-    ln -s busybox rootfs/bin/$name
-done
-echo 'root:x:0:0::/:/bin/sh' >rootfs/etc/passwd
-chmod 755 . runtime
-chmod 777 rootfs/tmp
-chown -R "$USER_ID:$USER_ID" user rootfs
-"#;
-
-impl Rootless {
-    fn new() -> Option<Self> {
-        let enclosure = Enclosure::new("rootless")?;
-        let mut command = enclosure.command(&["sh", "-c", PREPARE]);
-        command.env("SCRATCH", enclosure.scratch()).env("RUNTIME", runtime_path());
-        command.env("USER_ID", USER.to_string());
-        command.env("FIRST_UID", FIRST_SUBUID.to_string()).env("FIRST_GID", FIRST_SUBGID.to_string());
-        let prepared = Background::spawn(&mut command).finish();
-        assert_eq!(prepared.code, 0, "{}", prepared.stderr);
-        Some(Self { enclosure })
-    }
-
-    /// A command of the user's.
-    fn words(&self, words: &[&str]) -> Vec<String> {
-        let user = USER.to_string();
-        let runtime_directory = format!("XDG_RUNTIME_DIR={}", self.enclosure.at("user/run"));
-        let home = format!("HOME={}", self.enclosure.at("user"));
-        let start =
-            ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--inh-caps=-all", "env"];
-        let all = [&start[..], &[&runtime_directory, &home, "USER=tester"], words].concat();
-        all.into_iter().map(str::to_owned).collect()
-    }
-
-    /// The runtime, run by the user.
-    #[track_caller]
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.enclosure.run(&self.words(&[&[self.enclosure.at("runtime").as_str()], arguments].concat()))
-    }
-
-    #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.code, 0, "{arguments:?}\n{}\n{}", output.stdout, output.stderr);
-        output.stdout
-    }
-
-    fn pty(&self, arguments: &[&str]) -> Pty {
-        self.enclosure.pty(&self.words(&[&[self.enclosure.at("runtime").as_str()], arguments].concat()))
-    }
-
-    /// A bundle of the user's: what `spec --rootless` writes, changed.
-    #[track_caller]
-    fn bundle(&self, name: &str, command: &[&str], change: impl FnOnce(&mut Value)) -> String {
-        let bundle = self.enclosure.at(&format!("user/{name}"));
-        let made = self.enclosure.run(&self.words(&["mkdir", &bundle]));
-        assert_eq!(made.code, 0, "{}", made.stderr);
-        self.ok(&["spec", "--rootless", "--bundle", &bundle]);
-        let path = format!("{bundle}/config.json");
-        let text = std::fs::read_to_string(&path).expect("config.json");
-        let mut config: Value = serde_json::from_str(&text).expect("JSON");
-        config["root"]["path"] = json!(self.enclosure.at("rootfs"));
-        config["process"]["args"] = json!(command);
-        config["process"]["terminal"] = json!(false);
-        change(&mut config);
-        std::fs::write(&path, config.to_string()).expect("config.json");
-        bundle
-    }
-
-    /// Runs a command in a container to its end.
-    #[track_caller]
-    fn container(&self, name: &str, command: &[&str], change: impl FnOnce(&mut Value)) -> Output {
-        let bundle = self.bundle(name, command, change);
-        let output = self.run(&["run", "--bundle", &bundle, name]);
-        self.enclosure.assert_nothing_of(name);
-        output
-    }
 }
 
 /// Root is the user, and all others are the user's ranges.
@@ -443,4 +343,62 @@ fn podman_runs_rootless_on_it() {
     let removed = podman(&["rm", "--force", "--time", "0", "background"]);
     assert_eq!(removed.code, 0, "{}", removed.stderr);
     rootless.enclosure.assert_nothing_of(started.stdout.trim());
+}
+
+#[test]
+fn a_second_container_joins_the_first_ones_namespaces() {
+    let rootless = rootless!();
+    let bundle = rootless.bundle("pod-first", &["sleep", "1000"], several_ids);
+    let pid_file = rootless.enclosure.at("user/pod.pid");
+    let runtime = rootless.enclosure.at("runtime");
+    let run = ["run", "--bundle", &bundle, "--pid-file", &pid_file, "pod-first"];
+    let mut first = rootless.enclosure.background(&rootless.words(&[&[runtime.as_str()], &run[..]].concat()));
+    let pid = eventually("its process id", || {
+        std::fs::read_to_string(&pid_file).ok().filter(|text| !text.is_empty())
+    });
+    let script = "id -u; for name in user net ipc uts; do readlink /proc/self/ns/$name; done";
+    let names = eventually("a running container", || {
+        let output = rootless.run(&["exec", "pod-first", "sh", "-c", script]);
+        (output.code == 0).then_some(output.stdout)
+    });
+    let output = rootless.container("pod-second", &["sh", "-c", script], |config| {
+        for (kind, name) in [("user", "user"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts")] {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("a list");
+            namespaces.retain(|namespace| namespace["type"] != kind);
+            let path = format!("/proc/{}/ns/{name}", pid.trim());
+            namespaces.push(json!({ "type": kind, "path": path }));
+        }
+        config["linux"]["uidMappings"] = json!([]);
+        config["linux"]["gidMappings"] = json!([]);
+        config.as_object_mut().expect("an object").remove("hostname");
+    });
+    assert_eq!((output.code, output.stdout), (0, names), "{}", output.stderr);
+    rootless.ok(&["delete", "--force", "pod-first"]);
+    rootless.enclosure.assert_nothing_of("pod-first");
+    first.kill();
+}
+
+#[test]
+fn what_root_of_a_user_namespace_may_set() {
+    let rootless = rootless!();
+    let script = "cat /proc/sys/net/ipv4/ping_group_range /proc/self/timens_offsets; grep Seccomp: /proc/self/status; \
+                  head -c 3 /dev/zero | wc -c; ls /hooked; cat /proc/self/oom_score_adj";
+    let hook = rootless.enclosure.at("rootfs/hooked");
+    let output = rootless.container("settings", &["sh", "-c", script], |config| {
+        config["root"]["readonly"] = json!(false);
+        config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "network" }));
+        config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "time" }));
+        config["linux"]["timeOffsets"] = json!({ "monotonic": { "secs": 1000, "nanosecs": 0 } });
+        config["linux"]["sysctl"] = json!({ "net.ipv4.ping_group_range": "0 0" });
+        config["linux"]["devices"] = json!([{ "path": "/dev/zero", "type": "c", "major": 1, "minor": 5 }]);
+        config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{ "names": ["swapon"], "action": "SCMP_ACT_ERRNO" }] });
+        config["process"]["oomScoreAdj"] = json!(500);
+        config["hooks"] =
+            json!({ "createRuntime": [{ "path": "/bin/sh", "args": ["sh", "-c", format!("cat >{hook}")] }] });
+    });
+    assert_eq!(output.code, 0, "{} {}", output.stdout, output.stderr);
+    let lines = squeezed(&output.stdout);
+    let wanted = ["0 0", "monotonic 1000 0", "boottime 0 0", "Seccomp: 2", "3", "/hooked", "500"];
+    assert_eq!(lines, wanted, "{}", output.stderr);
 }

@@ -16,13 +16,24 @@ use crate::fault::{During, Fault};
 use crate::plan::Plan;
 use crate::sysctl;
 
-/// Offsets are given before the first process lives in the namespace: time_namespaces(7).
-pub(crate) fn write_time_offsets(offsets: &BTreeMap<String, TimeOffset>) -> Result<(), Fault> {
+/// Offsets are given before the first process lives in the namespace: time_namespaces(7). `file` is this process's
+/// `timens_offsets`, opened while it was still its own.
+pub(crate) fn write_time_offsets(
+    file: &OwnedFd,
+    offsets: &BTreeMap<String, TimeOffset>,
+) -> Result<(), Fault> {
     let mut text = String::new();
     for (clock, offset) in offsets {
         let _ = writeln!(text, "{clock} {} {}", offset.secs, offset.nanosecs);
     }
-    std::fs::write("/proc/self/timens_offsets", text).during(|| "set the time namespace's offsets".into())
+    write_all(file.as_fd(), text.as_bytes()).during(|| "set the time namespace's offsets".into())
+}
+
+/// The file for them. Once a process is undumpable and somebody else in its user namespace, the file is no longer its own.
+pub(crate) fn open_time_offsets() -> Result<OwnedFd, Fault> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    fs::open("/proc/self/timens_offsets", flags, Mode::empty())
+        .during(|| "open the time namespace's offsets".into())
 }
 
 /// Names of the UTS namespace and the loopback device, when those namespaces are the container's own.

@@ -64,6 +64,8 @@ pub(crate) fn run(plan: &Plan<'_>, inheritance: Inheritance<'_>, mut channel: Ch
 
 fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) -> Result<Infallible, Fault> {
     let Inheritance { rootfs, cgroups, stdio, duties } = inheritance;
+    let offsets = !plan.linux.time_offsets.is_empty();
+    let offsets_file = offsets.then(filesystem::open_time_offsets).transpose()?;
     let mapped = plan.namespaces.creates(NamespaceKind::User);
     // An ordinary user may write mappings for a dumpable process alone. It has joined nothing yet.
     if !(mapped && plan.ordinary_user) {
@@ -82,13 +84,12 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
         namespace::join(joined.fd.as_fd(), flag(joined.kind))
             .during(|| format!("join the {} namespace", joined.kind.name()))?;
     }
-    let offsets = !plan.linux.time_offsets.is_empty();
     let late = plan.namespaces.after_clone(offsets);
     if late != 0 {
         namespace::unshare(late).during(|| "make the cgroup namespace".into())?;
     }
-    if offsets {
-        filesystem::write_time_offsets(&plan.linux.time_offsets)?;
+    if let Some(file) = offsets_file {
+        filesystem::write_time_offsets(&file, &plan.linux.time_offsets)?;
     }
     rustix::process::setsid().during(|| "start a session".into())?;
     let rootfs = rootfs.take()?;
