@@ -1,6 +1,6 @@
 //! What the global flags mean for every verb.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use conex_runtime::state::{Container, Root};
@@ -98,10 +98,10 @@ fn default_root(ordinary: bool) -> Result<PathBuf, Error> {
     Ok(root)
 }
 
-/// Whether not all ids are mapped one to one, as they are in the first user namespace.
+/// Whether this is another user namespace than the host's first.
 fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| {
-        let mut words = map.split_ascii_whitespace();
-        [words.next(), words.next(), words.next()] != [Some("0"), Some("0"), Some("4294967295")]
-    })
+    /// PROC_USER_INIT_INO of the kernel's proc_ns.h.
+    const FIRST: u64 = 0xefff_fffd;
+    // Without the file (a kernel without user namespaces) there is no other.
+    std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() != FIRST)
 }

@@ -1,5 +1,6 @@
 //! The end of a container: its processes, its groups, its record, its last hooks. Goes on after a failure where it can.
 
+use conex_cgroup::Cgroup;
 use conex_oci::runtime::{Spec, Status};
 use conex_runtime::hooks::{self, HookKind};
 use conex_runtime::state::Container;
@@ -8,16 +9,22 @@ use crate::error::Error;
 use crate::groups;
 use crate::launch::document;
 
-/// Removes a container whose first process has ended. `spec` saves reading it again.
-pub(crate) fn destroy(container: Container, spec: Option<&Spec>) -> Result<(), Error> {
+/// Removes a container whose first process has ended. `spec` and `cgroup` save looking for them again.
+pub(crate) fn destroy(
+    container: Container,
+    spec: Option<&Spec>,
+    cgroup: Option<Cgroup>,
+) -> Result<(), Error> {
     let record = container.record().cloned();
     let kept = match (spec, &record) {
         (None, Some(_)) => container.spec().map_err(|error| log::warn!("no poststop hooks: {error}")).ok(),
         _ => None,
     };
-    if let Some(record) = &record
-        && let Some(cgroup) = groups::open(record)?
-    {
+    let found = match (&cgroup, &record) {
+        (None, Some(record)) => groups::open(record)?,
+        _ => None,
+    };
+    if let (Some(cgroup), Some(record)) = (cgroup.or(found), &record) {
         // In a pid namespace of its own everything died with the first process.
         if record.shares_pids {
             cgroup.kill()?;
@@ -45,7 +52,7 @@ pub(crate) fn destroy(container: Container, spec: Option<&Spec>) -> Result<(), E
 /// Kills what is left of a container, then removes it.
 pub(crate) fn destroy_by_force(container: Container, spec: Option<&Spec>) -> Result<(), Error> {
     kill(&container)?;
-    destroy(container, spec)
+    destroy(container, spec, None)
 }
 
 /// After a failure on the way: nothing of the container stays, and what cannot be removed is told of.

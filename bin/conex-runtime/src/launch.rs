@@ -11,7 +11,7 @@ use conex_oci::runtime::{
 };
 use conex_runtime::bundle::Bundle;
 use conex_runtime::hooks::{self, HookKind};
-use conex_runtime::state::{Container, Init, Record};
+use conex_runtime::state::{Container, Init, Record, StateError};
 use conex_runtime::{
     Create, Created, Inside, Listener, Rootfs, Running, Start, Stdio, Terms, Waiting, intel_rdt,
 };
@@ -87,12 +87,13 @@ fn process_of(spec: &mut Spec) -> Result<&mut Process, Error> {
 /// A container that is made, and started unless that comes later.
 struct Live {
     running: Running,
+    cgroup: Option<Cgroup>,
     held: Held,
     notify: Option<NotifySocket>,
 }
 
 fn stand_by(live: Live, mut container: Container, manner: Manner, spec: &Spec) -> Result<i32, Error> {
-    let Live { running, held, notify } = live;
+    let Live { running, cgroup, held, notify } = live;
     container.unlock();
     if manner != Manner::Later
         && let Some(notify) = notify
@@ -101,9 +102,14 @@ fn stand_by(live: Live, mut container: Container, manner: Manner, spec: &Spec) -
     }
     let (Manner::Foreground { keep, .. }, Some(signals)) = (manner, held.signals) else { return Ok(0) };
     let status = signals.stand_by(running.pid, &running.pidfd, held.relay)?;
-    if !keep {
-        container.lock()?;
-        destroy::destroy(container, Some(spec))?;
+    if keep {
+        return Ok(status);
+    }
+    match container.lock() {
+        Ok(()) => destroy::destroy(container, Some(spec), cgroup)?,
+        // By somebody who was faster.
+        Err(StateError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
     Ok(status)
 }
@@ -143,7 +149,7 @@ impl Making<'_> {
         if self.manner != Manner::Later {
             poststart(&record, &bundle.spec, running.pid)?;
         }
-        Ok(Live { running, held, notify })
+        Ok(Live { running, cgroup, held, notify })
     }
 
     fn record(&self, container: &Container, bundle: &Bundle) -> Record {

@@ -30,7 +30,7 @@ impl Act for Arguments {
         let mut container = container;
         container.lock()?;
         match container.status()? {
-            Status::Stopped => destroy::destroy(container, None)?,
+            Status::Stopped => destroy::destroy(container, None, None)?,
             Status::Created => destroy::destroy_by_force(container, None)?,
             status => {
                 let why = format!(

@@ -29,8 +29,9 @@ pub(super) struct Arguments {
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
         let container = context.container(&self.id)?;
-        let interval = duration(&self.interval)
-            .ok_or_else(|| Error::Refused(format!("invalid value {:?} for -interval: parse error", self.interval)))?;
+        let interval = duration(&self.interval).ok_or_else(|| {
+            Error::Refused(format!("invalid value {:?} for -interval: parse error", self.interval))
+        })?;
         if interval.is_zero() {
             return Err(Error::refused("duration interval must be greater than 0"));
         }
@@ -53,8 +54,7 @@ fn watch(id: &str, cgroup: &Cgroup, interval: Duration) -> Result<i32, Error> {
     let mut next = Instant::now() + interval;
     loop {
         let left = next.saturating_duration_since(Instant::now());
-        let timeout =
-            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         let mut fds = [PollFd::new(&notices, PollFlags::IN)];
         retry_on_intr(|| poll(&mut fds, Some(&timeout))).map_err(|errno| Error::io("watch", id, errno))?;
         while let Some(notice) = notices.next()? {

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod kill;
@@ -54,6 +55,11 @@ const SOME: &str = "a minimum of 1 argument(s)";
 const VERBS: &[Verb] = &[
     verb::<create::Arguments>("create", "Make a container, to be started later", ONE),
     verb::<delete::Arguments>("delete", "Remove a container", ONE),
+    verb::<events::Arguments>(
+        "events",
+        "Print what a container uses, again and again, and when it is out of memory",
+        ONE,
+    ),
     verb::<exec::Arguments>("exec", "Run another process in a container", SOME),
     verb::<features::Arguments>("features", "Print what this runtime can do", NONE),
     verb::<kill::Arguments>("kill", "Send a signal to a container's first process", SOME),

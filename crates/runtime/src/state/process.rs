@@ -1,5 +1,7 @@
 //! A process that another process remembers: by its number, and its start time, which a later owner of the number has not.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -38,7 +40,10 @@ struct Stat {
 }
 
 fn stat(pid: u32) -> Option<Stat> {
-    parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+    // The kernel makes the text anew for each read: one is enough, and a line is never longer.
+    let mut text = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut text).ok()?;
+    parse(&text[..length])
 }
 
 /// `12 (a name) S 1 …`: the name may hold anything, parentheses too.
