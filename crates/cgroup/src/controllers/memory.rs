@@ -180,6 +180,12 @@ fn apply_v1(group: &Group, memory: &Memory) -> Result<()> {
     for (name, value, file) in others {
         if let Some(bytes) = given(name, value)? {
             group.set(limit(name), file, &v1_text(bytes))?;
+            if name == "memory.kernel" && bytes.is_some() && v1_number(group, file)?.is_none() {
+                let controller = "memory".to_owned();
+                let hint =
+                    "Linux 5.16 took it away, and later ones take the number and do nothing; drop the limit";
+                return Err(Error::Unsupported { controller, limit: name.to_owned(), hint });
+            }
         }
     }
     if let Some(swappiness) = memory.swappiness {
