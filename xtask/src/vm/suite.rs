@@ -14,7 +14,10 @@ const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
 
 /// Of the black-box tests, the programs that run in the guest when none is asked for by name: those whose results
 /// depend on the host's control groups. The others would say little new there, many times slower.
-const BLACK_BOX: [&str; 3] = ["limits", "lifecycle", "hello"];
+const BLACK_BOX: [&str; 4] = ["limits", "lifecycle", "hello", "systemd"];
+
+/// The command lines that they drive: packages and binaries.
+const BINARIES: [(&str, &str); 2] = [("conex", "conex"), ("conex-runtime-cli", "conex-runtime")];
 
 const GUEST: &str = include_str!("guest.sh");
 /// What systemd runs in the guest, after the others.
@@ -34,8 +37,9 @@ pub(super) fn build(cache: &Path, filters: &[String]) -> Result<PathBuf> {
     for (name, path) in programs {
         strip(&path, &tests.join(name))?;
     }
-    let conex = binary()?;
-    strip(&conex, &tree.join("debug/conex"))?;
+    for (package, name) in BINARIES {
+        strip(&binary(package, name)?, &tree.join("debug").join(name))?;
+    }
     let images = tree.join("images");
     fs::create_dir_all(&images)?;
     for image in fixtures() {
@@ -74,17 +78,17 @@ fn programs(all: bool) -> Result<Vec<(String, PathBuf)>> {
     Ok(artifacts.filter_map(program).collect())
 }
 
-/// The command line, built the same way as for the tests here.
-fn binary() -> Result<PathBuf> {
+/// A command line, built the same way as for the tests here.
+fn binary(package: &str, name: &str) -> Result<PathBuf> {
     let text =
-        output(cargo().args(["build", "--package", "conex", "--message-format=json-render-diagnostics"]))?;
+        output(cargo().args(["build", "--package", package, "--message-format=json-render-diagnostics"]))?;
     let artifacts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let binary = |artifact: Value| {
-        (artifact["target"]["name"] == "conex")
+        (artifact["target"]["name"] == name)
             .then(|| artifact["executable"].as_str().map(PathBuf::from))
             .flatten()
     };
-    artifacts.filter_map(binary).next().context("cargo built no conex")
+    artifacts.filter_map(binary).next().with_context(|| format!("cargo built no {name}"))
 }
 
 /// The fixture images, from where the black-box tests take them here: `CONEX_TEST_IMAGES`, or `shared/images` beside a
