@@ -6,6 +6,8 @@
 
 mod annotations;
 mod bus;
+#[cfg(test)]
+mod bus_tests;
 mod name;
 mod properties;
 mod stand_in;
