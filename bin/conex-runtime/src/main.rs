@@ -2,6 +2,8 @@
 //!
 //! One file a verb under `commands/`. Here is only the way there: global flags, the log, the exit status.
 
+#![cfg_attr(not(test), no_main)]
+
 mod arguments;
 mod commands;
 mod context;
@@ -18,14 +20,16 @@ mod sockets;
 mod terminal;
 mod time;
 
-use std::process::exit;
-
 use arguments::Asked;
 use context::Context;
 
-fn main() {
+#[cfg(not(test))]
+conex_sys::entry!(crate::start);
+
+#[cfg_attr(test, expect(dead_code, reason = "tests have a main of their own"))]
+fn start() -> i32 {
     let words: Vec<_> = std::env::args_os().collect();
-    exit(match arguments::global(words) {
+    match arguments::global(words) {
         Asked::Print(text) => {
             print(&text);
             0
@@ -35,7 +39,7 @@ fn main() {
             1
         }
         Asked::Run { global, verb, rest } => run(&global, &verb, rest),
-    });
+    }
 }
 
 fn run(global: &arguments::Global, verb: &str, rest: Vec<String>) -> i32 {

@@ -5,6 +5,7 @@
 
 pub mod bpf;
 pub mod descriptors;
+pub mod entry;
 pub mod launch;
 pub mod memory;
 pub mod mount;
