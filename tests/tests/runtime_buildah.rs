@@ -68,7 +68,7 @@ impl Buildah {
     #[track_caller]
     fn run(&self, container: &str, options: &[&str], command: &[&str]) -> Output {
         let runtime = runtime_path();
-        let start = ["run", "--runtime", &runtime, "--isolation", "oci"];
+        let start = ["run", "--runtime", &runtime, "--isolation", "oci", "--network", "none"];
         self.any(&[&start[..], options, &[container, "--"], command].concat())
     }
 
@@ -129,8 +129,19 @@ fn gives_a_terminal() {
     let buildah = buildah!();
     let container = buildah.from("terminal", &[]);
     let runtime = runtime_path();
-    let mut pty =
-        buildah.pty(&["run", "--runtime", &runtime, "--isolation", "oci", "--tty", &container, "--", "sh"]);
+    let mut pty = buildah.pty(&[
+        "run",
+        "--runtime",
+        &runtime,
+        "--isolation",
+        "oci",
+        "--network",
+        "none",
+        "--tty",
+        &container,
+        "--",
+        "sh",
+    ]);
     pty.expect("# ");
     pty.send("tty; stty size\r");
     pty.expect("/dev/pts/0");
@@ -151,7 +162,7 @@ fn builds_with_steps_that_run() {
     );
     std::fs::write(format!("{context}/Dockerfile"), text).expect("a file");
     let runtime = runtime_path();
-    let build = ["bud", "--runtime", &runtime, "--isolation", "oci", "--cgroup-parent"];
+    let build = ["bud", "--runtime", &runtime, "--isolation", "oci", "--network", "none", "--cgroup-parent"];
     let cgroup = format!("{}/build", buildah.enclosure.cgroup());
     let build = [&build[..], &[&cgroup, "--tag", "made:1"]].concat();
     buildah.ok(&[&build[..], &[&context]].concat());

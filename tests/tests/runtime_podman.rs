@@ -47,7 +47,9 @@ impl Podman {
         let settings = format!("CONTAINERS_CONF={}", at("containers.conf"));
         let (root, run, temporary) = (at("root"), at("run"), at("tmp"));
         let runtime = runtime_path();
-        let mut words = vec!["env", &settings, "podman", "--root", &root, "--runroot", &run];
+        // Or newer ones tell of it each time.
+        let quiet = "PODMAN_IGNORE_CGROUPSV1_WARNING=1";
+        let mut words = vec!["env", &settings, quiet, "podman", "--root", &root, "--runroot", &run];
         words.extend(["--tmpdir", &temporary, "--storage-driver", "overlay"]);
         words.extend(["--cgroup-manager", "cgroupfs", "--runtime", &runtime]);
         words.extend(arguments);

@@ -39,6 +39,7 @@ const PACKAGES: &[Package] = &[
         program: "nsenter",
         why: "looks into a container's namespaces from outside",
     },
+    Package { name: "mount", program: "mount", why: "a /proc and a /run of those callers' own" },
     Package { name: "podman", program: "podman", why: "calls conex-runtime, as root and rootless" },
     Package { name: "buildah", program: "buildah", why: "calls conex-runtime for its build steps" },
     Package { name: "containerd", program: "containerd", why: "calls conex-runtime through its shim" },
