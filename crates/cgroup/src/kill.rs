@@ -76,12 +76,14 @@ impl Cgroup {
     /// Freezing first keeps them from forking away, and their numbers from being given to others.
     pub(crate) fn kill_one_by_one(&self, group: &Group) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
+        // A delete that was cut short may have left another hierarchy's group and not the freezer's.
+        let thaw = || if group.has("freezer.state") || group.is_v2() { self.thaw() } else { Ok(()) };
         while Instant::now() < deadline {
             let frozen = self.freeze();
             let mut pids = self.procs()?;
             if pids.is_empty() {
                 // Frozen or not, a group without processes is done with.
-                return self.thaw();
+                return thaw();
             }
             pids.truncate(AT_ONCE);
             let held = hold(pids);
@@ -96,7 +98,7 @@ impl Cgroup {
             if let Err(error) = frozen {
                 log::debug!("{error}");
             }
-            self.thaw()?;
+            thaw()?;
             std::thread::sleep(Duration::from_millis(1));
         }
         Err(timeout(group))

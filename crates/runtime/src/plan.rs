@@ -189,6 +189,11 @@ impl<'a> ProcessPlan<'a> {
         if process.args.is_empty() {
             return Err(missing("process.args"));
         }
+        for (field, strings) in [("args", &process.args), ("env", &process.env)] {
+            if let Some(index) = strings.iter().position(|string| string.contains('\0')) {
+                return wrong(format!("process.{field}[{index}]: it contains a NUL character"));
+            }
+        }
         let cwd = process.cwd_or_root();
         if !cwd.is_absolute() {
             return Err(Error::Spec { what: format!("process.cwd: {} is not absolute", cwd.display()) });
