@@ -7,11 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conex_tests::{Output, Runtime, eventually, finish, fixture, needs_root, skip};
+use conex_tests::{Output, Runtime, eventually, fixture, needs_root, skip};
 use serde_json::json;
 
 /// Every so many calls, unless all are asked for.
-const STEP: usize = 7;
+const STEP: usize = 3;
 
 struct Bed {
     runtime: Runtime,
@@ -109,16 +109,20 @@ impl Bed {
         let paths = ["stdout", "stderr"].map(|name| self.runtime.scratch().join(name));
         let [stdout, stderr] = paths.each_ref().map(|path| fs::File::create(path).expect("a file"));
         let mut child = command.stdout(stdout).stderr(stderr).spawn().expect("it starts");
-        let status = eventually("the end of the command", || child.try_wait().expect("try_wait"));
+        let status = eventually("the end of the command", || {
+            // The first process of a pid namespace ends when all others there are reaped, orphans by their new parent.
+            reap_all_but(child.id());
+            child.try_wait().expect("try_wait")
+        });
         let [stdout, stderr] = paths.map(|path| fs::read_to_string(path).unwrap_or_default());
         let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
         Output { code: status.code().unwrap_or(128 + signal), stdout, stderr }
     }
 
     fn assert_cleared(&self, what: &str) {
-        let output = finish(&mut self.runtime.command(&["delete", "--force", "box"]));
+        let output = self.quiet(&mut self.runtime.command(&["delete", "--force", "box"]));
         assert_eq!(output.code, 0, "{what}: {output:?}");
-        eventually(&format!("the end of all processes ({what})"), || reaped().then_some(()));
+        eventually(&format!("the end of all processes ({what})"), || (reap_all_but(0) == 0).then_some(()));
         // Compiled filters are kept for all containers.
         let left = entries(&self.runtime.root()).into_iter().filter(|path| !path.ends_with("@seccomp"));
         let left: Vec<_> = left.collect();
@@ -135,14 +139,15 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Reaps what has ended; whether there is nothing more.
-fn reaped() -> bool {
-    use rustix::process::{WaitOptions, wait};
-    loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some(_)) => {}
-            Ok(None) => return false,
-            Err(_) => return true,
-        }
-    }
+/// Reaps the children that have ended, but for one that is waited for elsewhere; how many others there are.
+fn reap_all_but(spared: u32) -> usize {
+    use rustix::process::{Pid, WaitOptions, waitpid};
+    let tasks = entries(Path::new("/proc/self/task")).into_iter().map(|task| task.join("children"));
+    let children: Vec<String> = tasks.filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let pids =
+        children.iter().flat_map(|list| list.split_whitespace()).filter_map(|pid| pid.parse::<i32>().ok());
+    let others = pids.filter(|pid| pid.cast_unsigned() != spared);
+    others
+        .filter(|pid| !matches!(waitpid(Pid::from_raw(*pid), WaitOptions::NOHANG), Ok(Some(_)) | Err(_)))
+        .count()
 }

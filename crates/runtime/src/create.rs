@@ -93,7 +93,11 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
                 let cgroups = cgroup.map_or(&[][..], Cgroup::join_fds);
                 init::run(&plan, Inheritance { rootfs, cgroups, stdio, duties }, theirs)
             }
-            Cloned::Parent { pid, pidfd } => Waiting::new(pid, pidfd, ours),
+            Cloned::Parent { pid, pidfd } => {
+                // Or its end would never be heard of: a process can be killed at any time.
+                drop(theirs);
+                Waiting::new(pid, pidfd, ours)
+            }
         }
     };
     adjust(&plan, &made)?;
