@@ -11,6 +11,7 @@ mod descriptors;
 mod destroy;
 mod ends;
 mod error;
+mod flags;
 mod foreground;
 mod groups;
 mod launch;

@@ -1,6 +1,5 @@
 //! `delete`: removes what is left of a container.
 
-use clap::Args;
 use conex_oci::runtime::Status;
 use conex_runtime::state::{Container, StateError};
 
@@ -8,19 +7,18 @@ use super::Act;
 use crate::context::Context;
 use crate::destroy;
 use crate::error::Error;
+use crate::flags::arguments;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// Kill it first if it runs; a container that is not there is no error
-    #[arg(short, long)]
-    force: bool,
-    /// The container
-    id: String,
+arguments! {
+    pub(super) struct Arguments {
+        /// Kill it first if it runs; a container that is not there is no error
+        force: bool = "-f --force";
+    }
 }
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
-        let container = match context.container(&self.id) {
+        let container = match context.container(&self.words[0]) {
             Err(error) if error.is_not_found() => return self.without_record(context, error),
             other => other?,
         };
@@ -48,7 +46,7 @@ impl Act for Arguments {
 impl Arguments {
     /// A directory without a record is what a crash at the very beginning leaves; nothing else exists then.
     fn without_record(&self, context: &Context, missing: Error) -> Result<i32, Error> {
-        match context.root.open(&self.id) {
+        match context.root.open(&self.words[0]) {
             Ok(mut container) => {
                 container.lock()?;
                 container.forget()?;

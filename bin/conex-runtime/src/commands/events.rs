@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use conex_cgroup::{Cgroup, Event, Notice};
 use conex_oci::runtime::Status;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,23 +11,21 @@ use rustix::io::retry_on_intr;
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 use crate::groups;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// How often, as 5s, 500ms or 1m30s
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
-    interval: String,
-    /// What it uses now, once
-    #[arg(long)]
-    stats: bool,
-    /// The container
-    id: String,
+arguments! {
+    pub(super) struct Arguments {
+        /// How often, as 5s, 500ms or 1m30s
+        interval: String = "--interval DURATION (5s)";
+        /// What it uses now, once
+        stats: bool = "--stats";
+    }
 }
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
-        let container = context.container(&self.id)?;
+        let container = context.container(&self.words[0])?;
         let interval = duration(&self.interval).ok_or_else(|| {
             Error::Refused(format!("invalid value {:?} for -interval: parse error", self.interval))
         })?;
@@ -36,15 +33,15 @@ impl Act for Arguments {
             return Err(Error::refused("duration interval must be greater than 0"));
         }
         if container.status()? == Status::Stopped {
-            return Err(Error::Refused(format!("container with id {} is not running", self.id)));
+            return Err(Error::Refused(format!("container with id {} is not running", self.words[0])));
         }
         let cgroup = container.record().map(groups::open).transpose()?.flatten();
         let cgroup = cgroup.ok_or_else(|| Error::refused("cannot watch a container without a cgroup"))?;
         if self.stats {
-            print(&statistics(&self.id, &cgroup)?)?;
+            print(&statistics(&self.words[0], &cgroup)?)?;
             return Ok(0);
         }
-        watch(&self.id, &cgroup, interval)
+        watch(&self.words[0], &cgroup, interval)
     }
 }
 

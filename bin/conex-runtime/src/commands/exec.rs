@@ -3,7 +3,6 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{Capabilities, Process, Spec, Status, from_json};
 use conex_runtime::state::Container;
@@ -13,65 +12,47 @@ use super::Act;
 use crate::context::Context;
 use crate::ends::Ends;
 use crate::error::Error;
+use crate::flags::arguments;
 use crate::launch::{Manner, Wishes, agent_state, listener};
 use crate::{descriptors, groups};
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// A unix socket that is sent the terminal's master
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-    /// A unix socket that is sent a descriptor of the process
-    #[arg(long, value_name = "SOCKET")]
-    pidfd_socket: Option<PathBuf>,
-    /// The working directory, in the container
-    #[arg(long, value_name = "DIRECTORY")]
-    cwd: Option<PathBuf>,
-    /// A variable of its environment, again and again
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
-    /// On a terminal of its own
-    #[arg(short, long)]
-    tty: bool,
-    /// As whom
-    #[arg(short, long, value_name = "UID[:GID]")]
-    user: Option<String>,
-    /// A further group, again and again
-    #[arg(short = 'g', long, value_name = "GID", allow_negative_numbers = true)]
-    additional_gids: Vec<i64>,
-    /// A file with a process as in config.json, in place of the other flags and the command
-    #[arg(short, long, value_name = "FILE")]
-    process: Option<PathBuf>,
-    /// Do not wait for it
-    #[arg(short, long)]
-    detach: bool,
-    /// A file to write the process's id to
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-    /// Its SELinux label
-    #[arg(long, value_name = "LABEL")]
-    process_label: Option<String>,
-    /// Its AppArmor profile
-    #[arg(long, value_name = "PROFILE")]
-    apparmor: Option<String>,
-    /// It gains no rights by what it executes
-    #[arg(long)]
-    no_new_privs: bool,
-    /// A capability more, again and again
-    #[arg(short, long, value_name = "CAPABILITY")]
-    cap: Vec<String>,
-    /// Pass on N descriptors from 3 on
-    #[arg(long, value_name = "N", default_value = "0")]
-    preserve_fds: u32,
-    /// A group below the container's own to run in, or on cgroup v1 CONTROLLER[,CONTROLLER]:GROUP, again and again
-    #[arg(long, value_name = "GROUP")]
-    cgroup: Vec<String>,
-    /// Also in a paused container, where it waits
-    #[arg(long)]
-    ignore_paused: bool,
-    /// The container, the program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_names = ["ID", "COMMAND"])]
-    words: Vec<String>,
+arguments! {
+    pub(super) struct Arguments {
+        /// A unix socket that is sent the terminal's master
+        console_socket: Option<PathBuf> = "--console-socket SOCKET";
+        /// A unix socket that is sent a descriptor of the process
+        pidfd_socket: Option<PathBuf> = "--pidfd-socket SOCKET";
+        /// The working directory, in the container
+        cwd: Option<PathBuf> = "--cwd DIRECTORY";
+        /// A variable of its environment, again and again
+        env: Vec<String> = "-e --env NAME=VALUE";
+        /// On a terminal of its own
+        tty: bool = "-t --tty";
+        /// As whom
+        user: Option<String> = "-u --user UID[:GID]";
+        /// A further group, again and again
+        additional_gids: Vec<i64> = "-g --additional-gids GID";
+        /// A file with a process as in config.json, in place of the other flags and the command
+        process: Option<PathBuf> = "-p --process FILE";
+        /// Do not wait for it
+        detach: bool = "-d --detach";
+        /// A file to write the process's id to
+        pid_file: Option<PathBuf> = "--pid-file FILE";
+        /// Its SELinux label
+        process_label: Option<String> = "--process-label LABEL";
+        /// Its AppArmor profile
+        apparmor: Option<String> = "--apparmor PROFILE";
+        /// It gains no rights by what it executes
+        no_new_privs: bool = "--no-new-privs";
+        /// A capability more, again and again
+        cap: Vec<String> = "-c --cap CAPABILITY";
+        /// Pass on N descriptors from 3 on
+        preserve_fds: u32 = "--preserve-fds N (0)";
+        /// A group below the container's own to run in, or on cgroup v1 CONTROLLER[,CONTROLLER]:GROUP, again and again
+        cgroup: Vec<String> = "--cgroup GROUP";
+        /// Also in a paused container, where it waits
+        ignore_paused: bool = "--ignore-paused";
+    }
 }
 
 impl Act for Arguments {

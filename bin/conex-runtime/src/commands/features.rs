@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use clap::Args;
 use conex_oci::runtime::features::{
     CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
     MountExtensions, SeccompFeatures,
@@ -14,9 +13,12 @@ use conex_seccomp::known;
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {}
+arguments! {
+    pub(super) struct Arguments {
+    }
+}
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {

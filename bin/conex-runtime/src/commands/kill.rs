@@ -2,7 +2,6 @@
 
 use std::os::fd::AsFd;
 
-use clap::Args;
 use conex_oci::runtime::Status;
 use conex_runtime::state::Container;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -10,26 +9,22 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 use crate::groups;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// Send it to every process of the container
-    #[arg(short, long)]
-    all: bool,
-    /// The container
-    id: String,
-    /// Its name, with or without SIG, or its number
-    #[arg(default_value = "SIGTERM")]
-    signal: String,
+arguments! {
+    pub(super) struct Arguments {
+        /// Send it to every process of the container
+        all: bool = "-a --all";
+    }
 }
 
 const SIGKILL: i32 = 9;
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
-        let container = context.container(&self.id)?;
-        let signal = parse(&self.signal)?;
+        let container = context.container(&self.words[0])?;
+        let signal = parse(self.words.get(1).map_or("SIGTERM", String::as_str))?;
         let status = container.status()?;
         if self.all {
             return to_all(&container, signal).map(|()| 0);

@@ -1,21 +1,20 @@
 //! `list`: all containers of a root.
 
-use clap::Args;
 use conex_oci::runtime::Status;
 
 use super::Act;
 use super::state::Report;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// table or json
-    #[arg(short, long, default_value = "table")]
-    format: String,
-    /// Names only
-    #[arg(short, long)]
-    quiet: bool,
+arguments! {
+    pub(super) struct Arguments {
+        /// table or json
+        format: String = "-f --format FORMAT (table)";
+        /// Names only
+        quiet: bool = "-q --quiet";
+    }
 }
 
 impl Act for Arguments {

@@ -1,22 +1,21 @@
 //! `pause`: freezes a container's processes.
 
-use clap::Args;
 use conex_oci::runtime::Status;
 
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 use crate::groups;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The container
-    id: String,
+arguments! {
+    pub(super) struct Arguments {
+    }
 }
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
-        let mut container = context.container(&self.id)?;
+        let mut container = context.container(&self.words[0])?;
         container.lock()?;
         match container.status()? {
             Status::Running | Status::Created => {}

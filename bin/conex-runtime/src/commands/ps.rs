@@ -3,21 +3,17 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use clap::Args;
-
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 use crate::groups;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// table or json
-    #[arg(short, long, default_value = "table")]
-    format: String,
-    /// The container, and options for ps(1) [default: -ef]
-    #[arg(required = true, trailing_var_arg = true, value_names = ["ID", "OPTION"])]
-    words: Vec<String>,
+arguments! {
+    pub(super) struct Arguments {
+        /// table or json
+        format: String = "-f --format FORMAT (table)";
+    }
 }
 
 impl Act for Arguments {

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use conex_oci::runtime::{
     Capabilities, DeviceRule, IdMapping, Linux, Mount, Namespace, NamespaceKind, Process, Resources, Rlimit,
     Root, SPEC_VERSION, Spec,
@@ -12,15 +11,15 @@ use conex_runtime::bundle::CONFIG;
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// Where to write it [default: the working directory]
-    #[arg(short, long, value_name = "DIRECTORY")]
-    bundle: Option<PathBuf>,
-    /// For an ordinary user
-    #[arg(long)]
-    rootless: bool,
+arguments! {
+    pub(super) struct Arguments {
+        /// Where to write it [default: the working directory]
+        bundle: Option<PathBuf> = "-b --bundle DIRECTORY";
+        /// For an ordinary user
+        rootless: bool = "--rootless";
+    }
 }
 
 impl Act for Arguments {

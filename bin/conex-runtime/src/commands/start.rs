@@ -1,6 +1,5 @@
 //! `start`: lets a created container's process run its program.
 
-use clap::Args;
 use conex_oci::runtime::Status;
 use conex_runtime::state::Container;
 
@@ -8,18 +7,18 @@ use super::Act;
 use crate::context::Context;
 use crate::destroy;
 use crate::error::Error;
+use crate::flags::arguments;
 use crate::launch::poststart;
 use crate::notify::NotifySocket;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The container
-    id: String,
+arguments! {
+    pub(super) struct Arguments {
+    }
 }
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
-        let mut container = context.container(&self.id)?;
+        let mut container = context.container(&self.words[0])?;
         container.lock()?;
         match container.status()? {
             Status::Created => {}

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use clap::Args;
 use conex_oci::runtime::Status;
 use conex_runtime::state::Container;
 use serde::Serialize;
@@ -12,11 +11,11 @@ use serde::Serialize;
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The container
-    id: String,
+arguments! {
+    pub(super) struct Arguments {
+    }
 }
 
 /// The specification's state document, with what runc adds to it.
@@ -72,7 +71,7 @@ impl Report {
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
-        let container = context.container(&self.id)?;
+        let container = context.container(&self.words[0])?;
         let report = Report::of(&container)?;
         let text =
             serde_json::to_string_pretty(&report).map_err(|error| Error::io("print", "the state", error))?;

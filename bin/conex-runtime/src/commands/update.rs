@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use conex_cgroup::Host;
 use conex_oci::runtime::{BlockIo, Cpu, Memory, Pids, Resources, Status, from_json};
 use conex_runtime::bundle::LONGEST_CONFIG;
@@ -13,74 +12,55 @@ use conex_runtime::{intel_rdt, with_default_devices};
 use super::Act;
 use crate::context::Context;
 use crate::error::Error;
+use crate::flags::arguments;
 use crate::groups;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// A file with resources as in config.json, or - for standard input, in place of the other flags
-    #[arg(short, long, value_name = "FILE")]
-    resources: Option<PathBuf>,
-    /// Weight of block I/O, 10 to 1000
-    #[arg(long, value_name = "WEIGHT")]
-    blkio_weight: Option<u16>,
-    /// Length of a CPU period, microseconds
-    #[arg(long, value_name = "US")]
-    cpu_period: Option<String>,
-    /// CPU time in a period, microseconds; -1 is unlimited
-    #[arg(long, value_name = "US", allow_hyphen_values = true)]
-    cpu_quota: Option<String>,
-    /// CPU time that may be saved up for a burst, microseconds
-    #[arg(long, value_name = "US")]
-    cpu_burst: Option<String>,
-    /// Weight of CPU time against other containers
-    #[arg(long, value_name = "SHARES")]
-    cpu_share: Option<String>,
-    /// Length of a real-time CPU period, microseconds
-    #[arg(long, value_name = "US")]
-    cpu_rt_period: Option<String>,
-    /// Real-time CPU time in a period, microseconds
-    #[arg(long, value_name = "US", allow_hyphen_values = true)]
-    cpu_rt_runtime: Option<String>,
-    /// 1 lets it run only when nobody else wants to
-    #[arg(long, value_name = "0|1")]
-    cpu_idle: Option<String>,
-    /// CPUs, as 0-3,7
-    #[arg(long, value_name = "LIST")]
-    cpuset_cpus: Option<String>,
-    /// Memory nodes, as 0-1
-    #[arg(long, value_name = "LIST")]
-    cpuset_mems: Option<String>,
-    /// Obsolete, ignored
-    #[arg(long, value_name = "BYTES", hide = true, allow_hyphen_values = true)]
-    kernel_memory: Option<String>,
-    /// Obsolete, ignored
-    #[arg(long, value_name = "BYTES", hide = true, allow_hyphen_values = true)]
-    kernel_memory_tcp: Option<String>,
-    /// Memory; -1 is unlimited
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
-    memory: Option<String>,
-    /// Memory that is left alone when it is short
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
-    memory_reservation: Option<String>,
-    /// Memory and swap together; -1 is unlimited
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
-    memory_swap: Option<String>,
-    /// Number of processes and threads; -1 is unlimited
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pids_limit: Option<i64>,
-    /// Cache of Intel RDT, as L3:0=f
-    #[arg(long, value_name = "SCHEMA")]
-    l3_cache_schema: Option<String>,
-    /// Memory bandwidth of Intel RDT, as MB:0=50
-    #[arg(long, value_name = "SCHEMA")]
-    mem_bw_schema: Option<String>,
-    /// The container
-    id: String,
+arguments! {
+    pub(super) struct Arguments {
+        /// A file with resources as in config.json, or - for standard input, in place of the other flags
+        resources: Option<PathBuf> = "-r --resources FILE";
+        /// Weight of block I/O, 10 to 1000
+        blkio_weight: Option<u16> = "--blkio-weight WEIGHT";
+        /// Length of a CPU period, microseconds
+        cpu_period: Option<String> = "--cpu-period US";
+        /// CPU time in a period, microseconds; -1 is unlimited
+        cpu_quota: Option<String> = "--cpu-quota US";
+        /// CPU time that may be saved up for a burst, microseconds
+        cpu_burst: Option<String> = "--cpu-burst US";
+        /// Weight of CPU time against other containers
+        cpu_share: Option<String> = "--cpu-share SHARES";
+        /// Length of a real-time CPU period, microseconds
+        cpu_rt_period: Option<String> = "--cpu-rt-period US";
+        /// Real-time CPU time in a period, microseconds
+        cpu_rt_runtime: Option<String> = "--cpu-rt-runtime US";
+        /// 1 lets it run only when nobody else wants to
+        cpu_idle: Option<String> = "--cpu-idle 0|1";
+        /// CPUs, as 0-3,7
+        cpuset_cpus: Option<String> = "--cpuset-cpus LIST";
+        /// Memory nodes, as 0-1
+        cpuset_mems: Option<String> = "--cpuset-mems LIST";
+        /// Obsolete, ignored
+        kernel_memory: Option<String> = "--kernel-memory BYTES";
+        /// Obsolete, ignored
+        kernel_memory_tcp: Option<String> = "--kernel-memory-tcp BYTES";
+        /// Memory; -1 is unlimited
+        memory: Option<String> = "--memory BYTES";
+        /// Memory that is left alone when it is short
+        memory_reservation: Option<String> = "--memory-reservation BYTES";
+        /// Memory and swap together; -1 is unlimited
+        memory_swap: Option<String> = "--memory-swap BYTES";
+        /// Number of processes and threads; -1 is unlimited
+        pids_limit: Option<i64> = "--pids-limit N";
+        /// Cache of Intel RDT, as L3:0=f
+        l3_cache_schema: Option<String> = "--l3-cache-schema SCHEMA";
+        /// Memory bandwidth of Intel RDT, as MB:0=50
+        mem_bw_schema: Option<String> = "--mem-bw-schema SCHEMA";
+    }
 }
 
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
-        let mut container = context.container(&self.id)?;
+        let mut container = context.container(&self.words[0])?;
         let mut resources = match self.resources.as_deref().filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => read(path)?,
             None => self.from_flags()?,
