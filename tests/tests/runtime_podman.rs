@@ -294,6 +294,11 @@ fn volumes_tmpfs_and_devices() {
                   head -c 3 /dev/mine | wc -c";
     let output = podman.ok(&podman.made(&["run", "--rm"], &[&options[..], &["sh", "-c", script]].concat()));
     assert_eq!(output, "from the host\nro\n1024\n3\n");
+    for place in ["/proc/no-such", "/proc/sys/kernel/hostname"] {
+        let volume = format!("{}:{place}", host.join("file").display());
+        let error = podman.fails(126, &podman.made(&["run", "--rm"], &["--volume", &volume, IMAGE, "true"]));
+        assert!(error.contains("files of /proc") || error.contains("inside /proc"), "{error}");
+    }
 }
 
 #[test]

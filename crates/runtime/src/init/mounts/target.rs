@@ -54,7 +54,11 @@ const COVERABLE: [&str; 10] = [
 /// pivot would go to what lies below.
 pub(super) fn find(root: &Root<'_>, destination: &Path, make: Make) -> Result<Target, Failure> {
     let (place, existed) = match beneath::open(root.tree, destination) {
-        Err(Errno::NOENT) => (beneath::ensure(root.tree, destination, make)?, false),
+        Err(Errno::NOENT) => match beneath::ensure(root.tree, destination, make) {
+            // Callers would read "no such file" as a missing program.
+            Err(Errno::NOENT) if destination.starts_with("/proc") => return Err(inside_proc()),
+            made => (made?, false),
+        },
         opened => (opened?, true),
     };
     let stat = look(place.as_fd())?;
@@ -66,12 +70,16 @@ pub(super) fn find(root: &Root<'_>, destination: &Path, make: Make) -> Result<Ta
     let allowed = COVERABLE.iter().any(|path| destination == Path::new(path));
     // The root's own mount is no procfs, so most need no second look.
     if identity.mount != root.identity.mount && !allowed && beneath::is_procfs(place.as_fd())? {
-        let why = "only some files of /proc may be covered, as /proc/cpuinfo".to_owned();
-        return Err(Failure::Explained(Errno::PERM, why));
+        return Err(inside_proc());
     }
     let mode = u32::from(stat.stx_mode);
     let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
     Ok(Target { place, is_directory, mode: existed.then_some(mode & 0o7777) })
+}
+
+fn inside_proc() -> Failure {
+    let why = "only some files of /proc may be covered, as /proc/cpuinfo".to_owned();
+    Failure::Explained(Errno::PERM, why)
 }
 
 /// For procfs and sysfs: an image with a symlink there would have the kernel's files appear elsewhere (CVE-2019-19921,
