@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conex-image", 3),
     ("conex-engine", 4),
     ("conex", 6),
+    ("conex-runtime-cli", 6),
 ];
 
 /// Outside the house: the chores, the program in the embedded image, the tests and comparisons from outside.

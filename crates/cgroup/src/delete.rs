@@ -42,7 +42,8 @@ impl Cgroup {
         let deadline = Instant::now() + PATIENCE;
         let hierarchies = self.host.unified.iter().chain(&self.host.v1);
         let made = hierarchies.filter(|hierarchy| self.all().any(|group| group.is_of(hierarchy)));
-        made.map(|hierarchy| self.delete_in(hierarchy, deadline)).collect()
+        let results: Vec<Result<()>> = made.map(|hierarchy| self.delete_in(hierarchy, deadline)).collect();
+        results.into_iter().collect()
     }
 
     fn delete_in(&self, hierarchy: &Hierarchy, deadline: Instant) -> Result<()> {

@@ -23,7 +23,7 @@ pub enum Notice {
     Ended,
 }
 
-/// Waits for a container's notices; poll it for reading, then ask [`OomWatch::next`] until it has no more to say.
+/// Waits for a container's notices; poll it for reading, then ask [`OomWatch::notice`] until it has no more to say.
 #[derive(Debug)]
 pub struct OomWatch<'a> {
     cgroup: &'a Cgroup,
@@ -64,7 +64,7 @@ impl OomWatch<'_> {
     ///
     /// # Errors
     /// [`Error::Watch`], [`Error::Read`].
-    pub fn next(&mut self) -> Result<Option<Notice>> {
+    pub fn notice(&mut self) -> Result<Option<Notice>> {
         let drained = |source: &Option<OwnedFd>| {
             let drained = source.as_ref().map_or(Ok(false), drain);
             drained.map_err(|source| Error::Watch { path: self.cgroup.name(), source })

@@ -51,7 +51,7 @@ fn out_of_memory_kills_and_is_counted() {
     // tail keeps the last line, and this one never ends.
     let shell = Shell::in_group(&group, "exec tail /dev/zero");
     let mut watch = group.watch_oom().expect("watch");
-    assert_eq!(watch.next().expect("look"), None);
+    assert_eq!(watch.notice().expect("look"), None);
     let shell = shell.go();
     assert_eq!(support::notice(&mut watch), Notice::Oom);
     let status = shell.wait();

@@ -54,7 +54,7 @@ fn watch(id: &str, cgroup: &Cgroup, interval: Duration) -> Result<i32, Error> {
         let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         let mut fds = [PollFd::new(&notices, PollFlags::IN)];
         retry_on_intr(|| poll(&mut fds, Some(&timeout))).map_err(|errno| Error::io("watch", id, errno))?;
-        while let Some(notice) = notices.next()? {
+        while let Some(notice) = notices.notice()? {
             match notice {
                 Notice::Oom => print(&Event { kind: "oom", id, data: None })?,
                 Notice::Ended => return Ok(0),

@@ -255,10 +255,29 @@ fn available(pipe: impl Read + std::os::fd::AsFd) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// Looks that a limit is refused, in one line.
+pub(crate) fn refused(host: &Host, name: &str, resources: &Resources) {
+    match TestGroup::create(host, resources) {
+        Ok(_) => panic!("{name}: taken, though nothing enforces it"),
+        Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
+    }
+}
+
+/// A block device of this machine that takes a limit.
+pub(crate) fn disk() -> Option<(i64, i64)> {
+    let mut disks: Vec<_> =
+        std::fs::read_dir("/sys/block").ok()?.flatten().map(|entry| entry.path()).collect();
+    disks.sort();
+    let real = disks.into_iter().find(|path| path.join("device").exists())?;
+    let text = std::fs::read_to_string(real.join("dev")).ok()?;
+    let (major, minor) = text.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// The next notice of a watch, in a minute at most.
 pub(crate) fn notice(watch: &mut OomWatch<'_>) -> Notice {
     loop {
-        if let Some(notice) = watch.next().expect("look") {
+        if let Some(notice) = watch.notice().expect("look") {
             return notice;
         }
         let minute = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
