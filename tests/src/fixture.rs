@@ -15,7 +15,8 @@ pub fn fixture(name: &str, directory: &Path) -> Option<PathBuf> {
     }
     let program = directory.join(name);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/{name}.c"));
-    let built = finish(Command::new("cc").args(["-static", "-O1", "-w", "-o"]).arg(&program).arg(source));
+    let built =
+        finish(Command::new("cc").args(["-static", "-no-pie", "-O1", "-w", "-o"]).arg(&program).arg(source));
     assert_eq!(built.code, 0, "{}", built.stderr);
     Some(program)
 }
