@@ -153,7 +153,7 @@ fn what_cannot_be_is_told_by_field() {
         assert!(refusal.contains(words), "{words}: {refusal}");
     };
     let twice = |config: &mut Value| {
-        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "ipc"}))
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "ipc"}));
     };
     refuse(&twice, "twice");
     refuse(
@@ -165,7 +165,7 @@ fn what_cannot_be_is_told_by_field() {
     refuse(&|config| config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1}}), "linux.timeOffsets");
     refuse(&|config| config["linux"]["namespaces"] = json!([{"type": "pid"}]), "needs a mount namespace");
     let user = |config: &mut Value| {
-        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}))
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
     };
     refuse(&user, "linux.uidMappings: a new user namespace needs them");
 }
