@@ -24,7 +24,7 @@ pub(super) fn apply(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
     // Last, as a deadline scheduler counts from now on.
     if let Some(scheduler) = &asked.scheduler {
         conex_sys::scheduling::set_scheduler(scheduler)
-            .during(|| "set the scheduler (real-time and deadlines need CAP_SYS_NICE)".into())?;
+            .during(|| "set the scheduler (real-time needs CAP_SYS_NICE and, in a v1 cpu cgroup, a share: cpu.rt_runtime_us)".into())?;
     }
     Ok(())
 }
