@@ -42,7 +42,10 @@ impl Pty {
     }
 
     /// Starts `command`, which begins with `setsid --ctty`, on a new terminal.
-    pub(crate) fn on(mut command: Command) -> Self {
+    ///
+    /// # Panics
+    /// When there is no terminal to be had, or no setsid (util-linux).
+    pub fn on(mut command: Command) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
         grantpt(&master).expect("grantpt");
         unlockpt(&master).expect("unlockpt");
