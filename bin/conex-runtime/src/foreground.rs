@@ -28,9 +28,6 @@ impl Signals {
 
     /// Waits for the end of the process, which is a child of this one; gives its exit status, 128+n for signal n.
     pub(crate) fn stand_by(&self, pid: u32, pidfd: &OwnedFd, mut relay: Option<Relay>) -> Result<i32, Error> {
-        if let Some(relay) = &relay {
-            relay.resize();
-        }
         loop {
             let mut ready = Vec::new();
             {

@@ -70,7 +70,10 @@ impl Relay {
             console.make_raw()
         };
         prepare().map_err(|errno| Error::io("set up", "the terminal", errno))?;
-        Ok(Self { console, master, typed: Vec::new(), stdin_open: true, master_open: true })
+        let relay = Self { console, master, typed: Vec::new(), stdin_open: true, master_open: true };
+        // Before the program looks.
+        relay.resize();
+        Ok(relay)
     }
 
     /// Gives the process's terminal the size of the caller's.
