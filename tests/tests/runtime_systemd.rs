@@ -159,3 +159,28 @@ fn what_cannot_be_is_one_clear_line() {
     assert!(text.contains("NoSuchThing"), "{text}");
     assert_eq!(property(&format!("box-{id}.scope"), "ActiveState"), "inactive");
 }
+
+/// runtime-spec config-linux.md#cgroup-ownership
+#[test]
+fn a_user_owns_the_group_that_he_may_write_to() {
+    use std::os::unix::fs::MetadataExt;
+    let runtime = runtime!();
+    for (name, options, owner) in [("rw", "rw", 100_007), ("ro", "ro", 0)] {
+        let id = unique(name);
+        let mut config = config(&runtime, &id, &["sleep", "1000"]);
+        config["process"]["user"] = json!({"uid": 7, "gid": 7});
+        let linux = &mut config["linux"];
+        linux["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+        linux["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 1000}]);
+        linux["gidMappings"] = linux["uidMappings"].clone();
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        let cgroup = mounts.iter_mut().find(|mount| mount["destination"] == "/sys/fs/cgroup").unwrap();
+        cgroup["options"] = json!(["nosuid", "noexec", "nodev", "relatime", options]);
+        create(&runtime, &id, &config);
+        let group = format!("/sys/fs/cgroup/conextest.slice/conextest-runtime.slice/box-{id}.scope");
+        assert_eq!(std::fs::metadata(&group).unwrap().uid(), owner, "{name}");
+        assert_eq!(std::fs::metadata(format!("{group}/cgroup.procs")).unwrap().uid(), owner, "{name}");
+        assert_eq!(std::fs::metadata(format!("{group}/memory.max")).unwrap().uid(), 0, "{name}");
+        ok(&runtime, &["delete", "--force", &id]);
+    }
+}

@@ -1,7 +1,9 @@
 //! A container's cgroup: where it is, and when it is done without.
 
-use conex_cgroup::{Cgroup, CgroupPath, Driver, Host, Properties};
-use conex_oci::runtime::{Resources, Spec};
+use std::path::Path;
+
+use conex_cgroup::{Cgroup, CgroupPath, Driver, Host, Properties, Version};
+use conex_oci::runtime::{NamespaceKind, Resources, Spec};
 use conex_runtime::state::Record;
 use conex_runtime::with_default_devices;
 
@@ -17,6 +19,8 @@ pub(crate) struct Groups {
     rootless: bool,
     resources: Resources,
     properties: Properties,
+    /// Whose the v2 group becomes, as a user of the host.
+    owner: Option<u32>,
 }
 
 impl Groups {
@@ -44,7 +48,15 @@ impl Groups {
             Driver::Systemd => Properties::from_annotations(&spec.annotations)?,
             Driver::Cgroupfs => Properties::default(),
         };
-        Ok(Self { place, is_explicit: wanted.is_some(), rootless: context.rootless, resources, properties })
+        let owner = owner(spec).filter(|_| !context.rootless);
+        Ok(Self {
+            place,
+            is_explicit: wanted.is_some(),
+            rootless: context.rootless,
+            resources,
+            properties,
+            owner,
+        })
     }
 
     pub(crate) fn path(&self) -> Option<&CgroupPath> {
@@ -59,6 +71,9 @@ impl Groups {
             return Ok(Cgroup::create_if_allowed(host, path, self.is_explicit, resources, properties)?);
         }
         let cgroup = Cgroup::create_unlimited(host, path, resources, properties)?;
+        if let Some(owner) = self.owner.filter(|_| host.version() == Version::V2) {
+            cgroup.delegate(owner)?;
+        }
         // Who names the path reads there what is counted; the others have `events`.
         Ok(Some(if self.is_explicit { cgroup.counting()? } else { cgroup }))
     }
@@ -67,6 +82,30 @@ impl Groups {
     pub(crate) fn enforce(&self, cgroup: Option<&Cgroup>) -> Result<(), conex_runtime::Error> {
         Ok(cgroup.map_or(Ok(()), |cgroup| cgroup.enforce(&self.resources))?)
     }
+}
+
+/// Who is to own the group (runtime-spec config-linux.md#cgroup-ownership): the user that the process runs as, when the container
+/// has a cgroup namespace of its own and may write to what is mounted of it. Nobody where that is root, who does already.
+fn owner(spec: &Spec) -> Option<u32> {
+    let linux = spec.linux.as_ref()?;
+    let is_own =
+        linux.namespaces.iter().any(|space| space.kind == NamespaceKind::Cgroup && space.path.is_none());
+    let mut mounts = spec.mounts.iter().rev();
+    let mount = mounts.find(|mount| mount.destination == Path::new("/sys/fs/cgroup"))?;
+    let is_cgroup = matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2"));
+    if !is_own || !is_cgroup || mount.options.iter().any(|option| option == "ro" || option == "rro") {
+        return None;
+    }
+    let user = spec.process.as_ref()?.user.uid;
+    let host = if linux.uid_mappings.is_empty() {
+        Some(user)
+    } else {
+        linux.uid_mappings.iter().find_map(|map| {
+            let offset = user.checked_sub(map.container_id).filter(|offset| *offset < map.size)?;
+            map.host_id.checked_add(offset)
+        })
+    };
+    host.filter(|uid| *uid != 0)
 }
 
 /// A container's groups as the record tells of them; `None` for a container without any.

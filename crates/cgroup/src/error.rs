@@ -190,6 +190,16 @@ pub enum Error {
         /// The kernel's reason.
         source: Errno,
     },
+    /// A group could not be handed to a user.
+    #[error("cannot make the user {uid} the owner of the cgroup {path}: {source}", path = path.display())]
+    Delegate {
+        /// The user, in the caller's user namespace.
+        uid: u32,
+        /// The group's directory.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: Errno,
+    },
     /// The kernel does not tell of the group's events.
     #[error("cannot watch the cgroup {path}: {source}", path = path.display())]
     Watch {

@@ -38,6 +38,7 @@ mod cgroup;
 mod controllers;
 mod count;
 mod create;
+mod delegate;
 mod delete;
 mod devices;
 mod enforce;

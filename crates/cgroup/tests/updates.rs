@@ -64,6 +64,26 @@ fn an_update_is_whole_or_nothing() {
     assert_eq!(group.read("pids", "pids.max"), "5");
 }
 
+/// The user may make groups below, and not raise what limits him.
+#[test]
+fn a_delegated_group_keeps_its_limits() {
+    use std::os::unix::fs::MetadataExt;
+    let Some(host) = host() else { return };
+    let Some(unified) = host.unified() else { return support::skip("this wants a v2 tree") };
+    let group = TestGroup::create(&host, &pids(20)).expect("create");
+    group.delegate(54321).expect("delegate");
+    let directory = group.paths().into_iter().find(|path| path.starts_with(&unified.mount)).expect("v2");
+    let owner = |path: &std::path::Path| std::fs::metadata(path).expect("there").uid();
+    assert_eq!(owner(&directory), 54321);
+    for file in ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+        assert_eq!(owner(&directory.join(file)), 54321, "{file}");
+    }
+    for file in ["cgroup.freeze", "cgroup.max.depth", "pids.max", "memory.max"] {
+        let path = directory.join(file);
+        assert!(!path.exists() || owner(&path) == 0, "{file}");
+    }
+}
+
 #[test]
 fn a_limit_below_the_present_use_is_refused_when_asked() {
     let Some(host) = host() else { return };
