@@ -149,14 +149,14 @@ fn nobody_is_caught_on_the_way_in() {
     let (runtime, attack) = bed!();
     let binary = private(&runtime);
     let before = std::fs::read(&binary).expect("the binary");
-    for (id, user) in [("plain", false), ("userns", true)] {
+    for (id, user) in [("plain", None), ("userns", Some(100_000)), ("mapped", Some(0))] {
         let mut config = runtime.config(&["/attack", "hold"]);
         let capabilities = json!(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_KILL"]);
-        if user {
+        if let Some(host) = user {
             for set in ["bounding", "effective", "permitted"] {
                 config["process"]["capabilities"][set] = capabilities.clone();
             }
-            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+            let map = json!([{"containerID": 0, "hostID": host, "size": 65536}]);
             config["linux"]["uidMappings"] = map.clone();
             config["linux"]["gidMappings"] = map;
             config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "user"}));

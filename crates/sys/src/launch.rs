@@ -17,7 +17,7 @@ pub use script::{Script, Then};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, Mode, SealFlags};
+use rustix::fs::{Gid, MemfdFlags, Mode, SealFlags, Uid};
 use rustix::io::{Errno, FdFlags};
 
 use crate::process::{Strings, execve_fd};
@@ -40,7 +40,7 @@ const HEADERS: usize = 64 + 3 * 56;
 pub struct Blank(OwnedFd);
 
 impl Blank {
-    /// Owned by the caller, close-on-exec.
+    /// Close-on-exec.
     ///
     /// # Errors
     /// EMFILE, ENOMEM; EACCES where memory files may not be executed (vm.memfd_noexec=2, Linux 6.3).
@@ -52,6 +52,9 @@ impl Blank {
             made => made,
         }?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(0o711))?;
+        // Nobody's, so that no user namespace has an id for its owner; one's own where that takes rights one does not have.
+        let nobody = u32::MAX - 1;
+        let _ = rustix::fs::fchown(&file, Some(Uid::from_raw(nobody)), Some(Gid::from_raw(nobody)));
         Ok(Self(file))
     }
 }
