@@ -305,3 +305,16 @@ fn mounts_and_joined_namespaces() {
     assert_eq!(output.stdout, format!("from the host\nro\n{host}"), "{}", output.stderr);
     containerd.enclosure.assert_nothing_of("mounts");
 }
+
+#[test]
+fn a_user_namespace_and_no_pivot() {
+    let containerd = containerd!();
+    let options = ["--rm", "--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
+    let script = "id -u; read -r map </proc/self/uid_map; echo $map; touch /made && stat -c %u /made";
+    let output = containerd.run_container(&options, "mapped-ids", &["sh", "-c", script]);
+    assert_eq!((output.code, output.stdout.as_str()), (0, "0\n0 100000 65536\n0\n"), "{}", output.stderr);
+    containerd.enclosure.assert_nothing_of("mapped-ids");
+    let output = containerd.run_container(&["--rm", "--no-pivot"], "no-pivot", &["ls", "/"]);
+    assert!(output.code == 0 && output.stdout.contains("bin\n"), "{}", output.stderr);
+    containerd.enclosure.assert_nothing_of("no-pivot");
+}
