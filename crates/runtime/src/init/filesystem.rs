@@ -82,7 +82,7 @@ pub(crate) fn set_sysctls(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault>
 }
 
 /// Seen by nobody else.
-fn private_procfs() -> Result<OwnedFd, Errno> {
+pub(super) fn private_procfs() -> Result<OwnedFd, Errno> {
     let context = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_create(context.as_fd())?;
     rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())

@@ -20,8 +20,8 @@ use crate::channel::{Channel, Order};
 use crate::fault::{During, Fault};
 use crate::plan::ProcessPlan;
 
-/// The LSM labels that execve is to take, with the /proc through which they are set: the host's own, held since before
-/// anything of the container's was mounted (CVE-2019-16884, CVE-2025-52881).
+/// The LSM labels that execve is to take, with the procfs through which they are set: a private one, or the host's, held
+/// since before anything of the container's was mounted (CVE-2019-16884, CVE-2025-52881).
 pub(crate) struct Labels(Option<(OwnedFd, Vec<Label>)>);
 
 struct Label {
@@ -41,8 +41,12 @@ impl Labels {
         if profile.is_none() && selinux.is_none() {
             return Ok(Self(None));
         }
+        // One of its own that nothing was ever mounted over, and that shows no more than the container's processes. A user
+        // namespace may be denied one (procfs asks for a whole one in sight); the host's is not yet out of sight then.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let proc = rustix::fs::open("/proc", flags, Mode::empty()).during(|| "open /proc".into())?;
+        let proc = super::filesystem::private_procfs()
+            .or_else(|_| rustix::fs::open("/proc", flags, Mode::empty()))
+            .during(|| "open /proc".into())?;
         if !is_procfs(proc.as_fd()).during(|| "look at /proc".into())? {
             return Err(Fault::new("find a procfs on /proc", Errno::NODEV));
         }
