@@ -132,6 +132,18 @@ fn make_entry(parent: BorrowedFd<'_>, name: &OsStr, make: Make) -> Result<(), Er
     }
 }
 
+/// Makes a directory that is not there yet, in one that is nobody else's; `None` when something is there.
+pub(crate) fn make_directory(parent: BorrowedFd<'_>, name: &OsStr) -> Result<Option<OwnedFd>, Errno> {
+    match fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => Ok(None),
+        made => {
+            made?;
+            let flags = LOOKUP | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+            fs::openat(parent, name, flags, Mode::empty()).map(Some)
+        }
+    }
+}
+
 /// Opens one name in a directory, made when it is missing; ELOOP when it is a symlink.
 pub(crate) fn ensure_here(parent: BorrowedFd<'_>, name: &OsStr, make: Make) -> Result<OwnedFd, Errno> {
     make_entry(parent, name, make)?;

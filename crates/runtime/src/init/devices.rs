@@ -32,9 +32,16 @@ const LINKS: [(&str, &str); 5] = [
 
 /// Fills /dev, whatever is mounted there.
 pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
-    let dev = beneath::ensure(root.tree, Path::new("/dev"), Make::Directory)
-        .during(|| "open the container's /dev".into())?;
-    let mut maker = Maker { root: root.tree, dev: dev.as_fd(), bind: plan.has_user_namespace() };
+    let opened;
+    let dev = match root.tmpfs(Path::new("/dev")) {
+        Some(dev) => dev,
+        None => {
+            opened = beneath::ensure(root.tree, Path::new("/dev"), Make::Directory)
+                .during(|| "open the container's /dev".into())?;
+            opened.as_fd()
+        }
+    };
+    let mut maker = Maker { root: root.tree, dev, bind: plan.has_user_namespace() };
     // The modes are exact, whatever the caller's mask.
     let mask = rustix::process::umask(Mode::empty());
     for (name, major, minor) in DEFAULT {
@@ -43,9 +50,7 @@ pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
         if !plan.linux.devices.iter().any(|device| device.path == path) {
             let device = makedev(major, minor);
             let node = Node { kind: FileType::CharacterDevice, mode: 0o666, device, owner: (0, 0) };
-            maker
-                .make_in(dev.as_fd(), OsStr::new(name), &node, &path)
-                .during(|| format!("make /dev/{name}"))?;
+            maker.make_in(dev, OsStr::new(name), &node, &path).during(|| format!("make /dev/{name}"))?;
         }
     }
     for device in &plan.linux.devices {
@@ -58,7 +63,7 @@ pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
         }
     }
     for (name, target) in LINKS {
-        link(dev.as_fd(), target, name).during(|| format!("make /dev/{name}"))?;
+        link(dev, target, name).during(|| format!("make /dev/{name}"))?;
     }
     rustix::process::umask(mask);
     Ok(())

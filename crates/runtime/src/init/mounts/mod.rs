@@ -34,45 +34,71 @@ use target::Target;
 pub(crate) struct Root<'a> {
     /// Its mount.
     pub(crate) tree: BorrowedFd<'a>,
-    /// What was mounted of procfs and sysfs, and where.
-    kernels: Vec<KernelMount>,
+    /// What was mounted of procfs, sysfs and new tmpfs, and where.
+    own: Vec<Own>,
     /// Its device and mount, to tell it from what is mounted on it.
     identity: target::Identity,
-    /// Mounts that become read-only when nothing more has to be made in them.
-    late_read_only: Vec<OwnedFd>,
 }
 
-/// A procfs or sysfs of the container's.
-struct KernelMount {
+/// A file system of the container's that we made.
+struct Own {
     destination: PathBuf,
-    is_proc: bool,
+    kind: Kind,
     /// Something else was mounted over it later.
     hidden: bool,
+    /// It becomes read-only when nothing more has to be made in it.
+    late_read_only: bool,
     mount: OwnedFd,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Procfs,
+    Sysfs,
+    /// With nothing in it but what we made.
+    Tmpfs,
+    Other,
+}
+
+impl Kind {
+    fn is_kernels(self) -> bool {
+        matches!(self, Self::Procfs | Self::Sysfs)
+    }
 }
 
 impl Root<'_> {
     /// The container's own procfs as mounted, when the spec has one.
     pub(crate) fn proc(&self) -> Option<BorrowedFd<'_>> {
-        self.kernels.iter().rev().find(|kernel| kernel.is_proc).map(|kernel| kernel.mount.as_fd())
+        self.own.iter().rev().find(|own| own.kind == Kind::Procfs).map(|own| own.mount.as_fd())
     }
 
     /// Where to look a path up, and what of it: a path in procfs or sysfs from the mount itself, since by the name of its
     /// mount point a rootfs or volume that is shared could have it miss (CVE-2019-19921).
     pub(super) fn anchor<'p>(&self, path: &'p Path) -> (BorrowedFd<'_>, &'p Path) {
-        let below = |kernel: &'_ KernelMount| path.strip_prefix(&kernel.destination).ok();
+        let below = |own: &'_ Own| path.strip_prefix(&own.destination).ok();
         let straight = |rest: &&Path| !rest.components().any(|part| part == Component::ParentDir);
-        let mut found = self.kernels.iter().rev().filter(|kernel| !kernel.hidden);
-        let found = found.find_map(|kernel| Some((kernel.mount.as_fd(), below(kernel).filter(straight)?)));
+        let mut found = self.own.iter().rev().filter(|own| !own.hidden && own.kind.is_kernels());
+        let found = found.find_map(|own| Some((own.mount.as_fd(), below(own).filter(straight)?)));
         found.unwrap_or((self.tree, path))
+    }
+
+    /// The tmpfs that we made on `place`, in which nobody else has made anything.
+    pub(super) fn tmpfs(&self, place: &Path) -> Option<BorrowedFd<'_>> {
+        let there = |own: &&Own| !own.hidden && own.kind == Kind::Tmpfs && own.destination == place;
+        self.own.iter().rev().find(there).map(|own| own.mount.as_fd())
     }
 
     /// What is mounted later over a mount hides it.
     fn hide(&mut self, destination: &Path) {
         let crooked = destination.components().any(|part| part == Component::ParentDir);
-        for kernel in &mut self.kernels {
-            kernel.hidden |= crooked || kernel.destination.starts_with(destination);
+        for own in &mut self.own {
+            own.hidden |= crooked || own.destination.starts_with(destination);
         }
+    }
+
+    fn hold(&mut self, destination: &Path, kind: Kind, mount: OwnedFd, late_read_only: bool) {
+        let destination = destination.to_path_buf();
+        self.own.push(Own { destination, kind, hidden: false, late_read_only, mount });
     }
 }
 
@@ -87,7 +113,7 @@ pub(crate) fn build<'a>(plan: &Plan<'_>, rootfs: &'a OwnedFd) -> Result<Root<'a>
     root::attach(tree, plan.propagation)?;
     let during = || "look at the root filesystem".to_owned();
     let identity = target::Identity::of(tree).during(during)?;
-    let mut root = Root { tree, kernels: Vec::new(), identity, late_read_only: Vec::new() };
+    let mut root = Root { tree, own: Vec::new(), identity };
     for planned in &plan.mounts {
         mount_one(plan, &mut root, planned).map_err(|failure| failure.during(planned))?;
     }
@@ -166,8 +192,8 @@ fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -
             let target = target::real(root, &planned.destination)?;
             attach(mount.as_fd(), target.as_fd())?;
             propagate(mount.as_fd(), options)?;
-            let destination = planned.destination.to_path_buf();
-            root.kernels.push(KernelMount { destination, is_proc: kind == "proc", hidden: false, mount });
+            let kind = if kind == "proc" { Kind::Procfs } else { Kind::Sysfs };
+            root.hold(&planned.destination, kind, mount, false);
             Ok(())
         }
         kind => {
@@ -188,8 +214,12 @@ fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -
             }
             attach(mount.as_fd(), place.as_fd())?;
             propagate(mount.as_fd(), options)?;
-            if late {
-                root.late_read_only.push(mount);
+            let held = match kind {
+                "tmpfs" if !options.copy_up => Some(Kind::Tmpfs),
+                _ => late.then_some(Kind::Other),
+            };
+            if let Some(kind) = held {
+                root.hold(&planned.destination, kind, mount, late);
             }
             Ok(())
         }

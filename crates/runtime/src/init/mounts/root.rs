@@ -1,6 +1,7 @@
 //! The root filesystem itself: how it hangs in the tree of mounts, and how it becomes the root.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use conex_sys::mount::{Attributes, Change, Propagation, set_attributes};
 use rustix::fs::CWD;
@@ -42,15 +43,17 @@ fn change(tree: BorrowedFd<'_>, kind: Propagation, reach: Recursion) -> Result<(
 /// Makes a working directory that is not there, as every engine does; in a volume too. Why it could not be made, entering it
 /// will tell.
 pub(crate) fn make_working_directory(plan: &Plan<'_>, root: &Root<'_>) {
-    let _ = beneath::ensure(root.tree, &plan.process.cwd, Make::Directory);
+    if plan.process.cwd != Path::new("/") {
+        let _ = beneath::ensure(root.tree, &plan.process.cwd, Make::Directory);
+    }
 }
 
 /// Makes the tree the root and drops the old one with all that was mounted on it: pivot_root(2), "pivot_root(".", ".")".
 /// With `no_pivot` the old one stays below, where only a mount namespace's owner could find it again.
 pub(crate) fn enter(plan: &Plan<'_>, root: Root<'_>, no_pivot: bool) -> Result<(), Fault> {
     let read_only = Change { set: Attributes::RDONLY, ..Change::default() };
-    for mount in &root.late_read_only {
-        set_attributes(mount.as_fd(), &read_only, false).during(|| "make a tmpfs read-only".into())?;
+    for own in root.own.iter().filter(|own| own.late_read_only) {
+        set_attributes(own.mount.as_fd(), &read_only, false).during(|| "make a tmpfs read-only".into())?;
     }
     if plan.spec.root.as_ref().is_some_and(|root| root.readonly) {
         set_attributes(root.tree, &read_only, false)

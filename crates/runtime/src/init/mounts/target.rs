@@ -53,6 +53,14 @@ const COVERABLE: [&str; 10] = [
 /// Nothing else may be covered inside procfs, by whatever path it is reached (CVE-2019-16884), and not the root itself: the
 /// pivot would go to what lies below.
 pub(super) fn find(root: &Root<'_>, destination: &Path, make: Make) -> Result<Target, Failure> {
+    // What we make in a tmpfs of our own is what we have made.
+    if make == Make::Directory
+        && let (Some(parent), Some(name)) = (destination.parent(), destination.file_name())
+        && let Some(tmpfs) = root.tmpfs(parent)
+        && let Some(place) = beneath::make_directory(tmpfs, name)?
+    {
+        return Ok(Target { place, is_directory: true, mode: None });
+    }
     let (place, existed) = match beneath::open(root.tree, destination) {
         Err(Errno::NOENT) => match beneath::ensure(root.tree, destination, make) {
             // Callers would read "no such file" as a missing program.
