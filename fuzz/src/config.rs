@@ -3,9 +3,9 @@
 
 use conex_oci::runtime::Spec;
 
-/// Reads, writes and reads again; compiles the filter.
+/// Reads, writes and reads again; compiles the filter; works out what is to be done.
 pub(crate) fn config(bytes: &[u8]) {
-    let spec = match Spec::from_json(bytes) {
+    let mut spec = match Spec::from_json(bytes) {
         Ok(spec) => spec,
         Err(error) => return clear(&error.to_string()),
     };
@@ -18,6 +18,12 @@ pub(crate) fn config(bytes: &[u8]) {
             Err(error) => clear(&error.to_string()),
         }
     }
+    // Nothing of the host's is opened by a name that was made up.
+    spec.mounts.iter_mut().for_each(|mount| mount.source = None);
+    let namespaces = spec.linux.iter_mut().flat_map(|linux| &mut linux.namespaces);
+    namespaces.for_each(|namespace| namespace.path = None);
+    let _ = conex_runtime::warnings(&spec);
+    let _ = conex_runtime::check(&spec).map_err(|error| error.to_string());
 }
 
 /// One line that says something.

@@ -61,7 +61,7 @@ pub use error::Error;
 pub use exec::{Exec, exec};
 pub use listener::Listener;
 pub use options::MOUNT_OPTIONS;
-pub use plan::warnings;
+pub use plan::{check, warnings};
 pub use start::{listen, start};
 pub use terms::{Inside, Start, Terms};
 pub use waiting::{Running, Waiting};

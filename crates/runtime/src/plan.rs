@@ -100,6 +100,14 @@ fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, Recursion)>, E
     }
 }
 
+/// All that can be said of a spec before anything is made. Sources of mounts and namespaces are opened, and closed again.
+///
+/// # Errors
+/// [`Error::Spec`] and what opening gives.
+pub fn check(spec: &Spec) -> Result<(), Error> {
+    Plan::new(spec, None, None, None).map(drop)
+}
+
 /// What a caller should log of a spec that is nevertheless done (runtime.md#warnings): capabilities that Linux does not have are
 /// not granted, mount destinations that are not absolute are taken from the root.
 pub fn warnings(spec: &Spec) -> Vec<String> {
