@@ -285,7 +285,7 @@ pub fn lacks<'a>(programs: &[&'a str]) -> Option<&'a str> {
     programs.iter().copied().find(|program| !installed(program) && !in_sbin(program))
 }
 
-/// The memory group this test itself lives in (v1), else its v2 group: containers have to stay below it.
+/// The memory group this test itself lives in (v1), else the one above its v2 group: containers have to stay below it.
 fn own_cgroup() -> String {
     let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let of = |wanted: &str| {
@@ -295,7 +295,12 @@ fn own_cgroup() -> String {
             controllers.split(',').any(|name| name == wanted).then(|| fields.next().map(str::to_owned))?
         })
     };
-    of("memory").or_else(|| of("")).unwrap_or_else(|| "/".to_owned())
+    let v2 = || {
+        let own = of("").unwrap_or_default();
+        // A group with processes in it hands no controllers down: beside it, as systemd's scopes stand.
+        own.rsplit_once('/').map_or_else(String::new, |(above, _)| above.to_owned())
+    };
+    of("memory").unwrap_or_else(v2)
 }
 
 /// Made ahead, so that tools that come and go do not remove each other's parents.

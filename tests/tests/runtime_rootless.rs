@@ -241,8 +241,12 @@ const DELEGATE: &str = r#"
 for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
     [ -f "$root/cgroup.procs" ] && [ -d "$root$GROUP" ] || continue
     if [ -f "$root/cgroup.subtree_control" ]; then
-        for controller in $(cat "$root$GROUP/cgroup.controllers"); do
-            echo "+$controller" >"$root$GROUP/cgroup.subtree_control" 2>/dev/null
+        above=$root
+        for part in $(echo "$GROUP" | tr / ' ') ''; do
+            for controller in $(cat "$above/cgroup.controllers"); do
+                echo "+$controller" >"$above/cgroup.subtree_control" 2>/dev/null
+            done
+            above=$above/$part
         done
     fi
     mkdir -p "$root$GROUP/delegated/own"

@@ -14,7 +14,7 @@ const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
 
 /// Of the black-box tests, the programs that run in the guest when none is asked for by name: those whose results
 /// depend on the host's control groups. The others would say little new there, many times slower.
-const BLACK_BOX: [&str; 4] = ["limits", "lifecycle", "hello", "systemd"];
+const BLACK_BOX: [&str; 5] = ["limits", "lifecycle", "hello", "rootless", "systemd"];
 
 /// The command lines that they drive: packages and binaries.
 const BINARIES: [(&str, &str); 2] = [("conex", "conex"), ("conex-runtime-cli", "conex-runtime")];
