@@ -23,6 +23,19 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Builds the release binary of a package of ours, and says where it is.
+pub(crate) fn release(package: &str, name: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--release", "--package", package, "--message-format", "json-render-diagnostics"]);
+    let messages = output(&mut command)?;
+    let executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    let found = executables.into_iter().find(|path| path.file_name().is_some_and(|file| file == name));
+    found.with_context(|| format!("cargo has built no {name}"))
+}
+
 /// A program, started in the repository's root.
 pub(crate) fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(name);

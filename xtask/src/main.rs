@@ -1,4 +1,4 @@
-//! The project's chores, one file a chore: `cargo xtask lint|layers|docs|test|bench|conformance`.
+//! The project's chores, one file a chore: `cargo xtask lint|layers|docs|test|bench|syscalls|conformance`.
 //!
 //! Continuous integration runs the same commands as a person does; a chore that needs a tool of the machine
 //! installs it (and says so) or prints `skipped: why`, and never passes in silence.
@@ -10,6 +10,7 @@ mod docs;
 mod layers;
 mod lint;
 mod summary;
+mod syscalls;
 mod test;
 mod vm;
 
@@ -24,6 +25,8 @@ usage: cargo xtask <chore>
   test [--vm] [FILTER...]
                     all tests; installs the Debian packages they need. --vm: on a pure cgroup v2 machine
   bench [WHAT...]   time Conex against the bare system calls and the engines installed here
+  syscalls [--update] [--list]
+                    count the system calls of conex-runtime's verbs, and refuse more than bench/syscalls.txt has
   conformance PATH... [--runtime PROGRAM]
                     the public suites for runtimes, from a checkout of youki or of runtime-tools";
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         "docs" => docs::run(),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "syscalls" => syscalls::run(rest),
         "conformance" => conformance::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -7,7 +7,6 @@
 mod arguments;
 mod commands;
 mod context;
-mod criu;
 mod descriptors;
 mod destroy;
 mod ends;
@@ -18,7 +17,6 @@ mod groups;
 mod launch;
 mod log;
 mod notify;
-mod revive;
 mod sockets;
 mod terminal;
 mod time;

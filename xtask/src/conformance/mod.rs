@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::command::{cargo, root, run as run_command};
+use crate::command::release;
 
 /// How one test ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let ours = runtime.is_none();
     let runtime = match runtime {
         Some(path) => std::path::absolute(path)?,
-        None => build()?,
+        None => release("conex-runtime-cli", "conex-runtime")?,
     };
     let mut wrong = 0;
     for suite in &suites {
@@ -61,17 +61,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         bail!("{wrong} results that known.txt does not have");
     }
     Ok(())
-}
-
-fn build() -> Result<PathBuf> {
-    run_command(cargo().args(["build", "--release", "--package", "conex-runtime-cli"]))?;
-    let mut places = [root().join("target")]
-        .into_iter()
-        .chain(std::fs::read_dir(root().join("target"))?.filter_map(|entry| Some(entry.ok()?.path())));
-    match places.find_map(|place| Some(place.join("release/conex-runtime")).filter(|path| path.is_file())) {
-        Some(path) => Ok(path),
-        None => bail!("conex-runtime is not where cargo should have put it"),
-    }
 }
 
 /// Prints; gives back how many results are not as known.

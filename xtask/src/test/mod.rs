@@ -5,6 +5,8 @@
 
 mod packages;
 
+pub(crate) use packages::install as install_packages;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 

@@ -50,6 +50,13 @@ const PACKAGES: &[Package] = &[
         why: "the loopback device in those callers' network namespace",
     },
     Package { name: "uidmap", program: "newuidmap", why: "maps several ids for an ordinary user" },
+    Package { name: "strace", program: "strace", why: "counts the system calls of the runtime's verbs" },
+    Package {
+        name: "crun",
+        program: "crun",
+        why: "what a container finds is compared with what it finds under this runtime",
+    },
+    Package { name: "runc", program: "runc", why: "likewise" },
 ];
 
 /// Runs its arguments where systemd seems not to run, so that no package of them starts its service: Debian's scripts ask

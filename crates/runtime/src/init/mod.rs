@@ -4,6 +4,7 @@
 //! inherits but descriptors 0 to 2 may reach the container, and every descriptor it opens is close-on-exec.
 
 mod devices;
+mod environment;
 mod filesystem;
 mod masks;
 mod mounts;

@@ -10,6 +10,7 @@ use conex_sys::process::Strings;
 use rustix::fs::{Access, AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
 use rustix::io::Errno;
 
+use super::environment;
 use super::rights::Labels;
 use crate::channel::Channel;
 use crate::fault::{Fault, Kind};
@@ -72,7 +73,10 @@ pub(super) fn exec(
 ) -> Fault {
     let process = plan.process;
     let name = &process.args[0];
-    let strings = (Strings::new(&process.args), Strings::new(&process.env));
+    let strings = (
+        Strings::new(&process.args),
+        Strings::new(environment::of(process).iter().map(|entry| entry.as_bytes())),
+    );
     let (Some(arguments), Some(environment)) = strings else {
         return fault(Kind::NotExecutable, name, Errno::INVAL);
     };

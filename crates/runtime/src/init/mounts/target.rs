@@ -102,7 +102,12 @@ pub(super) fn real(root: &Root<'_>, destination: &Path) -> Result<OwnedFd, Failu
         opened => opened,
     };
     let place = match place {
-        Err(Errno::LOOP) => return explained(Errno::LOOP, "the image has a symbolic link there"),
+        Err(Errno::LOOP) => {
+            return explained(
+                Errno::LOOP,
+                "it must be mounted on ordinary directory; the image has a symbolic link there",
+            );
+        }
         place => place?,
     };
     let stat = look(place.as_fd())?;
