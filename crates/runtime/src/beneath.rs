@@ -31,25 +31,32 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> 
 
 /// Likewise with flags of the caller's.
 pub(crate) fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    fs::openat2(
-        root,
-        path,
-        flags | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )
+    resolve(root, path, flags, ResolveFlags::empty())
 }
 
 /// Opens `path`, whose every component is a real directory or file: ELOOP when one is a symlink.
 pub(crate) fn open_real(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
-    fs::openat2(
-        root,
-        path,
-        LOOKUP,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
-    )
+    resolve(root, path, LOOKUP, ResolveFlags::NO_SYMLINKS)
+}
+
+/// openat2(2) gives up (EAGAIN) on a `..`, as an image's links have, when anything anywhere was renamed or mounted meanwhile:
+/// on a host that starts many containers that is always.
+fn resolve(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    besides: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    const PATIENCE: u32 = 10_000;
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | besides;
+    for _ in 1..PATIENCE {
+        match fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
+            Err(Errno::AGAIN) => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+    Err(Errno::AGAIN)
 }
 
 /// Opens `path`, making what is missing: directories on the way (0755) and, at the end, a directory or an empty file.
@@ -200,6 +207,28 @@ mod tests {
         symlink("b", directory.path().join("a")).unwrap();
         symlink("a", directory.path().join("b")).unwrap();
         assert_eq!(ensure(fd.as_fd(), Path::new("/a/x"), Make::File).unwrap_err(), Errno::LOOP);
+    }
+
+    #[test]
+    fn renames_elsewhere_are_waited_out() {
+        let (directory, fd) = root();
+        std::fs::create_dir_all(directory.path().join("a/b/c")).unwrap();
+        symlink("../../a/../a/b/../b/c", directory.path().join("a/b/link")).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (one, two) = (other.path().join("one"), other.path().join("two"));
+                std::fs::create_dir(&one).unwrap();
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::fs::rename(&one, &two).unwrap();
+                    std::fs::rename(&two, &one).unwrap();
+                }
+            });
+            let result = (0..20_000).try_for_each(|_| open(fd.as_fd(), Path::new("/a/b/link")).map(drop));
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            result.unwrap();
+        });
     }
 
     #[test]
