@@ -27,7 +27,8 @@ pub(crate) struct Yard {
 impl Yard {
     pub(crate) fn set(options: &Options) -> Result<Self> {
         let exe = std::env::current_exe().map_err(|error| error.to_string())?;
-        let ours = exe.with_file_name(OURS);
+        // Built with the profile that it is shipped with, in the directory beside this program's.
+        let ours = exe.with_file_name("").join("../small").join(OURS);
         if !ours.is_file() {
             return Err(format!("{} is not built: use cargo xtask bench runtime", ours.display()));
         }
