@@ -204,6 +204,7 @@ fn what_cannot_be_is_told_by_field() {
         (json!({"destination": "/a", "type": 7}), "mounts[N].type: invalid type"),
         (json!({"destination": "/a", "options": "ro"}), "mounts[N].options: invalid type"),
         (tmpfs("/a", &["size=bad"]), "size"),
+        (tmpfs("/a", &[&format!("size={}", "1".repeat(5000))]), "longer than 4096 bytes"),
         (tmpfs("/", &[]), "the root filesystem itself"),
         (tmpfs("/proc/sys", &[]), "/proc"),
         (json!({"destination": "/proc", "source": source, "options": ["bind"]}), "/proc"),

@@ -237,3 +237,38 @@ fn the_hosts_names_and_sysctls_stay() {
     assert_eq!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), host);
     assert!(Path::new("/proc/self/ns/uts").exists());
 }
+
+/// As in a nested container: no nodes can be made, and the mounts of the host have flags that are locked.
+#[test]
+fn the_runtime_itself_in_a_user_namespace() {
+    let mut bed = bed!("stat -c %t:%T /dev/null /dev/tty; grep ' /locked ' /proc/self/mountinfo; id -u");
+    let run = |bed: &Bed| {
+        let bundle = bed.runtime.bundle("bed", &bed.config);
+        let script = "mount -t tmpfs -o nosuid,nodev tmpfs $1 && exec unshare -Ur -m --propagation private \
+            $0 --root $2 run --bundle $3 bed";
+        let output = Command::new("unshare")
+            .args(["-m", "--propagation", "private", "sh", "-c", script])
+            .arg(conex_tests::Runtime::binary())
+            .args([bed.runtime.scratch().join("locked"), bed.runtime.scratch().join("inner"), bundle])
+            .output()
+            .unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let source = bed.runtime.scratch().join("locked");
+    fs::create_dir(&source).unwrap();
+    bed.linux().as_object_mut().unwrap().remove("resources");
+    bed.linux()["cgroupsPath"] = json!("");
+    bed.without_mounts(&["/sys/fs/cgroup"]);
+    bed.mount("/locked", "none", &source, "rbind,ro");
+    let (output, error) = run(&bed);
+    let lines: Vec<_> = output.lines().collect();
+    assert!(lines.len() == 4, "{output} {error}");
+    assert_eq!((lines[0], lines[1], lines[3]), ("1:3", "5:0", "0"), "{output}");
+    for flag in ["ro", "nosuid", "nodev"] {
+        assert!(lines[2].split([' ', ',']).any(|word| word == flag), "{flag}: {output}");
+    }
+    bed.without_mounts(&["/locked"]);
+    bed.mount("/locked", "none", &source, "rbind,suid");
+    let (_, error) = run(&bed);
+    assert!(error.contains("lift a restriction"), "{error}");
+}

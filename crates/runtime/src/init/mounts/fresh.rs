@@ -15,6 +15,9 @@ use crate::sources::PlannedMount;
 /// The longest value that fsconfig(2) takes, its NUL included.
 const VALUE_LIMIT: usize = 256;
 
+/// As much as mount(2) takes of options, on any machine.
+const PAGE: usize = 4096;
+
 /// A new filesystem for `target`, detached; `None` when only the old way of mounting would do, which attaches it at once.
 pub(super) fn mount(
     plan: &Plan<'_>,
@@ -209,7 +212,12 @@ fn in_one_call(plan: &Plan<'_>, planned: &PlannedMount<'_>, target: BorrowedFd<'
         Some(value) => format!("{key}={value}"),
         None => key.clone(),
     }));
-    let data = std::ffi::CString::new(data.join(",")).map_err(|_| Errno::INVAL)?;
+    let data = data.join(",");
+    if data.len() >= PAGE {
+        // The kernel would cut it short without a word.
+        return Err(Failure::Explained(Errno::TOOBIG, format!("the options are longer than {PAGE} bytes")));
+    }
+    let data = std::ffi::CString::new(data).map_err(|_| Errno::INVAL)?;
     let source = planned.mount.source.as_deref().unwrap_or(std::path::Path::new("none"));
     let target = format!("/proc/self/fd/{}", target.as_raw_fd());
     #[expect(
