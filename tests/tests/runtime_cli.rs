@@ -21,8 +21,23 @@ fn help_and_version() {
     assert_eq!(runtime.ok(&["help"]), help);
     assert_eq!(runtime.ok(&[]), help);
     for verb in [
-        "create", "delete", "events", "exec", "features", "kill", "list", "pause", "ps", "resume", "run",
-        "spec", "start", "state", "update",
+        "checkpoint",
+        "create",
+        "delete",
+        "events",
+        "exec",
+        "features",
+        "kill",
+        "list",
+        "pause",
+        "ps",
+        "restore",
+        "resume",
+        "run",
+        "spec",
+        "start",
+        "state",
+        "update",
     ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb}");
         let own = runtime.ok(&[verb, "--help"]);

@@ -16,6 +16,12 @@ fn prepared() -> Option<(Runtime, PathBuf)> {
     Some((runtime, log))
 }
 
+fn signal(pid: i32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let held = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    rustix::process::pidfd_send_signal(&held, signal).unwrap();
+}
+
 /// A hook in which `$L` is that directory.
 fn hook(script: &str, log: &str) -> Value {
     json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": [format!("L={log}"), "PATH=/bin:/usr/bin"]})
@@ -173,10 +179,7 @@ fn a_timeout_kills_the_hook() {
     config["annotations"] = json!({"long": "x".repeat(1 << 20)});
     assert_eq!(runtime.run_config("a", &config).code, 0);
     let pid = std::fs::read_to_string(log.join("pid")).unwrap().trim().parse().unwrap();
-    let _ = rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid).unwrap(),
-        rustix::process::Signal::KILL,
-    );
+    signal(pid, rustix::process::Signal::KILL);
 }
 
 #[test]

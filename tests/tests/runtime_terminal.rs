@@ -202,7 +202,8 @@ fn signals_are_forwarded_in_the_foreground() {
     eventually("the traps", || bundle.join("rootfs/ready").exists().then_some(()));
     let send = |signal| {
         let pid = rustix::process::Pid::from_raw(run.id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+        let held = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        rustix::process::pidfd_send_signal(&held, signal).unwrap();
     };
     send(rustix::process::Signal::USR1);
     // Two of one kind may become one: so another in between.

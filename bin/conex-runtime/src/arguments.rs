@@ -35,7 +35,6 @@ arguments! {
 }
 
 /// What the command line asks for.
-#[expect(clippy::large_enum_variant, reason = "there is one in a process's life")]
 pub(crate) enum Asked {
     /// Help or the version.
     Print(String),

@@ -84,8 +84,14 @@ fn shortened(text: &str) -> String {
     if text.len() <= LIMIT {
         return text.to_owned();
     }
-    let beginning = text.floor_char_boundary(LIMIT / 2);
-    let end = text.ceil_char_boundary(text.len() - LIMIT / 2);
+    let boundary = |mut at: usize| {
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let beginning = boundary(LIMIT / 2);
+    let end = boundary(text.len() - LIMIT / 2);
     format!("{}…{}", &text[..beginning], &text[end..])
 }
 

@@ -85,14 +85,20 @@ fn process_of(spec: &mut Spec) -> Result<&mut Process, Error> {
 }
 
 /// A container that is made, and started unless that comes later.
-struct Live {
-    running: Running,
-    cgroup: Option<Cgroup>,
-    held: Held,
-    notify: Option<NotifySocket>,
+pub(crate) struct Live {
+    pub(crate) running: Running,
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) held: Held,
+    pub(crate) notify: Option<NotifySocket>,
 }
 
-fn stand_by(live: Live, mut container: Container, manner: Manner, spec: &Spec) -> Result<i32, Error> {
+/// What comes after making: for a container in the foreground its end.
+pub(crate) fn stand_by(
+    live: Live,
+    mut container: Container,
+    manner: Manner,
+    spec: &Spec,
+) -> Result<i32, Error> {
     let Live { running, cgroup, held, notify } = live;
     container.unlock();
     if manner != Manner::Later
@@ -136,7 +142,7 @@ impl Making<'_> {
             notify.listen()?;
         }
         let groups = Groups::find(self.context, &bundle.spec, container.id())?;
-        let mut record = self.record(container, bundle);
+        let mut record = record(container, bundle);
         record.cgroup = groups.path().cloned();
         container.save(record.clone())?;
         let cgroup = groups.make()?;
@@ -150,21 +156,6 @@ impl Making<'_> {
             poststart(&record, &bundle.spec, running.pid)?;
         }
         Ok(Live { running, cgroup, held, notify })
-    }
-
-    fn record(&self, container: &Container, bundle: &Bundle) -> Record {
-        let spec = &bundle.spec;
-        Record {
-            oci_version: spec.oci_version.clone(),
-            id: container.id().to_owned(),
-            bundle: bundle.path.clone(),
-            rootfs: bundle.rootfs(),
-            created: time::nanoseconds(SystemTime::now()),
-            cgroup: None,
-            init: None,
-            shares_pids: shares_pids(spec),
-            annotations: spec.annotations.clone(),
-        }
     }
 
     /// The process, set up and waiting, and recorded.
@@ -278,6 +269,22 @@ pub(crate) fn agent_state(record: &Record, rules: Option<&Seccomp>, pid: u32) ->
         state,
     };
     serde_json::to_vec(&document).unwrap_or_default()
+}
+
+/// A new container's record, before anything is made.
+pub(crate) fn record(container: &Container, bundle: &Bundle) -> Record {
+    let spec = &bundle.spec;
+    Record {
+        oci_version: spec.oci_version.clone(),
+        id: container.id().to_owned(),
+        bundle: bundle.path.clone(),
+        rootfs: bundle.rootfs(),
+        created: time::nanoseconds(SystemTime::now()),
+        cgroup: None,
+        init: None,
+        shares_pids: shares_pids(spec),
+        annotations: spec.annotations.clone(),
+    }
 }
 
 /// Whether the container's processes outlive its first one.

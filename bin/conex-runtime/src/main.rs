@@ -7,6 +7,7 @@
 mod arguments;
 mod commands;
 mod context;
+mod criu;
 mod descriptors;
 mod destroy;
 mod ends;
@@ -17,6 +18,7 @@ mod groups;
 mod launch;
 mod log;
 mod notify;
+mod revive;
 mod sockets;
 mod terminal;
 mod time;

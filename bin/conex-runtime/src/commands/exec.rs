@@ -98,7 +98,7 @@ impl Arguments {
             spec.process.as_ref().ok_or_else(|| Error::refused("process property must not be empty"))?;
         let process = match &self.process {
             Some(path) => from_file(path, own)?,
-            None => self.from_flags(command, own.clone())?,
+            None => self.by_flags(command, own.clone())?,
         };
         if process.args.is_empty() {
             return Err(Error::refused("args must not be empty"));
@@ -110,7 +110,7 @@ impl Arguments {
     }
 
     /// The container's own process with another command and what the flags change.
-    fn from_flags(&self, command: Vec<String>, mut process: Process) -> Result<Process, Error> {
+    fn by_flags(&self, command: Vec<String>, mut process: Process) -> Result<Process, Error> {
         if command.is_empty() {
             return Err(Error::refused("exec args cannot be empty"));
         }

@@ -54,10 +54,10 @@ fn features(criu: &Path) -> Features {
         annotations: [
             annotation("version", env!("CARGO_PKG_VERSION").to_owned()),
             // It takes a program that need not be installed.
-            annotation("checkpoint.enabled", installed(criu).to_string()),
+            annotation("checkpoint.enabled", crate::criu::find(criu).is_some().to_string()),
         ]
         .into(),
-        potentially_unsafe_config_annotations: owned(["org.systemd.property.", "org.criu.config"]),
+        potentially_unsafe_config_annotations: owned(["org.systemd.property."]),
     }
 }
 
@@ -86,13 +86,4 @@ fn linux() -> LinuxFeatures {
         mount_extensions: Some(MountExtensions { idmap: enabled }),
         net_devices: enabled,
     }
-}
-
-/// Whether a program of that name can be found.
-fn installed(program: &Path) -> bool {
-    if program.components().count() > 1 {
-        return program.is_file();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }

@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
@@ -9,6 +10,7 @@ mod kill;
 mod list;
 mod pause;
 mod ps;
+mod restore;
 mod resume;
 mod run;
 mod spec;
@@ -69,6 +71,7 @@ enum Words {
 }
 
 const VERBS: &[Verb] = &[
+    verb::<checkpoint::Arguments>("checkpoint", "Write a container's processes to files", Words::Id),
     verb::<create::Arguments>("create", "Make a container, to be started later", Words::Id),
     verb::<delete::Arguments>("delete", "Remove a container", Words::Id),
     verb::<events::Arguments>(
@@ -90,6 +93,7 @@ const VERBS: &[Verb] = &[
     verb::<list::Arguments>("list", "List containers", Words::Zero),
     verb::<pause::Arguments>("pause", "Freeze a container's processes", Words::Id),
     verb::<ps::Arguments>("ps", "List a container's processes", Words::More(" ID [PS-OPTION...]")),
+    verb::<restore::Arguments>("restore", "Make a container of a checkpoint", Words::Id),
     verb::<resume::Arguments>("resume", "Let a container's frozen processes go on", Words::Id),
     verb::<run::Arguments>("run", "Make a container, start it, wait for its end and remove it", Words::Id),
     verb::<spec::Arguments>("spec", "Write a config.json to begin with", Words::Zero),

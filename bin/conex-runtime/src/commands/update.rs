@@ -63,7 +63,7 @@ impl Act for Arguments {
         let mut container = context.container(&self.words[0])?;
         let mut resources = match self.resources.as_deref().filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => read(path)?,
-            None => self.from_flags()?,
+            None => self.by_flags()?,
         };
         container.lock()?;
         if container.status()? == Status::Stopped {
@@ -81,7 +81,7 @@ impl Act for Arguments {
 }
 
 impl Arguments {
-    fn from_flags(&self) -> Result<Resources, Error> {
+    fn by_flags(&self) -> Result<Resources, Error> {
         let memory = Memory {
             limit: bytes("memory", self.memory.as_ref())?,
             reservation: bytes("memory-reservation", self.memory_reservation.as_ref())?,
