@@ -1,6 +1,7 @@
 //! `exec`: what a further process has of its container, of the flags, and of its caller.
 
 use std::os::fd::AsRawFd;
+use std::process::Stdio;
 
 use conex_tests::{Runtime, eventually, needs_root, skip};
 use serde_json::json;
@@ -204,5 +205,38 @@ fn into_a_group_below_the_containers_own() {
     ] {
         let refused = runtime.fails_with(255, &[&["exec"], words, &["a", "true"]].concat());
         assert!(refused.contains(expected), "{words:?}: {refused}");
+    }
+}
+
+/// Before the pivot a container's mount namespace shows the host's root.
+#[test]
+fn nobody_enters_before_the_pivot() {
+    needs_root!();
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let mark = |name: &str| runtime.scratch().join(name).display().to_string();
+    let script = format!("touch {}; while [ ! -e {} ]; do sleep 0.01; done", mark("here"), mark("go"));
+    let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }]);
+    for kind in ["createRuntime", "createContainer"] {
+        let mut config = runtime.config(&["sleep", "1000"]);
+        config["hooks"] = json!({ kind: hook });
+        let bundle = runtime.bundle(kind, &config);
+        let pid_file = mark("pid");
+        let create =
+            ["run", "--detach", "--pid-file", &pid_file, "--bundle", bundle.to_str().expect("UTF-8"), kind];
+        let mut command = runtime.command(&create);
+        // Its container keeps the outputs.
+        let mut making = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("conex-runtime");
+        eventually("the hook", || std::path::Path::new(&mark("here")).exists().then_some(()));
+        assert_eq!(runtime.status(kind).as_deref(), Some("creating"), "{kind}");
+        let error = runtime.fails_with(255, &["exec", kind, "true"]);
+        assert!(error.contains("being created"), "{kind}: {error}");
+        std::fs::write(mark("go"), "").expect("a file");
+        assert!(making.wait().expect("wait").success(), "{kind}");
+        assert_eq!(runtime.status(kind).as_deref(), Some("running"), "{kind}");
+        runtime.ok(&["exec", kind, "true"]);
+        runtime.ok(&["delete", "--force", kind]);
+        for name in ["here", "go"] {
+            std::fs::remove_file(mark(name)).expect("a file");
+        }
     }
 }

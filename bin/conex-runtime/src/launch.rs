@@ -179,6 +179,7 @@ impl Making<'_> {
             _ => Start::ByParent { tied: false },
         };
         let rdt = spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());
+        let mut complete = None;
         let mut meanwhile = |pid: u32| {
             groups.enforce(cgroup)?;
             if let Some(cgroup) = cgroup {
@@ -187,8 +188,9 @@ impl Making<'_> {
             if let Some(rdt) = rdt {
                 intel_rdt::apply(rdt, &record.id, pid)?;
             }
+            let record = complete.insert(Record { init: Init::of(pid), ..record.clone() });
             container
-                .save(Record { init: Init::of(pid), ..record.clone() })
+                .write_record(record)
                 .map_err(|error| conex_runtime::Error::Inside { message: error.to_string() })
         };
         let none = Hooks::default();
@@ -228,7 +230,7 @@ impl Making<'_> {
             ..Terms::default()
         };
         let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
-        Ok(conex_runtime::create(Create {
+        let created = conex_runtime::create(Create {
             spec,
             rootfs: Rootfs::Path(bundle.rootfs()),
             cgroup,
@@ -236,7 +238,12 @@ impl Making<'_> {
             seccomp: seccomp.as_ref(),
             init: None,
             terms,
-        })?)
+        })?;
+        // Only now may others enter it: before the pivot they would find themselves in the host's root.
+        if let Some(record) = complete {
+            container.publish(record)?;
+        }
+        Ok(created)
     }
 
     fn begin(&self, process: Waiting) -> Result<Running, Error> {

@@ -156,9 +156,11 @@ pub(crate) fn by_sibling(
         rustix::fs::openat(directory, "cgroup.procs", flags, Mode::empty())
     });
     let unified = unified.transpose().map_err(parent_errno("open the container's cgroup"))?;
+    // A channel of its own: the new process may be heard on the other before the one in between has told of it.
+    let (hears, tells) = Channel::pair().map_err(parent("make a socket pair"))?;
     match fork().map_err(parent("fork"))? {
         Forked::Child => {
-            drop(ours);
+            drop((ours, hears));
             let join = || -> Result<Cloned, Fault> {
                 init::become_undumpable()?;
                 init::enter_cgroups(unified.as_slice())?;
@@ -169,17 +171,17 @@ pub(crate) fn by_sibling(
             match join() {
                 Ok(Cloned::Child) => Ok(Sibling::Child(theirs)),
                 Ok(Cloned::Parent { pid, .. }) => {
-                    exit_now(i32::from(theirs.report_made(pid).is_err()));
+                    exit_now(i32::from(tells.report_made(pid).is_err()));
                 }
                 Err(fault) => {
-                    theirs.report_failure(&fault);
+                    tells.report_failure(&fault);
                     exit_now(1)
                 }
             }
         }
         Forked::Parent { pid } => {
-            drop(theirs);
-            let report = ours.report().map_err(parent("hear from the container's first process"));
+            drop((theirs, tells));
+            let report = hears.report().map_err(parent("hear from the container's first process"));
             reap(pid);
             match report? {
                 Report::Made { pid } => Ok(Sibling::Parent(Waiting::new(pid, hold(pid)?, ours))),

@@ -69,6 +69,9 @@ impl Arguments {
         let container = context.container(&words.next().unwrap_or_default())?;
         match container.status()? {
             Status::Stopped => return Err(Error::refused("cannot exec in a stopped container")),
+            Status::Creating => {
+                return Err(Error::refused("cannot exec in a container that is being created"));
+            }
             Status::Paused if !self.ignore_paused => {
                 let why = "cannot exec in a paused container (use --ignore-paused to override)";
                 return Err(Error::refused(why));

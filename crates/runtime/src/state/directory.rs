@@ -172,9 +172,26 @@ impl Container {
     /// # Errors
     /// [`StateError::File`].
     pub fn save(&mut self, record: Record) -> Result<(), StateError> {
+        self.write_record(&record)?;
+        self.publish(record)
+    }
+
+    /// Writes what [`Container::publish`] is going to make the record.
+    ///
+    /// # Errors
+    /// [`StateError::File`].
+    pub fn write_record(&mut self, record: &Record) -> Result<(), StateError> {
         let path = self.path.join(RECORD);
-        let text = serde_json::to_vec(&record).map_err(|error| failed("write", &path)(error.into()))?;
-        self.write(UNFINISHED, &text)?;
+        let text = serde_json::to_vec(record).map_err(|error| failed("write", &path)(error.into()))?;
+        self.write(UNFINISHED, &text)
+    }
+
+    /// Makes what was written last the record; it is `record`.
+    ///
+    /// # Errors
+    /// [`StateError::File`].
+    pub fn publish(&mut self, record: Record) -> Result<(), StateError> {
+        let path = self.path.join(RECORD);
         renameat(&self.directory, UNFINISHED, &self.directory, RECORD)
             .map_err(|errno| failed("write", &path)(errno.into()))?;
         self.record = Some(record);
