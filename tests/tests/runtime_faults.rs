@@ -11,7 +11,7 @@ use conex_tests::{Output, Runtime, eventually, fixture, needs_root, skip};
 use serde_json::json;
 
 /// Every so many calls, unless all are asked for.
-const STEP: usize = 5;
+const STEP: usize = 7;
 
 struct Bed {
     runtime: Runtime,
