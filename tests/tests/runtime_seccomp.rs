@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conex_tests::{Background, Output, Runtime, eventually, fixture, needs_root, skip};
+use conex_tests::{Background, Output, Runtime, eventually, fixture, installed, needs_root, skip};
 use serde_json::{Value, json};
 
 macro_rules! bed {
@@ -299,4 +299,43 @@ fn an_agent_answers() {
         let answered = agent.process.finish().stdout;
         assert!(answered.lines().any(|line| line == SYMLINK.to_string()), "{answered}");
     }
+}
+
+/// Without CAP_SYS_PTRACE where the runtime's memory comes from, which fetching the descriptor takes.
+#[test]
+fn an_agent_answers_an_ordinary_user() {
+    let runtime = bed!();
+    let Some(program) = fixture("agent", runtime.scratch()) else { skip!("no C compiler") };
+    if !installed("setpriv") {
+        skip!("no setpriv");
+    }
+    let agent = agent(&runtime, &program, "agent", SYMLINK);
+    let mut config = runtime.config(&["/bin/ln", "-s", "a", "/tmp/link"]);
+    config["mounts"].as_array_mut().expect("mounts").retain(|mount| {
+        !["/dev/pts", "/sys", "/sys/fs/cgroup"].iter().any(|place| mount["destination"] == *place)
+    });
+    let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+    config["linux"]["uidMappings"] = map.clone();
+    config["linux"]["gidMappings"] = map;
+    config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "user"}));
+    config["linux"]["cgroupsPath"] = json!("");
+    config["linux"]["maskedPaths"] = json!([]);
+    config["linux"]["readonlyPaths"] = json!([]);
+    config["linux"]["seccomp"] =
+        but(json!({"names": ["symlink", "symlinkat", "sendmsg"], "action": "SCMP_ACT_NOTIFY"}));
+    config["linux"]["seccomp"]["listenerPath"] = json!(agent.socket);
+    let bundle = runtime.bundle("one", &config);
+    // A place of the user's own, the binary in it since he may not reach the one that was built.
+    let binary = runtime.scratch().join("conex-runtime");
+    std::fs::copy(Runtime::binary(), &binary).expect("a copy");
+    let owned =
+        Command::new("chown").args(["-R", "1000:1000"]).arg(runtime.scratch()).status().expect("chown");
+    assert!(owned.success());
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "1000", "--regid", "1000", "--clear-groups"]).arg(&binary);
+    command.arg("--root").arg(runtime.root()).args(["run", "--bundle", text(&bundle), "one"]);
+    command.env("XDG_RUNTIME_DIR", runtime.scratch()).stdin(std::process::Stdio::null());
+    let output = Background::spawn(&mut command).finish();
+    assert!(output.code == 1 && output.stderr.contains("Protocol error"), "{output:?}");
+    assert!(agent.process.finish().stdout.lines().any(|line| line == SYMLINK.to_string()));
 }
