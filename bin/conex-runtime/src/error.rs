@@ -109,7 +109,7 @@ fn as_go(text: &str) -> String {
         match rest[..at].strip_suffix(reason) {
             Some(before) => {
                 go.push_str(before);
-                go.push_str(&reason.to_lowercase());
+                go.push_str(&reason.to_ascii_lowercase());
             }
             None => go.push_str(&rest[..at]),
         }

@@ -147,7 +147,9 @@ impl Making<'_> {
         container.save(record.clone())?;
         let cgroup = groups.make()?;
         record.cgroup = cgroup.as_ref().map(|cgroup| cgroup.path().clone());
-        let created = self.create(container, bundle, &record, &groups, cgroup.as_ref())?;
+        let terminal = bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
+        let at_once = ends.are_plain() && !terminal && self.manner != Manner::Later;
+        let created = self.create(container, bundle, &record, &groups, cgroup.as_ref(), at_once)?;
         let Created { process, terminal } = created;
         // Before the program runs: what fails here stops it from running at all.
         let held = ends.hand_over(process.pid(), terminal)?;
@@ -166,6 +168,7 @@ impl Making<'_> {
         record: &Record,
         groups: &Groups,
         cgroup: Option<&Cgroup>,
+        at_once: bool,
     ) -> Result<Created, Error> {
         let spec = &bundle.spec;
         let rules = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
@@ -176,6 +179,7 @@ impl Making<'_> {
             Manner::Later => {
                 Start::BySocket(conex_runtime::listen(container.directory(), Container::start_socket())?)
             }
+            _ if at_once => Start::AtOnce,
             _ => Start::ByParent { tied: false },
         };
         let rdt = spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());

@@ -72,7 +72,7 @@ impl Sink {
                 time::seconds(now)
             )
         } else if self.file.is_none() && std::io::stderr().is_terminal() {
-            format!("{:.4}[0000] {message}\n", name.to_uppercase())
+            format!("{:.4}[0000] {message}\n", name.to_ascii_uppercase())
         } else {
             format!("time=\"{}\" level={name} msg={}\n", time::seconds(now), quoted(message))
         };

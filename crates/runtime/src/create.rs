@@ -16,7 +16,7 @@ use crate::options::Recursion;
 use crate::plan::{Plan, parent, parent_errno};
 use crate::rootless;
 use crate::sources::Source;
-use crate::terms::Terms;
+use crate::terms::{Start, Terms};
 use crate::waiting::{Waiting, hold};
 use crate::{Error, Stdio, listener, network};
 
@@ -70,6 +70,7 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();
     let user = joined_user || plan.namespaces.creates(NamespaceKind::User);
     let blank = user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
+    let at_once = matches!(start, Start::AtOnce);
     let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside, blank };
     let rootfs = match rootfs {
         Rootfs::Mount(mount) => Source::Held(mount),
@@ -115,8 +116,7 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     if let Some(listener) = listener {
         listener.introduce(&made)?;
     }
-    let terminal = made.await_ready()?;
-    Ok(Created { process: made, terminal })
+    made.created(at_once)
 }
 
 /// What only the parent may write about the child.

@@ -20,7 +20,7 @@ use crate::init::{self, Duties, rights::Labels};
 use crate::namespaces::flag;
 use crate::plan::{ProcessPlan, parent, parent_errno};
 use crate::rootless;
-use crate::terms::{Inside, Terms};
+use crate::terms::{Inside, Start, Terms};
 use crate::waiting::Waiting;
 use crate::{Created, Error, Stdio, listener};
 
@@ -63,6 +63,7 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     let into_user = foreign & user != 0;
     let blank = into_user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
     let inside = Inside::default();
+    let at_once = matches!(start, Start::AtOnce);
     let duties = Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside, blank };
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
     // "before the transition to container's cgroup", which clone3 makes.
@@ -131,8 +132,7 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     if let Some(listener) = listener {
         listener.introduce(&made)?;
     }
-    let terminal = made.await_ready()?;
-    Ok(Created { process: made, terminal })
+    made.created(at_once)
 }
 
 /// The kinds in which `target` lives elsewhere than the caller. Joining a namespace one is in already is refused for the user

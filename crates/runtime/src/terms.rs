@@ -37,6 +37,10 @@ pub enum Start {
         /// Whether it is killed when its maker ends.
         tied: bool,
     },
+    /// Its maker, who has nothing to do between its being set up and its start: it goes on by itself as soon as it is set up and
+    /// what is to be done meanwhile is done. [`Waiting::start`](crate::Waiting::start) only looks whether it did. Of no use with a
+    /// terminal, whose master comes before the start.
+    AtOnce,
     /// Whoever connects to this listening SOCK_SEQPACKET socket: see [`start`](crate::start). Its maker
     /// [leaves](crate::Waiting::leave) it.
     BySocket(OwnedFd),

@@ -4,9 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::Error;
 use crate::channel::{Channel, Order, Report};
 use crate::plan::parent;
+use crate::{Created, Error};
 
 /// A process before its exec. Dropping it kills it.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Waiting {
     /// Taken by `start`; what is left in a drop is killed.
     pidfd: Option<OwnedFd>,
     channel: Channel,
+    /// Whether it has its order to start already.
+    ordered: bool,
 }
 
 /// A process after its exec. Dropping it leaves it running.
@@ -29,7 +31,7 @@ pub struct Running {
 
 impl Waiting {
     pub(crate) fn new(pid: u32, pidfd: OwnedFd, channel: Channel) -> Self {
-        Self { pid, pidfd: Some(pidfd), channel }
+        Self { pid, pidfd: Some(pidfd), channel, ordered: false }
     }
 
     /// In the caller's pid namespace.
@@ -42,7 +44,9 @@ impl Waiting {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotExecutable`], [`Error::Init`]; the process is gone then.
     pub fn start(mut self) -> Result<Running, Error> {
-        self.channel.order(Order::Start).map_err(parent("start the container's first process"))?;
+        if !self.ordered {
+            self.channel.order(Order::Start).map_err(parent("start the container's first process"))?;
+        }
         match self.channel.report().map_err(parent("hear from the container's first process"))? {
             Report::Failed(error) => Err(error),
             _ => {
@@ -88,8 +92,20 @@ impl Waiting {
         }
     }
 
+    /// Lets it go on by itself, or waits until it is set up.
+    pub(crate) fn created(mut self, at_once: bool) -> Result<Created, Error> {
+        let terminal = if at_once {
+            self.channel.order(Order::Start).map_err(parent("start the container's first process"))?;
+            self.ordered = true;
+            None
+        } else {
+            self.await_ready()?
+        };
+        Ok(Created { process: self, terminal })
+    }
+
     /// Waits until it is set up; gives the terminal's master when there is one.
-    pub(crate) fn await_ready(&self) -> Result<Option<OwnedFd>, Error> {
+    fn await_ready(&self) -> Result<Option<OwnedFd>, Error> {
         match self.channel.report().map_err(parent("hear from the container's first process"))? {
             Report::Ready { terminal } => Ok(terminal),
             Report::Failed(error) => Err(error),

@@ -210,6 +210,7 @@ fn run(
     let seccomp = rules.map(|rules| context.seccomp_cache().program(rules)).transpose();
     let seccomp = seccomp.map_err(conex_runtime::Error::from)?;
     let agent_state = |pid| agent_state(record, rules, pid);
+    let at_once = ends.are_plain() && !process.terminal;
     let enter = |cgroup: Option<&Cgroup>| {
         conex_runtime::exec(Exec {
             process,
@@ -219,7 +220,7 @@ fn run(
             stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherited },
             seccomp: seccomp.as_ref(),
             terms: Terms {
-                start: Start::ByParent { tied: false },
+                start: if at_once { Start::AtOnce } else { Start::ByParent { tied: false } },
                 preserved,
                 listener: listener(rules, &agent_state),
                 linux: spec.linux.as_ref(),

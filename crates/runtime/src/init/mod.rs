@@ -160,10 +160,12 @@ fn finish(
     signal::reset();
     sys::cloexec_from(3 + duties.preserved).during(|| "close inherited descriptors".into())?;
     rights::filter_and_notify(plan, channel)?;
-    channel.report_ready(master.as_ref().map(AsFd::as_fd))?;
+    if !matches!(duties.start, Start::AtOnce) {
+        channel.report_ready(master.as_ref().map(AsFd::as_fd))?;
+    }
     drop(master);
     match &duties.start {
-        Start::ByParent { .. } => channel.await_order(Order::Start)?,
+        Start::AtOnce | Start::ByParent { .. } => channel.await_order(Order::Start)?,
         Start::BySocket(listener) => {
             channel.await_order(Order::Leave)?;
             *channel = Channel::accept_start(listener.as_fd())?;

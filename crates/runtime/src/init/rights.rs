@@ -89,7 +89,7 @@ impl Labels {
 pub(super) fn limit(plan: &ProcessPlan<'_>) -> Result<(), Fault> {
     for (resource, limit) in &plan.rlimits {
         let set = rustix::process::setrlimit(*resource, *limit);
-        set.during(|| format!("set the limit RLIMIT_{}", format!("{resource:?}").to_uppercase()))?;
+        set.during(|| format!("set the limit RLIMIT_{}", format!("{resource:?}").to_ascii_uppercase()))?;
     }
     rustix::process::umask(Mode::from_raw_mode(plan.process.user.umask.unwrap_or(0o022)));
     Ok(())
