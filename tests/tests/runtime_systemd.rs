@@ -160,6 +160,71 @@ fn what_cannot_be_is_one_clear_line() {
     assert_eq!(property(&format!("box-{id}.scope"), "ActiveState"), "inactive");
 }
 
+/// An ordinary user's login session is outside the groups of his own systemd: he may not move a process from the one to the other, so
+/// that systemd has to.
+#[test]
+fn a_users_container_is_in_a_scope_of_his_own_systemd() {
+    let runtime = runtime!();
+    let Some(user) = user() else { skip!("no user with a systemd of his own runs here") };
+    let id = unique("user");
+    let bundle = runtime.bundle(&id, &json!({}));
+    let mut config = config(&runtime, &id, &["sleep", "1000"]);
+    config["linux"]["cgroupsPath"] = json!(format!("user.slice:box:{id}"));
+    config["linux"]["resources"] = json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 30}});
+    config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+    config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": user, "size": 1}]);
+    config["linux"]["gidMappings"] = config["linux"]["uidMappings"].clone();
+    config["mounts"].as_array_mut().unwrap().retain(|mount| mount["destination"] == "/proc");
+    std::fs::write(bundle.join("config.json"), config.to_string()).unwrap();
+    let root = format!("/run/user/{user}/conex-test");
+    let command = |arguments: &[&str]| {
+        let binary = Runtime::binary();
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", &user.to_string(), "--regid", &user.to_string(), "--clear-groups"])
+            .arg(binary);
+        command.env("XDG_RUNTIME_DIR", format!("/run/user/{user}")).args([
+            "--systemd-cgroup",
+            "--root",
+            &root,
+        ]);
+        command.args(arguments).stdin(std::process::Stdio::null());
+        command
+    };
+    let said = |arguments: &[&str]| {
+        let output = command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let opened =
+        Command::new("chmod").arg("a+x").args([runtime.scratch(), bundle.parent().unwrap()]).status();
+    assert!(opened.unwrap().success());
+    let null = std::process::Stdio::null;
+    let bundle = bundle.to_str().unwrap();
+    let started = command(&["run", "--detach", "--bundle", bundle, &id]).stdout(null()).status().unwrap();
+    assert!(started.success(), "{started}");
+    let state: Value = serde_json::from_str(&said(&["state", &id])).unwrap();
+    let place = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap().trim().to_owned();
+    let expected = format!("0::/user.slice/user-{user}.slice/user@{user}.service/user.slice/box-{id}.scope");
+    assert_eq!(place(&state["pid"].to_string()), expected);
+    let group = format!("/sys/fs/cgroup{}", &expected[3..]);
+    assert_eq!(std::fs::read_to_string(format!("{group}/memory.max")).unwrap().trim(), "67108864");
+    assert_eq!(said(&["exec", &id, "cat", "/proc/self/cgroup"]), "0::/");
+    said(&["update", "--pids-limit", "25", &id]);
+    assert_eq!(std::fs::read_to_string(format!("{group}/pids.max")).unwrap().trim(), "25");
+    said(&["delete", "--force", &id]);
+    assert!(!Path::new(&group).exists());
+}
+
+/// A user whose own systemd runs.
+fn user() -> Option<u32> {
+    let buses = std::fs::read_dir("/run/user")
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.path().join("systemd/private").exists());
+    buses.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|uid| *uid != 0)
+}
+
 /// runtime-spec config-linux.md#cgroup-ownership
 #[test]
 fn a_user_owns_the_group_that_he_may_write_to() {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::host::Host;
 use crate::path::CgroupPath;
-use crate::systemd::StandIn;
+use crate::systemd::{Side, StandIn};
 
 /// A container's groups, held by file descriptor (close-on-exec). Dropping it removes nothing: the processes live on.
 #[derive(Debug)]
@@ -123,6 +123,26 @@ impl Cgroup {
             (Err(Error::Write { source: Errno::ACCESS | Errno::PERM, .. }), Some(scope)) => scope.attach(pid),
             (added, _) => added,
         }
+    }
+
+    /// Whether the caller may not move processes into the group himself, so that clone3 would fail with EACCES, while
+    /// [`Cgroup::add`] does it by systemd: an ordinary user's scope, seen from a login session.
+    pub fn is_out_of_reach(&self) -> bool {
+        let is_users = self.path.scope.as_ref().is_some_and(|scope| scope.side == Side::User);
+        let (true, Some(unified), Some(group)) = (is_users, &self.host.unified, &self.unified) else {
+            return false;
+        };
+        let own = unified.mount.join(unified.own.trim_start_matches('/'));
+        // To move a process takes the right to the group that is above both places (cgroup-v2.rst, "Delegation Containment").
+        let common = group.path().ancestors().find(|above| own.starts_with(above)).unwrap_or(&unified.mount);
+        let procs = common.join("cgroup.procs");
+        rustix::fs::accessat(
+            rustix::fs::CWD,
+            procs,
+            rustix::fs::Access::WRITE_OK,
+            rustix::fs::AtFlags::EACCESS,
+        )
+        .is_err()
     }
 
     /// The processes, also of groups below, in the caller's pid namespace; sorted.

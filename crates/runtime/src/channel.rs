@@ -49,6 +49,8 @@ pub(crate) enum Order {
     Leave = b'L',
     /// The filter's notifications are listened to.
     Listened = b'N',
+    /// Somebody else has put the process into the container's cgroup.
+    Attached = b'A',
     /// Let the parent reach its descriptors.
     Show = b'D',
 }

@@ -78,7 +78,9 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     };
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
     let flags = plan.namespaces.at_clone(!plan.linux.time_offsets.is_empty());
-    let made = if plan.namespaces.joined_before_clone().next().is_some() {
+    let made = if plan.namespaces.joined_before_clone().next().is_some()
+        || cgroup.is_some_and(Cgroup::is_out_of_reach)
+    {
         match by_sibling(flags, cgroup, || plan.namespaces.join_before_clone(), ours, theirs)? {
             Sibling::Child(theirs) => {
                 init::run(&plan, Inheritance { rootfs, cgroups: &[], stdio, duties }, theirs)
@@ -142,7 +144,8 @@ pub(crate) enum Sibling {
 }
 
 /// A namespace of user or process ids is joined before clone3, and for good; so a process in between does it (`before`) and
-/// makes the real one as its sibling (CLONE_PARENT).
+/// makes the real one as its sibling (CLONE_PARENT). So it is with a cgroup that the caller may not enter by himself: systemd puts
+/// the process in between there.
 pub(crate) fn by_sibling(
     namespaces: u64,
     cgroup: Option<&Cgroup>,
@@ -150,8 +153,10 @@ pub(crate) fn by_sibling(
     ours: Channel,
     theirs: Channel,
 ) -> Result<Sibling, Error> {
+    let attached = cgroup.filter(|cgroup| cgroup.is_out_of_reach());
     // Entered by the file, with the right to do so that the joined user namespace would take away.
-    let unified = cgroup.and_then(Cgroup::clone_into).map(|directory| {
+    let entered = cgroup.filter(|_| attached.is_none());
+    let unified = entered.and_then(Cgroup::clone_into).map(|directory| {
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         rustix::fs::openat(directory, "cgroup.procs", flags, Mode::empty())
     });
@@ -164,7 +169,10 @@ pub(crate) fn by_sibling(
             let join = || -> Result<Cloned, Fault> {
                 init::become_undumpable()?;
                 init::enter_cgroups(unified.as_slice())?;
-                init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
+                init::enter_cgroups(entered.map_or(&[], Cgroup::join_fds))?;
+                if attached.is_some() {
+                    theirs.await_order(Order::Attached)?;
+                }
                 before()?;
                 clone3(namespaces, None, true).during(|| "make the container's namespaces".into())
             };
@@ -181,6 +189,17 @@ pub(crate) fn by_sibling(
         }
         Forked::Parent { pid } => {
             drop((theirs, tells));
+            if let Some(cgroup) = attached
+                && let Err(error) = cgroup.add(pid)
+            {
+                // Without an order it ends.
+                drop(ours);
+                reap(pid);
+                return Err(error.into());
+            }
+            if attached.is_some() {
+                ours.order(Order::Attached).map_err(parent("tell the process of its cgroup"))?;
+            }
             let report = hears.report().map_err(parent("hear from the container's first process"));
             reap(pid);
             match report? {

@@ -100,8 +100,11 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
         theirs.report_failure(&fault);
         exit_now(1)
     };
-    let made = if apart {
+    let made = if apart || cgroup.is_some_and(Cgroup::is_out_of_reach) {
         let join = || {
+            if joined == 0 {
+                return Ok(());
+            }
             namespace::join(target_pidfd, joined)
                 .during(|| "join the container's user and pid namespaces".into())
         };

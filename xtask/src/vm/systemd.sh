@@ -8,16 +8,16 @@ export CONEX_TEST_IMAGES=/suite/images
 set --
 while IFS= read -r filter || [ -n "$filter" ]; do [ -n "$filter" ] && set -- "$@" "$filter"; done </suite/filters
 cd /tmp || exit
+useradd --uid 1000 --user-group --home-dir /tmp --no-create-home conex
+systemctl start user@1000.service || {
+  echo "exit status $? of the user's systemd"
+  systemctl --no-pager --full status user@1000.service
+}
 for test in /suite/debug/deps/*systemd*; do
   echo "     Running ${test##*/}"
   timeout 600 "$test" --show-output --color never "$@" || echo "exit status $? of ${test##*/}"
 done
 
-useradd --uid 1000 --user-group --home-dir /tmp --no-create-home conex
-systemctl start user@1000.service || {
-  echo "exit status $? of the user's systemd"
-  systemctl --no-pager --full status user-runtime-dir@1000.service user@1000.service systemd-logind.service
-}
 user() { setpriv --reuid 1000 --regid 1000 --clear-groups env XDG_RUNTIME_DIR=/run/user/1000 HOME=/tmp "$@"; }
 test=/suite/debug/deps/systemd
 echo "     Running systemd as a user"
