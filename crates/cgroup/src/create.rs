@@ -156,7 +156,8 @@ impl Cgroup {
     }
 
     pub(crate) fn filter_devices_v2(&self, group: &Group, rules: &[DeviceRule]) -> Result<()> {
-        match devices::attach(group, rules) {
+        let put = if group.was_there { devices::replace } else { devices::attach };
+        match put(group, rules) {
             // Without the right to load filters one has no right to make device nodes either, and opens those that are there by
             // their file modes.
             Err(Error::DeviceFilter { source: Errno::PERM, .. }) if !is_root() => Ok(()),

@@ -68,6 +68,12 @@ pub enum Error {
         /// The group's directory.
         path: PathBuf,
     },
+    /// The group exists already and is frozen: nothing would run in it.
+    #[error("the cgroup {path} exists already and is frozen", path = path.display())]
+    Frozen {
+        /// The group's directory.
+        path: PathBuf,
+    },
     /// The host does not have the controller that a limit needs.
     #[error("cannot set {limit}: this host has no {controller} cgroup controller ({hint})")]
     NoController {

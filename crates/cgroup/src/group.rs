@@ -35,6 +35,8 @@ pub(crate) struct Group {
     controllers: Vec<String>,
     /// While an update is under way.
     journal: Mutex<Option<Vec<Entry>>>,
+    /// Not made by us just now: there may be a filter of ours on it.
+    pub(crate) was_there: bool,
 }
 
 /// A limit on its way to a file: what messages about it need.
@@ -62,14 +64,15 @@ impl Group {
     }
 
     fn of(directory: OwnedFd, path: PathBuf, controllers: Vec<String>) -> Self {
-        Self { directory, path, controllers, journal: Mutex::new(None) }
+        Self { directory, path, controllers, journal: Mutex::new(None), was_there: true }
     }
 
-    /// Makes the group and those above it that are missing. One that is there already is taken over when it is empty.
+    /// Makes the group and those above it that are missing. One that is there already is taken over when no process is in it: as it
+    /// is where a bundle names it (somebody may have set limits of his own there), else emptied.
     pub(crate) fn make(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<Self> {
         let places = path.places(&hierarchy.controllers);
         for place in &places {
-            match Self::make_at(hierarchy, place) {
+            match Self::make_at(hierarchy, place, path.is_given) {
                 // The place's beginning does not exist any more.
                 Err(Error::Make { source: Errno::NOENT, .. }) => {}
                 result => return result,
@@ -79,12 +82,14 @@ impl Group {
         Err(Error::Make { path: hierarchy.mount.join(below), source: Errno::NOENT })
     }
 
-    fn make_at(hierarchy: &Hierarchy, place: &Place) -> Result<Self> {
+    fn make_at(hierarchy: &Hierarchy, place: &Place, is_given: bool) -> Result<Self> {
         let full = hierarchy.mount.join(place.below());
+        let mut was_there = false;
         // Another container's end may remove an empty parent between two of these calls: begin again then.
         for _ in 0..100 {
             match make_directory(&full) {
                 Ok(()) => {}
+                Err(Errno::EXIST) if is_given => was_there = true,
                 Err(Errno::EXIST) => clear_leftover(&full)?,
                 Err(Errno::NOENT) => {
                     make_above(hierarchy, place)
@@ -94,12 +99,31 @@ impl Group {
                 Err(source) => return Err(Error::Make { path: full, source }),
             }
             match open_at(&full) {
-                Ok(directory) => return Ok(Self::of(directory, full, hierarchy.controllers.clone())),
+                Ok(directory) => {
+                    let mut group = Self::of(directory, full, hierarchy.controllers.clone());
+                    group.was_there = was_there;
+                    return if was_there { group.refuse_used() } else { Ok(group) };
+                }
                 Err(Errno::NOENT) => {}
                 Err(source) => return Err(Error::Open { path: full, source }),
             }
         }
         Err(Error::Make { path: full, source: Errno::NOENT })
+    }
+
+    /// Itself, when it is fit for a new container: no process in it, and not frozen (runtime-spec config-linux.md#control-groups).
+    fn refuse_used(self) -> Result<Self> {
+        let mut is_used = false;
+        self.walk(&mut |group| {
+            is_used |= group.read_if_there("cgroup.procs")?.is_some_and(|procs| !procs.trim().is_empty());
+            Ok(())
+        })?;
+        if is_used {
+            return Err(Error::InUse { path: self.path });
+        }
+        let is_frozen = self.read_if_there("cgroup.freeze")?.is_some_and(|text| text.trim() == "1")
+            || self.read_if_there("freezer.state")?.is_some_and(|text| text.trim() != "THAWED");
+        if is_frozen { Err(Error::Frozen { path: self.path }) } else { Ok(self) }
     }
 
     /// The groups above this one, the root first.
@@ -382,6 +406,12 @@ fn clear_leftover(path: &Path) -> Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         Err(source) => return Err(Error::Open { path: path.to_owned(), source }),
     };
+    // Groups below a live one are its own, however empty.
+    let procs = read_at(&directory, "cgroup.procs").unwrap_or_default();
+    let events = read_at(&directory, "cgroup.events").unwrap_or_default();
+    if !procs.trim().is_empty() || crate::cgroup::field(&events, "populated") == Some(1) {
+        return Err(Error::InUse { path: path.to_owned() });
+    }
     crate::delete::remove_children(&directory, path)?;
     let remade = fs::unlinkat(fs::CWD, path, AtFlags::REMOVEDIR).and_then(|()| make_directory(path));
     match remade {

@@ -24,6 +24,8 @@ pub struct CgroupPath {
     name: String,
     beginnings: BTreeMap<String, String>,
     pub(crate) scope: Option<Scope>,
+    /// Whether a bundle names the group, which may then have been made for it. Matters to the maker only, and is not in the text.
+    pub(crate) is_given: bool,
 }
 
 impl CgroupPath {
@@ -39,7 +41,7 @@ impl CgroupPath {
         if name == "/" {
             return Err(Error::Path { path: name, why: "it names the root group" });
         }
-        Ok(Self { name, beginnings: BTreeMap::new(), scope: None })
+        Ok(Self { name, beginnings: BTreeMap::new(), scope: None, is_given: false })
     }
 
     /// Lets the hierarchy of `controllers` (`cpu,cpuacct`) begin at `group`.
@@ -57,6 +59,12 @@ impl CgroupPath {
     /// The same in a scope of systemd's.
     pub(crate) fn in_scope(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    /// The same as a bundle's own wish.
+    pub(crate) fn given(mut self) -> Self {
+        self.is_given = true;
         self
     }
 

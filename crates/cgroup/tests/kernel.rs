@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 
-use conex_cgroup::{Cgroup, CgroupPath, Error, Host, Notice, Version};
+use conex_cgroup::{Cgroup, CgroupPath, Driver, Error, Host, Notice, Version};
 use conex_oci::runtime::{BlockIo, Cpu, DeviceRule, Memory, Network, Pids, Resources};
 use support::{Shell, TestGroup, host, skip, unless_root};
 
@@ -348,6 +348,38 @@ fn a_crashs_leftover_is_cleared_but_a_live_group_is_not_touched() {
     shell.wait();
     opened.delete().expect("delete");
     assert!(!Cgroup::open(&host, &path).expect("open").exists());
+}
+
+/// runtime-spec config-linux.md#cgroups-path: they are made if they do not exist.
+#[test]
+fn a_group_that_a_bundle_names_is_taken_as_it_is_unless_it_is_used_or_frozen() {
+    let Some(host) = host() else { return };
+    let own = host.v1_of("memory").map_or("", |memory| memory.own.trim_end_matches('/'));
+    let text = format!("{own}/conex-test-{}/{}", std::process::id(), support::unique());
+    let path = host.bundle_path(Driver::Cgroupfs, Some(&text), "id").expect("path");
+    let device = rule(false, "c", Some(1), Some(7), "rwm");
+    let with = |devices: &[DeviceRule]| Resources { devices: devices.to_vec(), ..pids(30) };
+    let all = rule(true, "a", None, None, "rwm");
+    let _left = Cgroup::create(&host, &path, &with(&[all.clone(), device])).expect("create");
+    let group = TestGroup::adopt(
+        &host,
+        path.clone(),
+        Cgroup::create(&host, &path, &with(&[all, rule(false, "c", Some(1), Some(5), "w")])).expect("again"),
+    );
+    let first = group.paths().remove(0);
+    // What its maker set is still there, and of our filters only the last.
+    assert_eq!(group.read("pids", "pids.max"), "30");
+    assert!(probe(&group)["full-read"] && !probe(&group)["zero-write"]);
+    std::fs::create_dir(first.join("below")).expect("a group below");
+    let shell = Shell::in_group(&group, "sleep 1000").go();
+    let again = || Cgroup::create(&host, &path, &pids(9)).expect_err("used or frozen");
+    assert!(matches!(again(), Error::InUse { .. }));
+    assert!(first.join("below").exists() && group.read("pids", "pids.max") == "30", "it is untouched");
+    group.kill().expect("kill");
+    shell.wait();
+    group.freeze().expect("freeze");
+    assert!(matches!(again(), Error::Frozen { .. }));
+    group.thaw().expect("thaw");
 }
 
 #[test]

@@ -164,8 +164,10 @@ impl Host {
             (Driver::Systemd, path) => self.scope_path(path.unwrap_or(&format!(":{DEFAULT_PARENT}:{id}"))),
             (Driver::Cgroupfs, None) if is_root() => self.container_path(None, id),
             (Driver::Cgroupfs, None) => self.relative_path(&format!("{DEFAULT_PARENT}/{id}")),
-            (Driver::Cgroupfs, Some(path)) if path.starts_with('/') => CgroupPath::new(path),
-            (Driver::Cgroupfs, Some(path)) => self.relative_path(path),
+            (Driver::Cgroupfs, Some(path)) if path.starts_with('/') => {
+                CgroupPath::new(path).map(CgroupPath::given)
+            }
+            (Driver::Cgroupfs, Some(path)) => self.relative_path(path).map(CgroupPath::given),
         }
     }
 

@@ -5,8 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What a test that ran has to say; `Err` is why it did not.
 pub(crate) type Outcome = Result<(), String>;
 
+/// Its name, and what it does.
+pub(crate) type Test = (&'static str, fn() -> Outcome);
+
 /// Runs the tests that the command line names, all without one; never returns.
-pub(crate) fn run(tests: &[(&str, fn() -> Outcome)]) -> ! {
+pub(crate) fn run(tests: &[Test]) -> ! {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
