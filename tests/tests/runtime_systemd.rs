@@ -174,7 +174,10 @@ fn a_users_container_is_in_a_scope_of_his_own_systemd() {
     config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
     config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": user, "size": 1}]);
     config["linux"]["gidMappings"] = config["linux"]["uidMappings"].clone();
-    config["mounts"].as_array_mut().unwrap().retain(|mount| mount["destination"] == "/proc");
+    config["mounts"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|mount| mount["destination"] == "/proc" || mount["destination"] == "/dev");
     std::fs::write(bundle.join("config.json"), config.to_string()).unwrap();
     let root = format!("/run/user/{user}/conex-test");
     let command = |arguments: &[&str]| {

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::channel::{Channel, Order, Report};
 use crate::fault::{During, Fault};
 use crate::init::{self, Duties, Inheritance};
+use crate::namespaces::flag;
 use crate::options::Recursion;
 use crate::plan::{Plan, parent, parent_errno};
 use crate::rootless;
@@ -167,7 +168,10 @@ pub(crate) fn by_sibling(
         Forked::Child => {
             drop((ours, hears));
             let join = || -> Result<Cloned, Fault> {
-                init::become_undumpable()?;
+                // Who is to write the id mappings of a user namespace has to reach the process, and nobody there can reach it yet.
+                if attached.is_none() || namespaces & flag(NamespaceKind::User) == 0 {
+                    init::become_undumpable()?;
+                }
                 init::enter_cgroups(unified.as_slice())?;
                 init::enter_cgroups(entered.map_or(&[], Cgroup::join_fds))?;
                 if attached.is_some() {

@@ -144,15 +144,19 @@ impl Bus {
         self.stream.set_write_timeout(Some(PATIENCE))?;
         // All at once; the other side answers each line in turn, and says nothing after OK until it is spoken to.
         self.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")?;
-        let mut line = Vec::new();
+        let mut said = Vec::new();
+        let mut part = [0; 256];
         loop {
-            let mut byte = [0];
-            self.stream.read_exact(&mut byte)?;
-            line.push(byte[0]);
-            if line.ends_with(b"\r\n") {
+            let count = self.stream.read(&mut part)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            said.extend_from_slice(&part[..count]);
+            while let Some(end) = said.windows(2).position(|two| two == b"\r\n") {
+                let line: Vec<u8> = said.drain(..end + 2).collect();
                 match line.split(u8::is_ascii_whitespace).next() {
-                    Some(b"OK") => return Ok(()),
-                    Some(b"DATA") => line.clear(),
+                    Some(b"OK") if said.is_empty() => return Ok(()),
+                    Some(b"DATA") => {}
                     _ => {
                         return Err(io::Error::new(
                             io::ErrorKind::PermissionDenied,
@@ -161,7 +165,7 @@ impl Bus {
                     }
                 }
             }
-            if line.len() > 1000 {
+            if said.len() > 1000 {
                 return Err(malformed());
             }
         }

@@ -21,6 +21,7 @@ pub(crate) fn run(tests: &[Test]) -> ! {
     let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
     let wanted: Vec<_> = tests.iter().filter(|(name, _)| is_wanted(name)).collect();
     println!("\nrunning {} tests", wanted.len());
+    let start = std::time::Instant::now();
     let (mut passed, mut failed, mut skips) = (0, 0, Vec::new());
     for (name, test) in wanted.iter().copied() {
         match catch_unwind(AssertUnwindSafe(test)) {
@@ -43,8 +44,9 @@ pub(crate) fn run(tests: &[Test]) -> ! {
     }
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out; finished in 0.00s\n",
-        tests.len() - wanted.len()
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
+        tests.len() - wanted.len(),
+        start.elapsed().as_secs_f64()
     );
     std::process::exit(i32::from(failed != 0) * 101);
 }
