@@ -47,7 +47,20 @@ impl Waiting {
         if !self.ordered {
             self.channel.order(Order::Start).map_err(parent("start the container's first process"))?;
         }
-        match self.channel.report().map_err(parent("hear from the container's first process"))? {
+        let hear = |report: std::io::Result<Report>| {
+            report.map_err(parent("hear from the container's first process"))
+        };
+        let report = match self.channel.report() {
+            // It ended with the order unread; what it said before comes after this.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                match hear(self.channel.report())? {
+                    Report::Closed => return Err(Error::Died { status: self.status() }),
+                    report => report,
+                }
+            }
+            report => hear(report)?,
+        };
+        match report {
             Report::Failed(error) => Err(error),
             _ => {
                 let pidfd = self.pidfd.take().expect("taken only here, by value");
@@ -95,7 +108,11 @@ impl Waiting {
     /// Lets it go on by itself, or waits until it is set up.
     pub(crate) fn created(mut self, at_once: bool) -> Result<Created, Error> {
         let terminal = if at_once {
-            self.channel.order(Order::Start).map_err(parent("start the container's first process"))?;
+            match self.channel.order(Order::Start) {
+                // It has failed already, and `start` hears of it.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+                ordered => ordered.map_err(parent("start the container's first process"))?,
+            }
             self.ordered = true;
             None
         } else {
