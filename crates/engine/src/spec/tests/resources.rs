@@ -98,9 +98,9 @@ fn processors() {
 
 #[test]
 fn the_rest() {
-    assert_eq!(resources(|l| l.pids = Some(64)).pids.unwrap().limit, 64);
+    assert_eq!(resources(|l| l.pids = Some(64)).pids.unwrap().limit, Some(64));
     for unlimited in [0, -1] {
-        assert_eq!(resources(|l| l.pids = Some(unlimited)).pids.unwrap().limit, -1);
+        assert_eq!(resources(|l| l.pids = Some(unlimited)).pids.unwrap().limit, Some(-1));
     }
     assert_eq!(resources(|l| l.blkio_weight = Some(500)).block_io.unwrap().weight, Some(500));
 }
