@@ -190,3 +190,84 @@ fn a_record_before_the_process_is_enough_to_clear() {
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
     assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
 }
+
+#[test]
+fn of_many_at_once_one_wins() {
+    needs_root!();
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let config = runtime.config(&["sleep", "1000"]);
+    let bundle = runtime.bundle("a", &config);
+    let all = |words: &[&str]| {
+        let spawn = |_| {
+            let mut command = runtime.command(words);
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let children: Vec<_> = (0..6).map(spawn).collect();
+        children.into_iter().filter_map(|mut child| child.wait().unwrap().success().then_some(())).count()
+    };
+    assert_eq!(all(&["create", "-b", bundle.to_str().unwrap(), "a"]), 1);
+    assert_eq!(runtime.status("a").as_deref(), Some("created"));
+    assert_eq!(all(&["start", "a"]), 1);
+    assert_eq!(runtime.status("a").as_deref(), Some("running"));
+    runtime.ok(&["kill", "a", "KILL"]);
+    ended(&runtime, "a");
+    assert_eq!(all(&["delete", "a"]), 1);
+    assert_eq!(runtime.status("a"), None);
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn removed_by_force_a_container_in_the_foreground_gives_its_status() {
+    needs_root!();
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let bundle = runtime.bundle("a", &runtime.config(&["sleep", "1000"]));
+    let run = runtime.background(&["run", "-b", bundle.to_str().unwrap(), "a"]);
+    eventually("the start", || (runtime.status("a").as_deref() == Some("running")).then_some(()));
+    let pid = runtime.state("a")["pid"].as_u64().unwrap();
+    // Killed before, it would be a container that has never run.
+    let program =
+        || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.starts_with(b"sleep"));
+    eventually("the program", || program().then_some(()));
+    runtime.ok(&["delete", "--force", "a"]);
+    let output = run.finish();
+    assert_eq!((output.code, output.stderr.as_str()), (128 + 9, ""));
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_hook_that_hangs_does_not_keep_a_container_from_being_removed() {
+    needs_root!();
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let mut config = runtime.config(&["true"]);
+    let pid = runtime.scratch().join("hook");
+    let script = format!("echo $$ > {}; exec sleep 4715", pid.display());
+    config["hooks"] =
+        json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script], "timeout": 50}]});
+    let bundle = runtime.bundle("a", &config);
+    let mut create = runtime.background(&["create", "-b", bundle.to_str().unwrap(), "a"]);
+    eventually("the hook", || std::fs::read_to_string(&pid).ok().filter(|text| !text.is_empty()));
+    assert_eq!(runtime.status("a").as_deref(), Some("creating"));
+    assert!(runtime.fails(&["start", "a"]).contains("cannot start a container in the creating state"));
+    assert!(
+        runtime
+            .fails_with(255, &["exec", "a", "true"])
+            .contains("cannot exec in a container that is being created")
+    );
+    create.kill();
+    eventually("the end of the maker", || (runtime.status("a").as_deref() == Some("stopped")).then_some(()));
+    runtime.ok(&["delete", "--force", "a"]);
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
+    // The hook goes with who ran it.
+    let hook = std::path::Path::new("/proc").join(std::fs::read_to_string(&pid).unwrap().trim());
+    eventually("the end of the hook", || (!hook.exists()).then_some(()));
+    // Likewise when the maker is killed right before.
+    std::fs::remove_file(&pid).unwrap();
+    let create = runtime.background(&["create", "-b", bundle.to_str().unwrap(), "b"]);
+    eventually("the hook", || std::fs::read_to_string(&pid).ok().filter(|text| !text.is_empty()));
+    let hook: u32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    assert!(std::path::Path::new("/proc").join(hook.to_string()).exists());
+    drop(create);
+    runtime.ok(&["delete", "--force", "b"]);
+    assert_eq!(runtime.status("b"), None);
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
+}

@@ -73,12 +73,12 @@ impl Ends {
         Ok(self)
     }
 
-    /// The process is there: tells everybody.
     /// Whether there is nothing to be done between the process's being set up and its start.
     pub(crate) fn are_plain(&self) -> bool {
         self.pidfd.is_none() && self.pid_file.is_none() && self.receiver.is_none() && self.console.is_none()
     }
 
+    /// The process is there: tells everybody.
     pub(crate) fn hand_over(self, pid: u32, terminal: Option<OwnedFd>) -> Result<Held, Error> {
         if let Some(socket) = &self.pidfd {
             let held = Pid::from_raw(pid.cast_signed())

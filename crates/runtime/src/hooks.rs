@@ -184,6 +184,8 @@ fn become_hook(
     output: &OwnedFd,
 ) -> io::Error {
     let prepare = || -> io::Result<()> {
+        // What it does is for a container that nobody makes any more when we are killed.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         rustix::stdio::dup2_stdin(input)?;
         rustix::stdio::dup2_stdout(output)?;
         rustix::stdio::dup2_stderr(output)?;

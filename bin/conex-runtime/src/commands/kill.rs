@@ -30,7 +30,7 @@ impl Act for Arguments {
             return to_all(&container, signal).map(|()| 0);
         }
         let Some((_, pidfd)) = container.init() else { return Err(not_running()) };
-        if status == Status::Stopped {
+        if matches!(status, Status::Stopped | Status::Creating) {
             return Err(not_running());
         }
         match conex_sys::signal::send(pidfd.as_fd(), signal) {

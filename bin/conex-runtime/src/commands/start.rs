@@ -19,7 +19,13 @@ arguments! {
 impl Act for Arguments {
     fn act(self, context: &Context) -> Result<i32, Error> {
         let mut container = context.container(&self.words[0])?;
-        container.lock()?;
+        if !container.try_lock()? {
+            // Its maker may take its time.
+            if container.status()? == Status::Creating {
+                return Err(Error::refused("cannot start a container in the creating state"));
+            }
+            container.lock()?;
+        }
         match container.status()? {
             Status::Created => {}
             Status::Stopped => return Err(Error::refused("cannot start a container that has stopped")),
