@@ -1,7 +1,7 @@
 //! A bundle of busybox, the runtime below strace.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -68,12 +68,17 @@ impl Scene {
         let pid_file = self.at("pid");
         for _ in 0..ROUNDS {
             keep("run", self.counted(&["run", "--bundle", &short, "counted"])?);
-            keep(
-                "create",
-                self.counted(&["create", "--bundle", &short, "--pid-file", &pid_file, "counted"])?,
-            );
+            // strace stays with the container's process, whose calls count here, until that has ended.
+            let _ = std::fs::remove_file(&pid_file);
+            let output = self.at("created");
+            let words = ["create", "--bundle", &short, "--pid-file", &pid_file, "counted"];
+            let mut creating = self.traced(&output, &words).spawn().context("cannot start strace")?;
+            self.await_file(&pid_file, &mut creating)?;
             keep("start", self.counted(&["start", "counted"])?);
-            self.await_end()?;
+            if !creating.wait()?.success() {
+                bail!("create has failed");
+            }
+            keep("create", read(&output)?);
             keep("delete", self.counted(&["delete", "counted"])?);
         }
         self.plain(&["run", "--detach", "--bundle", &long, "counted"])?;
@@ -101,28 +106,34 @@ impl Scene {
         run_command(&mut self.command(&[], words))
     }
 
-    fn counted(&self, words: &[&str]) -> Result<Calls> {
-        let output = self.at("strace");
-        run_command(&mut self.command(&["strace", "-f", "-c", "-o", &output], words))?;
-        let calls = table(&std::fs::read_to_string(&output).context("strace's table")?);
-        if calls.is_empty() {
-            bail!("strace has counted nothing");
-        }
-        Ok(calls)
+    fn traced(&self, output: &str, words: &[&str]) -> Command {
+        self.command(&["strace", "-f", "-c", "-o", output], words)
     }
 
-    /// Until the process of the container has ended.
-    fn await_end(&self) -> Result<()> {
-        let pid = std::fs::read_to_string(self.at("pid")).context("the pid file")?;
-        let stat = Path::new("/proc").join(pid.trim()).join("stat");
-        for _ in 0..5000 {
-            if !std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z ")) {
-                return Ok(());
+    fn counted(&self, words: &[&str]) -> Result<Calls> {
+        let output = self.at("strace");
+        run_command(&mut self.traced(&output, words))?;
+        read(&output)
+    }
+
+    /// Until the runtime has written it, or has given up.
+    fn await_file(&self, file: &str, runtime: &mut Child) -> Result<()> {
+        while !Path::new(file).exists() {
+            if let Some(status) = runtime.try_wait()? {
+                bail!("create has failed: {status}");
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        bail!("the container's process {} does not end", pid.trim())
+        Ok(())
     }
+}
+
+fn read(output: &str) -> Result<Calls> {
+    let calls = table(&std::fs::read_to_string(output).context("strace's table")?);
+    if calls.is_empty() {
+        bail!("strace has counted nothing");
+    }
+    Ok(calls)
 }
 
 impl Drop for Scene {
