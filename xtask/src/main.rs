@@ -6,6 +6,7 @@
 mod bench;
 mod command;
 mod conformance;
+mod debian;
 mod docs;
 mod layers;
 mod lint;

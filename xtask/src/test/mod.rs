@@ -3,6 +3,7 @@
 //! The last line is `N passed, N failed, N skipped`, alone. A test that lacks something prints `skipped: why`
 //! and returns; libtest counts it as passed, so it is counted over here.
 
+mod criu;
 mod packages;
 
 pub(crate) use packages::install as install_packages;
@@ -41,6 +42,9 @@ fn native(filters: &[String]) -> Result<Summary> {
     run_command(cargo().args(["build", "--workspace", "--bins"]))?;
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]).args(filters);
+    if let Some(criu) = criu::find() {
+        command.env(criu::VARIABLE, criu);
+    }
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no standard output")?;
     let mut reading = Reading::default();

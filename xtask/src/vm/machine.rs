@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::packages;
-use super::sources::Sources;
 use crate::command::{output, program, run};
+use crate::debian::Sources;
 
 /// What the tests run beside their own programs; and a systemd, for an ordinary user as well.
 const INCLUDED: &str = "kmod,procps,util-linux,iproute2,ca-certificates,strace,skopeo,umoci,zstd,docker-registry,openssl,\

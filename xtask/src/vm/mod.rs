@@ -8,7 +8,6 @@
 mod boot;
 mod machine;
 mod packages;
-mod sources;
 mod suite;
 
 use std::path::PathBuf;
@@ -46,7 +45,7 @@ fn prepare(cache: &std::path::Path) -> Result<Machine> {
     packages::need_root()?;
     std::fs::create_dir_all(cache)?;
     packages::install_tools()?;
-    let sources = sources::Sources::of_this_machine()?;
+    let sources = crate::debian::Sources::of_this_machine()?;
     let emulator = packages::emulator(cache, &sources)?;
     let root = machine::root(cache, &sources)?;
     Ok(Machine {

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::sources::Sources;
 use crate::command::{installed, output, program, run};
+use crate::debian::{Apt, Sources, files_of};
 
 /// The oldest emulator that this is known to work with: 7.2 crashes on the kernel used here.
 const EMULATOR_SINCE: u32 = 9;
@@ -117,63 +117,4 @@ pub(super) fn kernel(cache: &Path, sources: &Sources) -> Result<PathBuf> {
         .with_context(|| format!("cannot fetch {name}"))?;
     let files = files_of(&apt.state)?;
     files.into_iter().next().with_context(|| format!("apt-get has not stored {name}"))
-}
-
-/// apt with its own lists and cache.
-struct Apt {
-    state: PathBuf,
-}
-
-impl Apt {
-    fn new(state: PathBuf, sources: &str) -> Result<Self> {
-        for directory in ["lists/partial", "cache/archives/partial"] {
-            std::fs::create_dir_all(state.join(directory))?;
-        }
-        std::fs::write(state.join("sources.list"), sources)?;
-        let apt = Self { state };
-        output(apt.get().args(["-qq", "update"])).context("cannot fetch the package lists")?;
-        Ok(apt)
-    }
-
-    fn get(&self) -> Command {
-        self.command("apt-get")
-    }
-
-    fn command(&self, name: &str) -> Command {
-        let mut command = program(name);
-        let settings = [
-            ("Dir::Etc::sourcelist", self.state.join("sources.list")),
-            ("Dir::Etc::sourceparts", "/dev/null".into()),
-            ("Dir::Etc::preferencesparts", "/dev/null".into()),
-            ("Dir::State::lists", self.state.join("lists")),
-            ("Dir::Cache", self.state.join("cache")),
-            ("Acquire::Languages", "none".into()),
-            // The download's user may not be able to reach the cache.
-            ("APT::Sandbox::User", "root".into()),
-            // Some machines throw fetched packages away.
-            ("APT::Keep-Downloaded-Packages", "true".into()),
-        ];
-        for (name, value) in settings {
-            command.arg("-o").arg(format!("{name}={}", value.display()));
-        }
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    }
-
-    fn fetched(&self) -> Result<Vec<PathBuf>> {
-        files_of(&self.state.join("cache/archives"))
-    }
-}
-
-/// The package files in a directory, the newest version of a name last.
-fn files_of(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .collect();
-    files.sort();
-    Ok(files)
 }

@@ -7,18 +7,18 @@ use anyhow::{Context, Result};
 
 /// The Debian archive of this machine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     /// `http://…/debian`
     uri: String,
     /// `[signed-by=…]`, if the machine's own entry has it.
     signed_by: Option<String>,
     /// The machine's suite: `bookworm`.
-    pub(super) suite: String,
+    pub(crate) suite: String,
 }
 
 impl Sources {
     /// Reads `/etc/apt` and `/etc/os-release`.
-    pub(super) fn of_this_machine() -> Result<Self> {
+    pub(crate) fn of_this_machine() -> Result<Self> {
         let release = std::fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
         let field = |name: &str| {
             release
@@ -43,7 +43,7 @@ impl Sources {
     }
 
     /// An entry of `sources.list` for another suite of the same archive.
-    pub(super) fn line(&self, suite: &str) -> String {
+    pub(crate) fn line(&self, suite: &str) -> String {
         let signed_by =
             self.signed_by.as_ref().map_or_else(String::new, |path| format!("[signed-by={path}] "));
         format!("deb {signed_by}{} {suite} main\n", self.uri)

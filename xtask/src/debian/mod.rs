@@ -1,0 +1,7 @@
+//! Packages of Debian's other suites, from where this machine has its own.
+
+mod apt;
+mod sources;
+
+pub(crate) use apt::{Apt, files_of};
+pub(crate) use sources::Sources;
