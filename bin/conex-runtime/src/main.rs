@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod context;
 mod criu;
+mod decimal;
 mod descriptors;
 mod destroy;
 mod ends;

@@ -27,8 +27,8 @@ impl Cgroup {
             if let (Some(unified), Some(group)) = (&cgroup.host.unified, &cgroup.unified) {
                 let offered = cgroup.host.v2_controllers();
                 let counting = COUNTING.iter().filter_map(|controller| controller.v2());
-                let wanted: BTreeSet<String> =
-                    counting.filter(|name| offered.iter().any(|o| o == name)).map(str::to_owned).collect();
+                let mut wanted = BTreeSet::new();
+                wanted.extend(counting.filter(|name| offered.iter().any(|o| o == name)).map(str::to_owned));
                 let _ = hand_down(unified, group, &wanted);
             }
         }

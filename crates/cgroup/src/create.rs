@@ -15,6 +15,7 @@ use crate::host::{Hierarchy, Host, is_root};
 use crate::path::CgroupPath;
 use crate::systemd::{self, Properties, Scope, StandIn};
 
+const OFFERED: &str = "cgroup.controllers";
 const SUBTREE: &str = "cgroup.subtree_control";
 const PROCESSES_INSIDE: &str = "a v2 group hands controllers down only while no process is in it itself: move them into a group below, or choose another --cgroup-parent";
 
@@ -123,9 +124,9 @@ impl Cgroup {
                 // "Unlimited" needs no controller, and is not written where there is none.
                 let enabled = match &mut enabled {
                     Some(enabled) => enabled,
-                    none => none.insert(self::enabled(group)?),
+                    none => none.insert(group.read(OFFERED)?),
                 };
-                if !controller.v2().is_some_and(|name| enabled.contains(name)) {
+                if !controller.v2().is_some_and(|name| lists(enabled, name)) {
                     continue;
                 }
             }
@@ -269,23 +270,24 @@ fn no_controller(controller: &str, limit: &str, hint: &'static str) -> Error {
     Error::NoController { controller: controller.to_owned(), limit: limit.to_owned(), hint }
 }
 
-fn enabled(group: &Group) -> Result<BTreeSet<String>> {
-    Ok(group.read("cgroup.controllers")?.split_ascii_whitespace().map(str::to_owned).collect())
+/// Whether a file with controllers names this one.
+fn lists(file: &str, name: &str) -> bool {
+    file.split_ascii_whitespace().any(|listed| listed == name)
 }
 
 /// Enables controllers from the v2 root down to the group, where they are not yet.
 pub(crate) fn hand_down(hierarchy: &Hierarchy, group: &Group, wanted: &BTreeSet<String>) -> Result<()> {
-    if wanted.is_empty() || wanted.is_subset(&enabled(group)?) {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let offered = group.read(OFFERED)?;
+    if wanted.iter().all(|name| lists(&offered, name)) {
         return Ok(());
     }
     for above in group.above(hierarchy)? {
         let text = above.read(SUBTREE)?;
-        let there: BTreeSet<&str> = text.split_ascii_whitespace().collect();
-        let missing: Vec<String> = wanted
-            .iter()
-            .filter(|name| !there.contains(name.as_str()))
-            .map(|name| format!("+{name}"))
-            .collect();
+        let missing: Vec<String> =
+            wanted.iter().filter(|name| !lists(&text, name)).map(|name| format!("+{name}")).collect();
         if missing.is_empty() {
             continue;
         }

@@ -1,7 +1,5 @@
 //! Changes limits of a container that runs: all of them, or none.
 
-use std::collections::BTreeSet;
-
 use conex_oci::runtime::Resources;
 use rustix::io::Errno;
 
@@ -96,8 +94,9 @@ impl Cgroup {
         for _ in 0..1000 {
             let mut moved = 0;
             let text = group.read("cgroup.procs")?;
-            let inside: BTreeSet<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
-            for pid in self.procs()?.into_iter().filter(|pid| !inside.contains(pid)) {
+            let mut inside: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+            inside.sort_unstable();
+            for pid in self.procs()?.into_iter().filter(|pid| inside.binary_search(pid).is_err()) {
                 match group.enter(pid) {
                     Ok(()) => moved += 1,
                     Err(Errno::SRCH) => {}

@@ -64,12 +64,13 @@ impl Namespaces {
                     }
                     match kind {
                         NamespaceKind::Mount => plan.mount = Some(fd),
+                        // First: it may give the rights to join the others.
+                        NamespaceKind::User => plan.joined.insert(0, Joined { kind, fd }),
                         kind => plan.joined.push(Joined { kind, fd }),
                     }
                 }
             }
         }
-        plan.joined.sort_by_key(|joined| joined.kind != NamespaceKind::User);
         plan.check(linux)?;
         Ok(plan)
     }

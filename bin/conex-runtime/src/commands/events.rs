@@ -10,6 +10,7 @@ use rustix::io::retry_on_intr;
 
 use super::Act;
 use crate::context::Context;
+use crate::decimal::scaled;
 use crate::error::Error;
 use crate::flags::arguments;
 use crate::groups;
@@ -83,25 +84,24 @@ fn duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
-    let mut total = 0.0;
+    let mut total: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let value: f64 = rest[..digits].parse().ok()?;
         let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        total += value
-            * match &rest[digits..unit] {
-                "ns" => 1e-9,
-                "us" | "µs" => 1e-6,
-                "ms" => 1e-3,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return None,
-            };
+        let nanoseconds = match &rest[digits..unit] {
+            "ns" => 1,
+            "us" | "µs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        total = total.checked_add(scaled(&rest[..digits], nanoseconds)?)?;
         rest = &rest[unit..];
     }
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok()).flatten()
+    (!text.is_empty()).then(|| Duration::from_nanos(total))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `features`: what this runtime can do, whatever the host can (features.md).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use conex_oci::runtime::features::{
@@ -37,7 +38,11 @@ fn owned(names: impl IntoIterator<Item = &'static str>) -> Option<Vec<String>> {
 }
 
 fn features(criu: &Path) -> Features {
-    let annotation = |name: &str, value: String| (format!("org.conex.runtime.{name}"), value);
+    let mut annotations = BTreeMap::new();
+    let mut annotate = |name: &str, value| annotations.insert(format!("org.conex.runtime.{name}"), value);
+    annotate("version", env!("CARGO_PKG_VERSION").to_owned());
+    // It takes a program that need not be installed.
+    annotate("checkpoint.enabled", crate::criu::find(criu).is_some().to_string());
     Features {
         oci_version_min: "1.0.0".to_owned(),
         oci_version_max: SPEC_VERSION.to_owned(),
@@ -51,12 +56,7 @@ fn features(criu: &Path) -> Features {
         ]),
         mount_options: owned(MOUNT_OPTIONS),
         linux: Some(linux()),
-        annotations: [
-            annotation("version", env!("CARGO_PKG_VERSION").to_owned()),
-            // It takes a program that need not be installed.
-            annotation("checkpoint.enabled", crate::criu::find(criu).is_some().to_string()),
-        ]
-        .into(),
+        annotations,
         potentially_unsafe_config_annotations: owned(["org.systemd.property."]),
     }
 }

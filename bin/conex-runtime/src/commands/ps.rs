@@ -1,6 +1,5 @@
 //! `ps`: a container's processes, by their ids on the host, as ps(1) shows them.
 
-use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::Act;
@@ -32,7 +31,7 @@ impl Act for Arguments {
                 let text = serde_json::to_string(&pids);
                 format!("{}\n", text.map_err(|error| Error::io("print", "the processes", error))?)
             }
-            "table" => table(&pids.into_iter().collect(), options)?,
+            "table" => table(&pids, options)?,
             _ => return Err(Error::refused("invalid format option")),
         };
         crate::print(&text);
@@ -40,8 +39,8 @@ impl Act for Arguments {
     }
 }
 
-/// ps(1)'s own lines, those of other processes left out.
-fn table(pids: &BTreeSet<u32>, options: &[String]) -> Result<String, Error> {
+/// ps(1)'s own lines, those of other processes left out. The pids are sorted.
+fn table(pids: &[u32], options: &[String]) -> Result<String, Error> {
     let mut command = Command::new("ps");
     if options.is_empty() {
         command.arg("-ef");
@@ -62,7 +61,7 @@ fn table(pids: &BTreeSet<u32>, options: &[String]) -> Result<String, Error> {
     let mut shown = format!("{title}\n");
     for line in lines {
         let pid = line.split_ascii_whitespace().nth(column).and_then(|pid| pid.parse().ok());
-        if pid.is_some_and(|pid: u32| pids.contains(&pid)) {
+        if pid.is_some_and(|pid: u32| pids.binary_search(&pid).is_ok()) {
             shown.push_str(line);
             shown.push('\n');
         }

@@ -11,6 +11,7 @@ use conex_runtime::{intel_rdt, with_default_devices};
 
 use super::Act;
 use crate::context::Context;
+use crate::decimal::scaled;
 use crate::error::Error;
 use crate::flags::arguments;
 use crate::groups;
@@ -185,13 +186,8 @@ fn bytes(flag: &str, text: Option<&String>) -> Result<Option<i64>, Error> {
         "p" => 5,
         _ => return Err(invalid(flag, text)),
     };
-    // Whole numbers exactly, which a float is not above 2^53.
-    if let Ok(whole) = digits.parse::<i64>() {
-        return whole.checked_mul(1 << (10 * power)).map(Some).ok_or_else(|| invalid(flag, text));
-    }
-    let fraction: f64 = digits.parse().map_err(|_| invalid(flag, text))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "saturating is right")]
-    Ok(Some((fraction * (1_i64 << (10 * power)) as f64) as i64))
+    let bytes = scaled(digits, 1 << (10 * power)).and_then(|bytes| i64::try_from(bytes).ok());
+    bytes.map(Some).ok_or_else(|| invalid(flag, text))
 }
 
 fn invalid(flag: &str, text: &str) -> Error {

@@ -48,11 +48,39 @@ pub(crate) fn weight(shares: u64) -> u64 {
         0..=2 => 1,
         262_144.. => 10_000,
         shares => {
-            let log = (shares as f64).log2();
-            let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
-            10f64.powf(exponent).ceil() as u64
+            // 10^((l^2 + 125 l - 126) / 612) of l = log2(shares): the lowest weight whose logarithm is not below it.
+            let log = log2(shares);
+            let curve = log2(10) * (((log * log) >> FRACTION) + 125 * log - (126 << FRACTION));
+            let (mut low, mut high) = (1, 10_000);
+            while low < high {
+                let middle = (low + high) / 2;
+                if (612 * log2(middle)) << FRACTION < curve {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            low
         }
     }
+}
+
+/// Bits after the point of [`log2`].
+const FRACTION: u32 = 40;
+
+/// The binary logarithm, bit for bit by squaring: the C library's floats would be 15 KB for this alone.
+fn log2(number: u64) -> u128 {
+    let whole = number.ilog2();
+    let mut log = u128::from(whole);
+    // From 1 to below 2, with 63 bits after the point.
+    let mut rest = u128::from(number) << (63 - whole);
+    for _ in 0..FRACTION {
+        rest = (rest * rest) >> 63;
+        let bit = rest >> 64;
+        rest >>= bit;
+        log = (log << 1) | bit;
+    }
+    log
 }
 
 fn quota(cpu: &Cpu) -> Option<i64> {
@@ -186,6 +214,15 @@ mod tests {
         }
         let all: Vec<u64> = (2..=262_144).step_by(7).map(weight).collect();
         assert!(all.is_sorted() && all.iter().all(|weight| (1..=10_000).contains(weight)));
+    }
+
+    #[test]
+    fn weights_are_those_of_runcs_formula() {
+        for shares in 3..262_144 {
+            let log = (shares as f64).log2();
+            let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+            assert_eq!(weight(shares), 10f64.powf(exponent).ceil() as u64, "{shares}");
+        }
     }
 
     #[test]

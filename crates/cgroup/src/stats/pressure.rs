@@ -44,15 +44,22 @@ fn parse(text: &str) -> Pressure {
         };
         for (key, value) in words.filter_map(|word| word.split_once('=')) {
             match key {
-                "avg10" => share.avg10 = value.parse().unwrap_or(0.0),
-                "avg60" => share.avg60 = value.parse().unwrap_or(0.0),
-                "avg300" => share.avg300 = value.parse().unwrap_or(0.0),
+                "avg10" => share.avg10 = percent(value).unwrap_or(0.0),
+                "avg60" => share.avg60 = percent(value).unwrap_or(0.0),
+                "avg300" => share.avg300 = percent(value).unwrap_or(0.0),
                 "total" => share.total = value.parse().unwrap_or(0),
                 _ => {}
             }
         }
     }
     pressure
+}
+
+/// Two digits stand after the point (`psi_show` in the kernel).
+fn percent(text: &str) -> Option<f64> {
+    let (whole, hundredths) = text.split_once('.').filter(|(_, hundredths)| hundredths.len() == 2)?;
+    let hundredths: u32 = [whole, hundredths].concat().parse().ok()?;
+    Some(f64::from(hundredths) / 100.0)
 }
 
 #[cfg(test)]

@@ -54,7 +54,9 @@ pub(super) fn raw(text: &str) -> BTreeMap<String, u64> {
         let (name, number) = line.split_once(' ')?;
         Some((name.to_owned(), number.trim().parse().ok()?))
     };
-    text.lines().filter_map(line).collect()
+    let mut stats = BTreeMap::new();
+    stats.extend(text.lines().filter_map(line));
+    stats
 }
 
 pub(super) fn hugetlb(group: &Group) -> Result<BTreeMap<String, HugetlbStats>> {

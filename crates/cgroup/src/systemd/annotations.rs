@@ -198,12 +198,9 @@ fn word<'a>(rest: &mut &'a str) -> &'a str {
 
 fn number(signature: &str, word: &str) -> Option<Value> {
     if signature == "d" {
-        return word.parse().ok().filter(|value: &f64| value.is_finite()).map(Value::Double);
+        return double(word).map(Value::Double);
     }
-    let (is_negative, digits) = match word.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, word.strip_prefix('+').unwrap_or(word)),
-    };
+    let (is_negative, digits) = sign(word);
     let magnitude = match digits.strip_prefix("0x") {
         Some(hexadecimal) => i128::from(u64::from_str_radix(hexadecimal, 16).ok()?),
         None if digits.starts_with(|first: char| first.is_ascii_digit()) => {
@@ -222,6 +219,26 @@ fn number(signature: &str, word: &str) -> Option<Value> {
         "t" => value.try_into().ok().map(Value::U64),
         _ => None,
     }
+}
+
+/// Whether it is negative, and what follows the sign.
+fn sign(word: &str) -> (bool, &str) {
+    match word.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, word.strip_prefix('+').unwrap_or(word)),
+    }
+}
+
+/// JSON's numbers; but zeros may stand in front, and one side of the point may be empty.
+fn double(word: &str) -> Option<f64> {
+    let (is_negative, digits) = sign(word);
+    let (digits, exponent) = digits.split_at(digits.find(['e', 'E']).unwrap_or(digits.len()));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = !(whole.is_empty() && fraction.is_empty()) && whole.bytes().all(|c| c.is_ascii_digit());
+    let whole = Some(whole.trim_start_matches('0')).filter(|whole| !whole.is_empty()).unwrap_or("0");
+    let json = format!("{whole}.{fraction}0{exponent}");
+    let magnitude: f64 = is_number.then(|| serde_json::from_slice(json.as_bytes()).ok()).flatten()?;
+    Some(if is_negative { -magnitude } else { magnitude })
 }
 
 /// A quoted string, with C's escapes.
@@ -270,6 +287,12 @@ mod tests {
             ("uint64 123456789", Value::U64(123_456_789)),
             ("byte 0xff", Value::Byte(255)),
             ("1.5", Value::Double(1.5)),
+            ("double -007.25", Value::Double(-7.25)),
+            ("+.5", Value::Double(0.5)),
+            ("2.", Value::Double(2.0)),
+            ("double 2", Value::Double(2.0)),
+            ("1.5e3", Value::Double(1500.0)),
+            ("1E-2", Value::Double(0.01)),
             ("['a.service', \"b.service\"]", texts(&["a.service", "b.service"])),
             ("@as []", texts(&[])),
             ("@as ['x',]", texts(&["x"])),
@@ -315,6 +338,12 @@ mod tests {
             ("Some", "byte 256"),
             ("Some", "2147483648"),
             ("Some", "@"),
+            ("Some", "."),
+            ("Some", "double --1"),
+            ("Some", "1.-5"),
+            ("Some", "1.5e"),
+            ("Some", "1e999"),
+            ("Some", "double nan"),
             ("Some", "@zz 1"),
             ("Some", "\u{1}\n"),
             ("Some", &long),
