@@ -13,6 +13,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         build.args(["--package", "conex"]);
     }
     run_command(&mut build)?;
+    run_command(cargo().args(["build", "--profile", "small", "--package", "conex-runtime-cli"]))?;
     // As it is shipped.
     run_command(cargo().args(["build", "--profile", "small", "--package", "conex-runtime-cli"]))?;
     run_command(

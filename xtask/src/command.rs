@@ -23,10 +23,19 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Builds the release binary of a package of ours, and says where it is.
-pub(crate) fn release(package: &str, name: &str) -> Result<PathBuf> {
+/// Builds the runtime as it is shipped, and says where it is.
+pub(crate) fn shipped_runtime() -> Result<PathBuf> {
+    let (package, name) = ("conex-runtime-cli", "conex-runtime");
     let mut command = cargo();
-    command.args(["build", "--release", "--package", package, "--message-format", "json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--profile",
+        "small",
+        "--package",
+        package,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     let messages = output(&mut command)?;
     let executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;

@@ -20,7 +20,8 @@ pub(crate) const ABOUT: &str = "cgroup v2 in a namespace, each runtime's own cgr
 
 /// Joins the group, makes the namespaces, mounts, goes on as the program that is named.
 const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec unshare --mount --cgroup sh -c '
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$0" "$@"' "$@""#;
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir -p /sys/fs/cgroup/own &&
+    echo $$ >/sys/fs/cgroup/own/cgroup.procs && exec "$0" "$@"' "$@""#;
 
 /// Whether this process is in it.
 pub(crate) fn inside() -> bool {

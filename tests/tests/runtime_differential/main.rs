@@ -19,7 +19,8 @@ use conex_tests::{finish, lacks, needs_root, runtime_path, skip};
 
 /// In a mount namespace where cgroup v2 is the only one, as crun wants it; the group that is joined is the root there.
 const ARENA: &str = r#"echo $$ >"$0/cgroup.procs" && exec unshare --mount --cgroup sh -c '
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$0" "$@"' "$@""#;
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir -p /sys/fs/cgroup/own &&
+    echo $$ >/sys/fs/cgroup/own/cgroup.procs && exec "$0" "$@"' "$@""#;
 
 type Facts = BTreeMap<String, String>;
 
@@ -60,7 +61,10 @@ impl Bed {
         self.make_root(&root, u32::try_from(owner).expect("an id"));
         std::fs::write(bundle.join("config.json"), spec.to_string()).expect("a file");
         let mut command = Command::new("sh");
-        command.args(["-c", ARENA]).arg(&self.group).arg(runtime).arg("--root").arg(self.at(name));
+        // One of its own: what a runtime has enabled below a group keeps processes out of it.
+        let group = self.group.join(format!("{name}-{seed}"));
+        std::fs::create_dir(&group).expect("a group");
+        command.args(["-c", ARENA]).arg(&group).arg(runtime).arg("--root").arg(self.at(name));
         command.arg("run").arg("--bundle").arg(&bundle).arg(format!("d{}-{name}-{seed}", std::process::id()));
         // A pipe: older runtimes make the container's user the owner of a device that they are given as standard input.
         command.stdin(Stdio::piped());

@@ -8,6 +8,11 @@ pub(crate) fn reason(suite: &str, test: &str) -> Option<&'static str> {
     find(KNOWN, suite, test)
 }
 
+/// Whether a line names exactly this test.
+pub(crate) fn is_one(suite: &str, test: &str) -> bool {
+    KNOWN.lines().any(|line| line.starts_with(&format!("{suite} {test} = ")))
+}
+
 fn find<'a>(known: &'a str, suite: &str, test: &str) -> Option<&'a str> {
     known.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let (name, reason) = line.strip_prefix(suite)?.strip_prefix(' ')?.split_once(" = ")?;

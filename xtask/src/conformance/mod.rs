@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::command::release;
+use crate::command::shipped_runtime;
 
 /// How one test ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let ours = runtime.is_none();
     let runtime = match runtime {
         Some(path) => std::path::absolute(path)?,
-        None => release("conex-runtime-cli", "conex-runtime")?,
+        None => shipped_runtime()?,
     };
     let mut wrong = 0;
     for suite in &suites {
@@ -75,7 +75,8 @@ fn report(suite: &str, ended: &[Ended], ours: bool) -> usize {
                 wrong += usize::from(ours);
                 println!("  FAILED: {test}: {}", why.trim());
             }
-            (Verdict::Passed, Some(_)) => {
+            // A pattern speaks of those that fail; another machine may have what this one lacks.
+            (Verdict::Passed, Some(reason)) if !reason.starts_with("here") && known::is_one(suite, test) => {
                 wrong += 1;
                 println!("  PASSED: {test}, which known.txt says fails: take it out");
             }

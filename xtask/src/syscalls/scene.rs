@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{Calls, table, total};
-use crate::command::{release, run as run_command};
+use crate::command::{run as run_command, shipped_runtime};
 
 /// Docker's namespaces, mounts, masked paths, a short seccomp profile.
 const CONFIG: &str = include_str!("config.json");
@@ -18,7 +18,8 @@ const ROUNDS: usize = 5;
 
 /// Joins a group, which becomes the root of the only cgroup file system that there is; runs what is named.
 const ARENA: &str = r#"echo $$ >"$0/cgroup.procs" && exec unshare --mount --cgroup sh -c '
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$0" "$@"' "$@""#;
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir -p /sys/fs/cgroup/own &&
+    echo $$ >/sys/fs/cgroup/own/cgroup.procs && exec "$0" "$@"' "$@""#;
 
 /// Dropping it removes everything.
 pub(super) struct Scene {
@@ -29,7 +30,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn set() -> Result<Self> {
-        let runtime = release("conex-runtime-cli", "conex-runtime")?;
+        let runtime = shipped_runtime()?;
         let unified = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
         let unified = unified.into_iter().find(|path| path.join("cgroup.controllers").is_file());
         let unified = unified.context("no cgroup v2 is mounted: system calls cannot be counted")?;
