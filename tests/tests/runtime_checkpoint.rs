@@ -144,7 +144,7 @@ fn what_cannot_be_is_said() {
     let failing = failing.to_str().unwrap();
     let refused = runtime.fails(&["--criu", failing, "checkpoint", "--image-path", images, "a"]);
     assert!(
-        refused.contains("criu dump failed (exit status: 1; see ")
+        refused.contains("criu dump failed (exit status 1; see ")
             && refused.contains("): the kernel lacks it"),
         "{refused}"
     );

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use conex_oci::runtime::{Mount, NamespaceKind, Spec};
+use conex_runtime::program::find;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -104,15 +105,6 @@ pub(crate) fn directory(path: &Path) -> Result<PathBuf, Error> {
     let failed = |source: io::Error| Error::io("make", path, source);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     std::path::absolute(path).map_err(failed)
-}
-
-/// By its name in `$PATH`, or its path.
-pub(crate) fn find(program: &Path) -> Option<PathBuf> {
-    if program.components().count() > 1 {
-        return program.is_file().then(|| program.to_owned());
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
 /// criu's modes.

@@ -11,6 +11,7 @@ use conex_oci::runtime::{NamespaceKind, Spec, Status};
 use conex_runtime::Running;
 use conex_runtime::bundle::Bundle;
 use conex_runtime::hooks::{self, HookKind};
+use conex_runtime::program;
 use conex_runtime::state::{Container, Init, Record};
 use conex_sys::process::{Forked, Strings, execve, exit_now, fork};
 use rustix::fs::{Mode, OFlags};
@@ -132,10 +133,7 @@ impl Restore<'_> {
         let pid_file = self.container.path().join(PID);
         let (call, namespaces) = self.call(context, &root, &pid_file)?;
         let arguments = Strings::new([&["criu".to_owned()], call.arguments.as_slice()].concat());
-        let environment = Strings::new(
-            std::env::vars_os()
-                .map(|(name, value)| [name.as_encoded_bytes(), b"=", value.as_encoded_bytes()].concat()),
-        );
+        let environment = program::environment();
         let path = std::ffi::CString::new(call.program.as_os_str().as_encoded_bytes()).ok();
         let (Some(path), Some(arguments), Some(environment)) = (path, arguments, environment) else {
             return Err(Error::refused("a NUL byte in the command line of criu"));

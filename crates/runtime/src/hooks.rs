@@ -22,6 +22,7 @@ use rustix::process::{
 };
 
 use crate::Error;
+use crate::program::ended;
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,11 +225,7 @@ fn drain(output: BorrowedFd<'_>, seen: &mut Vec<u8>) -> bool {
 }
 
 fn told(status: Option<WaitIdStatus>, seen: &[u8]) -> String {
-    let ended = match status.map(|status| (status.exit_status(), status.terminating_signal())) {
-        Some((Some(code), _)) => format!("exit status {code}"),
-        Some((_, Some(signal))) => format!("killed by signal {signal}"),
-        _ => "no status".to_owned(),
-    };
+    let ended = ended(status);
     let seen = String::from_utf8_lossy(seen);
     let lines: Vec<_> = seen.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.is_empty() { ended } else { format!("{ended}, it said: {}", lines.join("; ")) }

@@ -45,6 +45,7 @@ mod namespaces;
 mod network;
 mod options;
 mod plan;
+pub mod program;
 mod rootless;
 mod scheduling;
 mod sources;

@@ -7,12 +7,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use conex_oci::runtime::IdMapping;
 
 use crate::Error;
 use crate::idmap::lines;
+use crate::program::output;
 
 /// Which of the two mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,13 +97,12 @@ fn by_helper(pid: u32, kind: Kind, mappings: &[IdMapping]) -> Result<(), String>
     let program = find(name, std::env::var_os("PATH")).ok_or_else(|| {
         format!("an ordinary user needs {name} for more than his own id, and it is not in PATH (Debian's package uidmap has it)")
     })?;
-    let mut command = Command::new(&program);
-    command.arg(pid.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut arguments = vec![pid.to_string()];
     for map in mappings {
-        command.args([map.container_id, map.host_id, map.size].map(|id| id.to_string()));
+        arguments.extend([map.container_id, map.host_id, map.size].map(|id| id.to_string()));
     }
-    let output = command.output().map_err(|error| format!("{}: {error}", program.display()))?;
-    if output.status.success() {
+    let output = output(&program, &arguments).map_err(|error| format!("{}: {error}", program.display()))?;
+    if output.is_success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,7 +1,6 @@
 //! `checkpoint`: writes a container's processes to files, and ends them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use conex_oci::runtime::{NamespaceKind, Spec, Status};
 use conex_runtime::state::Container;
@@ -186,11 +185,7 @@ fn has_devices(pid: u32) -> bool {
 }
 
 fn run(call: &Call) -> Result<(), Error> {
-    let mut command = Command::new(&call.program);
-    command.args(&call.arguments).stdin(Stdio::null());
-    let output = command.output().map_err(|source| Error::io("run", &call.program, source))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(call.failure(&output.status.to_string()))
+    let output = conex_runtime::program::output(&call.program, &call.arguments)
+        .map_err(|source| Error::io("run", &call.program, source))?;
+    if output.is_success() { Ok(()) } else { Err(call.failure(&output.ended())) }
 }

@@ -8,7 +8,7 @@ use conex_oci::runtime::features::{
     MountExtensions, SeccompFeatures,
 };
 use conex_oci::runtime::{MemoryPolicyFlag, MemoryPolicyMode, NamespaceKind, SPEC_VERSION};
-use conex_runtime::{MOUNT_OPTIONS, capability};
+use conex_runtime::{MOUNT_OPTIONS, capability, program};
 use conex_seccomp::known;
 
 use super::Act;
@@ -42,7 +42,7 @@ fn features(criu: &Path) -> Features {
     let mut annotate = |name: &str, value| annotations.insert(format!("org.conex.runtime.{name}"), value);
     annotate("version", env!("CARGO_PKG_VERSION").to_owned());
     // It takes a program that need not be installed.
-    annotate("checkpoint.enabled", crate::criu::find(criu).is_some().to_string());
+    annotate("checkpoint.enabled", program::find(criu).is_some().to_string());
     Features {
         oci_version_min: "1.0.0".to_owned(),
         oci_version_max: SPEC_VERSION.to_owned(),

@@ -1,6 +1,9 @@
 //! `ps`: a container's processes, by their ids on the host, as ps(1) shows them.
 
-use std::process::Command;
+use std::path::Path;
+
+use conex_runtime::program::{find, output};
+use rustix::io::Errno;
 
 use super::Act;
 use crate::context::Context;
@@ -41,18 +44,16 @@ impl Act for Arguments {
 
 /// ps(1)'s own lines, those of other processes left out. The pids are sorted.
 fn table(pids: &[u32], options: &[String]) -> Result<String, Error> {
-    let mut command = Command::new("ps");
-    if options.is_empty() {
-        command.arg("-ef");
-    } else {
-        command.args(options);
-    }
-    let output = command.output().map_err(|source| Error::io("run", "ps", source))?;
+    let all = ["-ef".to_owned()];
+    let options = if options.is_empty() { &all } else { options };
+    let failed = |source| Error::io("run", "ps", source);
+    let ps = find(Path::new("ps")).ok_or_else(|| failed(Errno::NOENT.into()))?;
+    let output = output(&ps, options).map_err(failed)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
+    if !output.is_success() {
         let said = format!("{}{text}", String::from_utf8_lossy(&output.stderr));
         let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
-        return Err(Error::Refused(format!("ps ended with {}: {first}", output.status)));
+        return Err(Error::Refused(format!("ps ended with {}: {first}", output.ended())));
     }
     let mut lines = text.lines();
     let title = lines.next().unwrap_or_default();
