@@ -1,6 +1,6 @@
 //! Where runtimes meet on equal terms: a mount namespace of its own, in which `/sys/fs/cgroup` is cgroup v2 and this
 //! process's group its root. crun refuses a host that mounts both versions, and each runtime manages groups as it does by
-//! default. The machine's own mounts and groups stay as they are.
+//! default. Their state is on a tmpfs, as /run is on every host but for some test machines. The machine's own mounts and groups stay as they are.
 
 use std::fs;
 use std::path::Path;
@@ -16,11 +16,12 @@ use crate::scene::run;
 const INSIDE: &str = "CONEX_BENCH_ARENA";
 
 /// Stands beside each result.
-pub(crate) const ABOUT: &str = "cgroup v2 in a namespace, each runtime's own cgroupfs driver";
+pub(crate) const ABOUT: &str =
+    "cgroup v2 in a namespace, state on a tmpfs, each runtime's own cgroupfs driver";
 
 /// Joins the group, makes the namespaces, mounts, goes on as the program that is named.
 const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && exec unshare --mount --cgroup sh -c '
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir -p /sys/fs/cgroup/own &&
+    mount -t tmpfs tmpfs /run && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir -p /sys/fs/cgroup/own &&
     echo $$ >/sys/fs/cgroup/own/cgroup.procs && exec "$0" "$@"' "$@""#;
 
 /// Whether this process is in it.

@@ -22,7 +22,7 @@ pub(crate) struct Runtime {
 impl Runtime {
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(self.directory.join("state").join(&self.name)).arg(verb);
+        command.arg("--root").arg(Path::new("/run").join(&self.name)).arg(verb);
         command
     }
 
