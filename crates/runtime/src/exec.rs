@@ -138,17 +138,30 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     made.created(at_once)
 }
 
-/// The kinds in which `target` lives elsewhere than the caller. Joining a namespace one is in already is refused for the user
-/// namespace and wasted for the others.
+/// `/proc/PID/ns/user` of the first user namespace (PROC_USER_INIT_INO in the kernel's `proc_ns.h`).
+const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// The kinds to join. Joining a namespace one is in already is refused for the user namespace and for who has no right to it;
+/// the machine's root, to whom it does no harm, does not look at those that containers nearly always have of their own.
 fn foreign_namespaces(target: u32) -> std::io::Result<u64> {
-    let mut foreign = 0;
+    let of = |process: &dyn std::fmt::Display, kind: NamespaceKind| {
+        let stat = fs::metadata(format!("/proc/{process}/ns/{}", kind.proc_name()))?;
+        Ok::<_, std::io::Error>((stat.dev(), stat.ino()))
+    };
+    let (theirs, ours) = (of(&target, NamespaceKind::User)?, of(&"self", NamespaceKind::User)?);
+    let above_all = theirs == ours && ours.1 == FIRST_USER_NAMESPACE && rustix::process::geteuid().is_root();
+    let mut foreign = if theirs == ours { 0 } else { flag(NamespaceKind::User) };
     for kind in NamespaceKind::ALL {
-        let of = |process: &str| fs::metadata(format!("/proc/{process}/ns/{}", kind.proc_name()));
-        match (of(&target.to_string()), of("self")) {
-            (Ok(theirs), Ok(ours)) if (theirs.dev(), theirs.ino()) != (ours.dev(), ours.ino()) => {
-                foreign |= flag(kind);
-            }
-            (Ok(_), Ok(_)) => {}
+        let is_usual = !matches!(kind, NamespaceKind::Time | NamespaceKind::Cgroup);
+        if kind == NamespaceKind::User {
+            continue;
+        }
+        if above_all && is_usual {
+            foreign |= flag(kind);
+            continue;
+        }
+        match (of(&target, kind), of(&"self", kind)) {
+            (Ok(theirs), Ok(ours)) => foreign |= if theirs == ours { 0 } else { flag(kind) },
             // A kernel without this kind.
             (Err(error), _)
                 if error.kind() == std::io::ErrorKind::NotFound && kind == NamespaceKind::Time => {}
