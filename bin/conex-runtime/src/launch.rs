@@ -149,18 +149,25 @@ impl Making<'_> {
         record.cgroup = cgroup.as_ref().map(|cgroup| cgroup.path().clone());
         let terminal = bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
         let at_once = ends.are_plain() && !terminal && self.manner != Manner::Later;
-        let created = self.create(container, bundle, &record, &groups, cgroup.as_ref(), at_once)?;
+        let (created, complete) =
+            self.create(container, bundle, &record, &groups, cgroup.as_ref(), at_once)?;
         let Created { process, terminal } = created;
+        // Only a process that is set up may be entered by others: before the pivot they would find themselves in the host's root.
+        let mut complete = Some(complete);
+        if !at_once {
+            publish(container, &mut complete)?;
+        }
         // Before the program runs: what fails here stops it from running at all.
         let held = ends.hand_over(process.pid(), terminal)?;
         let running = self.begin(process)?;
+        publish(container, &mut complete)?;
         if self.manner != Manner::Later {
             poststart(&record, &bundle.spec, running.pid)?;
         }
         Ok(Live { running, cgroup, held, notify })
     }
 
-    /// The process, set up and waiting, and recorded.
+    /// The process, on its way, and the record with it in, which nobody sees yet.
     fn create(
         &self,
         container: &mut Container,
@@ -169,7 +176,7 @@ impl Making<'_> {
         groups: &Groups,
         cgroup: Option<&Cgroup>,
         at_once: bool,
-    ) -> Result<Created, Error> {
+    ) -> Result<(Created, Record), Error> {
         let spec = &bundle.spec;
         let rules = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
         let seccomp = rules.map(|rules| self.context.seccomp_cache().program(rules)).transpose();
@@ -243,11 +250,8 @@ impl Making<'_> {
             init: None,
             terms,
         })?;
-        // Only now may others enter it: before the pivot they would find themselves in the host's root.
-        if let Some(record) = complete {
-            container.publish(record)?;
-        }
-        Ok(created)
+        // Always there: `meanwhile` is called once on the way to success.
+        Ok((created, complete.unwrap_or_else(|| record.clone())))
     }
 
     fn begin(&self, process: Waiting) -> Result<Running, Error> {
@@ -256,6 +260,11 @@ impl Making<'_> {
             _ => process.start()?,
         })
     }
+}
+
+/// Lets others find the process, once.
+fn publish(container: &mut Container, complete: &mut Option<Record>) -> Result<(), Error> {
+    complete.take().map_or(Ok(()), |record| Ok(container.publish(record)?))
 }
 
 /// Who answers a filter's notifications, when the spec names somebody.

@@ -114,15 +114,19 @@ impl Layers for Directories {
     }
 
     fn prepare(&self, layer: &DiffId) -> Result<Prepared> {
-        if let Some(lower) = self.lower(layer)? {
-            return Ok(Prepared::Ready(lower));
-        }
-        let (path, lock) = self.lock(layer)?;
-        let draft = Partial { layers: self.clone(), layer: *layer, path, lock };
-        match self.lower(layer)? {
-            // Made by another in between; an empty partial directory goes when the draft is dropped.
-            Some(lower) => Ok(Prepared::Ready(lower)),
-            None => Ok(Prepared::Draft(Box::new(draft))),
+        loop {
+            if let Some(lower) = self.lower(layer)? {
+                return Ok(Prepared::Ready(lower));
+            }
+            let (path, lock) = self.lock(layer)?;
+            let draft = Partial { layers: self.clone(), layer: *layer, path, lock };
+            match self.lower(layer)? {
+                // Made by another in between; an empty partial directory goes when the draft is dropped.
+                Some(lower) => return Ok(Prepared::Ready(lower)),
+                None if is_at(&draft.lock, &draft.path) => return Ok(Prepared::Draft(Box::new(draft))),
+                // Made and removed again in between: the lock is on what is gone.
+                None => {}
+            }
         }
     }
 
