@@ -217,6 +217,17 @@ fn the_document_itself() {
     refuse(&|config| config["ociVersion"] = Value::Null, "ociVersion: it is missing");
     refuse(&|config| config["root"] = Value::Null, "root: it is missing");
     refuse(&|config| config["root"]["path"] = json!("not-there"), "not-there");
+    // An array is no object, whatever order its values stand in.
+    refuse(&|config| config["root"] = json!(["rootfs"]), "root: invalid type: sequence");
+    refuse(&|config| config["process"]["user"] = json!([0, 0]), "process.user: invalid type: sequence");
+    refuse(
+        &|config| config["mounts"][0] = json!(["/proc", "proc", "proc"]),
+        "mounts[0]: invalid type: sequence",
+    );
+    refuse(
+        &|config| config["linux"]["namespaces"][0] = json!(["pid"]),
+        "linux.namespaces[0]: invalid type: sequence",
+    );
     refuse(&|config| config["process"]["args"] = json!([]), "args");
     refuse(&|config| config["process"]["cwd"] = json!("relative"), "absolute");
     refuse(

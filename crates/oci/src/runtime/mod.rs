@@ -8,6 +8,7 @@
 mod constants;
 pub mod features;
 mod linux;
+mod objects;
 mod parse;
 mod process;
 mod resources;

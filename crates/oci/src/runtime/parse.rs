@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Spec;
+use super::objects::Objects;
 
 /// Why a document could not be read: `linux.resources.pids.limit: invalid type: string "many", expected i64`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,14 +24,15 @@ pub struct ParseError {
 /// # Errors
 /// JSON that is none, a field of a wrong type or missing.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
-    // A derived struct would take an array for its fields in order.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return Err(ParseError {
-            path: String::new(),
-            message: "invalid type: array, expected object".to_owned(),
-        });
-    }
-    serde_json::from_slice(bytes).or_else(|error| again(bytes, &error))
+    read(bytes).or_else(|error| again(bytes, &error))
+}
+
+/// One pass of serde. For both the document and its second reading, so that there is one such parser in the binary.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let document = T::deserialize(Objects(&mut json))?;
+    json.end()?;
+    Ok(document)
 }
 
 impl Spec {
@@ -95,7 +97,7 @@ fn again<T: DeserializeOwned>(bytes: &[u8], first: &serde_json::Error) -> Result
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
     without_nulls(&mut value);
     let text = value.to_string();
-    serde_json::from_str(&text).map_err(|error| {
+    read(text.as_bytes()).map_err(|error| {
         let message = error.to_string();
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text);
         // Written on one line, the column is the offset.
@@ -216,6 +218,12 @@ mod tests {
             (r#""process": {"scheduler": {"policy": "FAST"}}"#, "process.scheduler.policy: unknown variant"),
             (r#""hooks": {"poststop": {}}"#, "hooks.poststop: invalid type"),
             (r#""annotations": {"a\"b": 1}"#, "annotations.a\"b: invalid type"),
+            (r#""process": ["yes"]"#, "process: invalid type: sequence, expected struct Process"),
+            (r#""process": {"user": [1, 2]}"#, "process.user: invalid type: sequence"),
+            (r#""mounts": [{}, ["/a"]]"#, "mounts[1]: invalid type: sequence"),
+            (r#""linux": {"resources": {"pids": [7]}}"#, "linux.resources.pids: invalid type: sequence"),
+            (r#""linux": {"netDevices": {"eth0": ["a"]}}"#, "linux.netDevices.eth0: invalid type: sequence"),
+            (r#""process": []"#, "process: invalid type: sequence"),
         ] {
             let complaint = complaint(text);
             assert!(complaint.starts_with(expected), "{text}: {complaint}");
