@@ -4,9 +4,11 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
     SocketType,
@@ -16,6 +18,9 @@ use crate::error::Error;
 
 /// What a terminal's master is called when it is sent.
 const MASTER: &[u8] = b"/dev/ptmx";
+
+/// How long a caller may take to have room for one more connection.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A caller's socket, connected.
 pub(crate) struct Receiver(OwnedFd);
@@ -30,8 +35,12 @@ impl Receiver {
                 SocketFlags::CLOEXEC,
                 None,
             )?;
-            with_address(path, |address| rustix::net::connect(&socket, address))?;
-            Ok(socket)
+            // A full backlog makes connect(2) wait (socket(7)).
+            set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+            match with_address(path, |address| rustix::net::connect(&socket, address)) {
+                Err(Errno::AGAIN) => Err(Errno::TIMEDOUT),
+                connected => connected.map(|()| socket),
+            }
         };
         open().map(Self).map_err(|errno| Error::io(what, path, errno))
     }

@@ -7,8 +7,11 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
     SocketType,
@@ -19,6 +22,10 @@ use crate::Error;
 use crate::channel::Order;
 use crate::plan::parent;
 use crate::waiting::Waiting;
+
+/// How long an agent may take to have room for one more connection and for what is sent: one that is stuck must not hold up
+/// whoever makes the container, with its record locked.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The agent that answers a filter's notifications.
 #[derive(Clone, Copy)]
@@ -47,9 +54,16 @@ pub(crate) fn require<'a>(
 impl Listener<'_> {
     /// Fetches the descriptor from the process as soon as its filter is installed, and sends it to the agent.
     pub(crate) fn introduce(&self, process: &Waiting) -> Result<(), Error> {
-        let told = |errno: Errno| Error::Init {
-            what: format!("hand the seccomp notifications to the listener {}", self.path.display()),
-            errno,
+        let told = |errno: Errno| {
+            let (late, errno) = match errno {
+                Errno::AGAIN => (format!(" within {} s", PATIENCE.as_secs()), Errno::TIMEDOUT),
+                errno => (String::new(), errno),
+            };
+            let path = self.path.display();
+            Error::Init {
+                what: format!("hand the seccomp notifications to the listener {path}{late}"),
+                errno,
+            }
         };
         let Some(notifications) = fetch(process, process.await_filtering()?)? else {
             // It failed to install, and says why itself.
@@ -59,21 +73,41 @@ impl Listener<'_> {
         process.channel().order(Order::Listened).map_err(parent("tell the process of its seccomp listener"))
     }
 
+    /// EAGAIN when the agent takes longer than [`PATIENCE`].
     fn send(&self, pid: u32, notifications: BorrowedFd<'_>) -> Result<(), Errno> {
+        let deadline = Instant::now() + PATIENCE;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // A full backlog makes connect(2) wait; that is what this is for (socket(7)).
+        set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
         retry_on_intr(|| rustix::net::connect(&socket, &SocketAddrUnix::new(self.path)?))?;
         let state = (self.state)(pid);
         let fds = [notifications];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&fds));
-        let mut sent =
-            rustix::net::sendmsg(&socket, &[IoSlice::new(&state)], &mut control, SendFlags::NOSIGNAL)?;
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let mut sent = rustix::net::sendmsg(&socket, &[IoSlice::new(&state)], &mut control, flags)?;
         while sent < state.len() {
-            sent += retry_on_intr(|| rustix::net::send(&socket, &state[sent..], SendFlags::NOSIGNAL))?;
+            match rustix::net::send(&socket, &state[sent..], flags) {
+                Ok(more) => sent += more,
+                Err(Errno::AGAIN) => await_room(socket.as_fd(), deadline)?,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
         }
         Ok(())
+    }
+}
+
+fn await_room(socket: BorrowedFd<'_>, deadline: Instant) -> Result<(), Errno> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
+    match poll(&mut fds, Some(&left)) {
+        Ok(0) => Err(Errno::AGAIN),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 
