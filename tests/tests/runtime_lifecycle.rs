@@ -77,6 +77,34 @@ fn wrong_steps_are_refused_and_change_nothing() {
     assert!(runtime.fails(&["delete", "a"]).contains("container does not exist"));
 }
 
+/// "REQUIRED when start is called", config.md#process: until then it is a set of namespaces that others enter.
+#[test]
+fn a_container_without_a_process_is_made_and_never_started() {
+    needs_root!();
+    let Some(runtime) = Runtime::new() else { skip!("no busybox image") };
+    let mut config = runtime.config(&[]);
+    config.as_object_mut().unwrap().remove("process");
+    runtime.create_config("a", &config);
+    assert_eq!(runtime.status("a").as_deref(), Some("created"));
+    for _ in 0..2 {
+        assert!(runtime.fails(&["start", "a"]).contains("cannot start a container without a process"));
+        assert_eq!(runtime.status("a").as_deref(), Some("created"), "an error leaves all as it was");
+    }
+    assert_eq!(runtime.ok(&["exec", "a", "sh", "-c", "hostname; pwd"]), "box\n/\n");
+    // A right that nobody gave is not there.
+    assert_eq!(
+        runtime.ok(&["exec", "a", "grep", "CapEff", "/proc/self/status"]),
+        "CapEff:\t0000000000000000\n"
+    );
+    runtime.ok(&["kill", "a", "KILL"]);
+    ended(&runtime, "a");
+    runtime.ok(&["delete", "a"]);
+    let bundle = runtime.bundle("a", &config);
+    let refused = runtime.fails(&["run", "-b", bundle.to_str().unwrap(), "a"]);
+    assert!(refused.contains("process property must not be empty"), "{refused}");
+    assert_eq!(runtime.groups(), Vec::<std::path::PathBuf>::new());
+}
+
 #[test]
 fn a_created_container_is_deleted_without_force_and_a_running_one_with() {
     needs_root!();

@@ -58,7 +58,8 @@ pub(crate) fn launch(wishes: &Wishes, manner: Manner, context: &Context) -> Resu
     for warning in conex_runtime::warnings(&bundle.spec) {
         log::warn!("{warning}");
     }
-    let process = process_of(&mut bundle.spec)?;
+    let mut nothing = Process::default();
+    let process = process_of(&mut bundle.spec, manner)?.unwrap_or(&mut nothing);
     let preserved = descriptors::preserved(wishes.preserve_fds, process)?;
     let ends = ends.take(process.terminal, manner)?;
     let mut container = context.root.create(&wishes.id, &bundle.config)?;
@@ -72,16 +73,21 @@ pub(crate) fn launch(wishes: &Wishes, manner: Manner, context: &Context) -> Resu
     }
 }
 
-fn process_of(spec: &mut Spec) -> Result<&mut Process, Error> {
-    let process =
-        spec.process.as_mut().ok_or_else(|| Error::refused("process property must not be empty"))?;
+/// What is to run. A container that starts later may have none, and then never does (config.md#process).
+fn process_of(spec: &mut Spec, manner: Manner) -> Result<Option<&mut Process>, Error> {
+    let Some(process) = &mut spec.process else {
+        return match manner {
+            Manner::Later => Ok(None),
+            _ => Err(Error::refused("process property must not be empty")),
+        };
+    };
     if !process.cwd.is_absolute() {
         return Err(Error::refused("Cwd must be an absolute path"));
     }
     if process.args.is_empty() {
         return Err(Error::refused("args must not be empty"));
     }
-    Ok(process)
+    Ok(Some(process))
 }
 
 /// A container that is made, and started unless that comes later.

@@ -14,7 +14,7 @@ use crate::fault::{During, Fault};
 use crate::init::{self, Duties, Inheritance};
 use crate::namespaces::flag;
 use crate::options::Recursion;
-use crate::plan::{Plan, parent, parent_errno};
+use crate::plan::{Plan, missing, parent, parent_errno};
 use crate::rootless;
 use crate::sources::Source;
 use crate::terms::{Start, Terms};
@@ -23,7 +23,7 @@ use crate::{Error, Stdio, listener, network};
 
 /// What [`create`] needs.
 pub struct Create<'a> {
-    /// The spec; `root.path` is not looked at.
+    /// The spec; `root.path` is not looked at. Without a `process` it takes [`Start::BySocket`], and an order to start fails.
     pub spec: &'a Spec,
     /// The root filesystem.
     pub rootfs: Rootfs,
@@ -66,6 +66,9 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let Terms { start, preserved, keep_keyring, no_pivot, meanwhile, before_pivot, listener, inside, .. } =
         terms;
     let listener = listener::require(seccomp, listener)?;
+    if spec.process.is_none() && !matches!(start, Start::BySocket(_)) {
+        return Err(missing("process"));
+    }
     let plan = Plan::new(spec, cgroup, seccomp, init)?;
     let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
     let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();

@@ -2,6 +2,7 @@
 //! is found here, before a process exists.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use conex_oci::runtime::{Linux, NamespaceKind, Process, Spec};
 use conex_sys::mount::Propagation;
@@ -17,6 +18,9 @@ use crate::rootless;
 use crate::scheduling::Scheduling;
 use crate::sources::{self, PlannedMount, Source};
 use crate::sysctl;
+
+/// Stands in for a `process` that the spec does not have: a container that is made and never started (config.md#process).
+static NOTHING: LazyLock<Process> = LazyLock::new(Process::default);
 
 /// All that the new process needs to know.
 pub(crate) struct Plan<'a> {
@@ -58,7 +62,6 @@ impl<'a> Plan<'a> {
         init: Option<&'a [u8]>,
     ) -> Result<Self, Error> {
         let linux = spec.linux.as_ref().ok_or_else(|| missing("linux"))?;
-        let process = spec.process.as_ref().ok_or_else(|| missing("process"))?;
         let namespaces = Namespaces::plan(linux)?;
         if rootless::is_ordinary_user() && !namespaces.has(NamespaceKind::User) {
             return wrong("linux.namespaces: an ordinary user's container needs a user namespace");
@@ -68,7 +71,10 @@ impl<'a> Plan<'a> {
         check_paths(linux)?;
         check_label(linux)?;
         network::check(&linux.net_devices)?;
-        let mut process = ProcessPlan::new(process, seccomp, init)?;
+        let mut process = match &spec.process {
+            Some(process) => ProcessPlan::new(process, seccomp, init)?,
+            None => ProcessPlan::of(&NOTHING, seccomp, init)?,
+        };
         process.scheduling.take_over(linux)?;
         Ok(Self {
             spec,
@@ -180,7 +186,7 @@ fn group_mounts(
         .collect()
 }
 
-fn missing(field: &str) -> Error {
+pub(crate) fn missing(field: &str) -> Error {
     Error::Spec { what: format!("{field} is missing") }
 }
 
@@ -197,6 +203,14 @@ impl<'a> ProcessPlan<'a> {
         if process.args.is_empty() {
             return Err(missing("process.args"));
         }
+        Self::of(process, seccomp, init)
+    }
+
+    fn of(
+        process: &'a Process,
+        seccomp: Option<&'a conex_seccomp::Program>,
+        init: Option<&'a [u8]>,
+    ) -> Result<Self, Error> {
         for (field, strings) in [("args", &process.args), ("env", &process.env)] {
             if let Some(index) = strings.iter().position(|string| string.contains('\0')) {
                 return wrong(format!("process.{field}[{index}]: it contains a NUL character"));

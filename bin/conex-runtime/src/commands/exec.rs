@@ -97,8 +97,8 @@ impl Arguments {
     }
 
     fn process(&self, command: Vec<String>, spec: &Spec) -> Result<Process, Error> {
-        let own =
-            spec.process.as_ref().ok_or_else(|| Error::refused("process property must not be empty"))?;
+        let nothing = Process { cwd: PathBuf::from("/"), ..Process::default() };
+        let own = spec.process.as_ref().unwrap_or(&nothing);
         let process = match &self.process {
             Some(path) => from_file(path, own)?,
             None => self.by_flags(command, own.clone())?,

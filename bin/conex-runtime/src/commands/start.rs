@@ -36,6 +36,12 @@ impl Act for Arguments {
             }
         }
         let spec = container.spec()?;
+        // runtime.md#start; the container stays as it is.
+        if spec.process.is_none() {
+            return Err(Error::refused(
+                "cannot start a container without a process (its config.json has none)",
+            ));
+        }
         let notify =
             if container.path().join("notify").exists() { NotifySocket::of(&container)? } else { None };
         if let Some(notify) = &notify {

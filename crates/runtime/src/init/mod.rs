@@ -171,6 +171,9 @@ fn finish(
             *channel = Channel::accept_start(listener.as_fd())?;
         }
     }
+    let Some(program) = program else {
+        return Err(Fault::new("start a container that has no process", Errno::INVAL));
+    };
     if let Some(act) = duties.inside.before_program {
         act(pid).map_err(Fault::inside)?;
     }

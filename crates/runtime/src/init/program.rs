@@ -18,12 +18,12 @@ use crate::plan::ProcessPlan;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The path to execute: absolute, or relative to the working directory when the user wrote a slash.
-pub(super) fn find(process: &Process) -> Result<CString, Fault> {
-    let name = &process.args[0];
+/// The path to execute: absolute, or relative to the working directory when the user wrote a slash. `None` when there is nothing.
+pub(super) fn find(process: &Process) -> Result<Option<CString>, Fault> {
+    let Some(name) = process.args.first() else { return Ok(None) };
     if name.contains('/') {
         return match check(name.as_bytes()) {
-            Ok(path) => Ok(path),
+            Ok(path) => Ok(Some(path)),
             Err(Errno::NOENT | Errno::NOTDIR) => Err(fault(Kind::NotFound, name, Errno::NOENT)),
             Err(errno) => Err(fault(Kind::NotExecutable, name, errno)),
         };
@@ -33,7 +33,7 @@ pub(super) fn find(process: &Process) -> Result<CString, Fault> {
     for directory in path.unwrap_or(DEFAULT_PATH).split(':') {
         let directory = if directory.is_empty() { "." } else { directory };
         match check(format!("{directory}/{name}").as_bytes()) {
-            Ok(path) => return Ok(path),
+            Ok(path) => return Ok(Some(path)),
             Err(errno @ Errno::ACCESS) => denied = Some(errno),
             Err(_) => {}
         }
