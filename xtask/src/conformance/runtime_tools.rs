@@ -15,6 +15,7 @@ const LIMIT: &str = "120";
 /// All programs; prints how many of them passed whole.
 pub(crate) fn run(checkout: &Path, runtime: &Path) -> Result<Vec<Ended>> {
     let programs = built(checkout)?;
+    let before = containers(runtime);
     let (mut ended, mut whole) = (Vec::new(), 0);
     for program in &programs {
         let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -25,7 +26,9 @@ pub(crate) fn run(checkout: &Path, runtime: &Path) -> Result<Vec<Ended>> {
         let mut tests = parse(&name, &String::from_utf8_lossy(&said.stdout));
         if !said.status.success() && !tests.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_))) {
             let stderr = String::from_utf8_lossy(&said.stderr);
-            let why = format!("{}: {}", said.status, stderr.lines().last().unwrap_or("it does not say why"));
+            // The program's own last line only repeats how its child ended.
+            let line = stderr.lines().rfind(|line| !line.starts_with("exit status"));
+            let why = format!("{}: {}", said.status, line.unwrap_or("it does not say why"));
             tests.push((format!("{name}: end"), Verdict::Failed(why)));
         }
         let passed = tests.iter().any(|(_, verdict)| *verdict == Verdict::Passed);
@@ -33,8 +36,19 @@ pub(crate) fn run(checkout: &Path, runtime: &Path) -> Result<Vec<Ended>> {
             usize::from(passed && !tests.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_))));
         ended.append(&mut tests);
     }
+    // Some programs leave what they made when a point fails.
+    for left in containers(runtime).iter().filter(|id| !before.contains(id)) {
+        let _ = Command::new(runtime).args(["delete", "--force", left]).output();
+    }
     println!("runtime-tools: {whole} of {} programs passed whole", programs.len());
     Ok(ended)
+}
+
+/// The ids of all there are.
+fn containers(runtime: &Path) -> Vec<String> {
+    let listed = Command::new(runtime).args(["list", "-q"]).output();
+    let listed = listed.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&listed).lines().map(str::to_owned).collect()
 }
 
 /// `validation/*/*.t`, built now where they are not.
