@@ -3,6 +3,7 @@
 //! A call takes and gives file descriptors (`BorrowedFd`, `OwnedFd`) and `Result`; none keeps state, logs or retries.
 //! What `rustix` offers safely is used from there directly and not wrapped again here.
 
+pub mod allocator;
 pub mod bpf;
 pub mod descriptors;
 pub mod entry;
