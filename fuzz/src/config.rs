@@ -13,7 +13,7 @@ pub(crate) fn config(bytes: &[u8]) {
     let again = Spec::from_json(&text).expect("a spec that was written can be read");
     assert!(again == spec, "written and read again it is another");
     if let Some(seccomp) = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) {
-        match conex_seccomp::compile(seccomp) {
+        match seccomp.rules().map_err(Into::into).and_then(|rules| conex_seccomp::compile(&rules)) {
             Ok(program) => assert!((1..=4096).contains(&program.instructions())),
             Err(error) => clear(&error.to_string()),
         }

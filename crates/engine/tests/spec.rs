@@ -144,7 +144,7 @@ impl Bed {
             own(self.root().join("etc"));
         }
         let filter = plan.spec.linux.as_ref().unwrap().seccomp.as_ref();
-        let program = filter.map(|filter| conex_seccomp::compile(filter).unwrap());
+        let program = filter.map(|filter| conex_seccomp::compile(&filter.rules().unwrap()).unwrap());
         let (output, stdio) = pipes();
         let created = create(Create {
             spec: &plan.spec,

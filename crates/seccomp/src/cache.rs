@@ -1,19 +1,18 @@
-//! Compiled programs on disk: one small file each, named by the hash of all that it was compiled from.
+//! Compiled programs on disk: one small file each, named by the hash of the text that it was compiled from.
 //!
 //! A program says what a container may do, so a file counts only if nobody but its owner, who is the caller, can have
 //! written it, and its checksum is right; anything else is compiled anew and replaced. The cache is a help, never a
 //! condition: trouble with it costs a compilation.
 
 use std::fs::DirBuilder;
-use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
-use conex_oci::Digest;
-use conex_oci::runtime::Seccomp;
-use conex_sys::seccomp::{INSTRUCTION_SIZE, MAX_INSTRUCTIONS};
+use conex_oci::Hasher;
+use conex_oci::runtime::SeccompText;
+use conex_sys::seccomp::{Flags, INSTRUCTION_SIZE, MAX_INSTRUCTIONS};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, linkat, open, openat, unlinkat};
 
 use crate::{Program, Result, compile};
@@ -24,9 +23,9 @@ pub struct Cache {
     directory: PathBuf,
 }
 
-/// The first line of a file; the hex digests of its key and of its code follow, a line each, then the code.
-const MAGIC: &str = "conex seccomp 1\n";
-const HEADER: usize = MAGIC.len() + 2 * (64 + 1);
+/// The first line of a file. The hex digests of its key and of its code follow and the flags, a line each, then the code.
+const MAGIC: &str = "conex seccomp 2\n";
+const HEADER: usize = MAGIC.len() + 2 * (64 + 1) + 8 + 1;
 const LONGEST: usize = HEADER + MAX_INSTRUCTIONS * INSTRUCTION_SIZE;
 
 impl Cache {
@@ -35,20 +34,23 @@ impl Cache {
         Self { directory: directory.into() }
     }
 
-    /// The compiled rules, from the cache when it has them. The errors are those of [`compile()`](compile()) alone.
-    pub fn program(&self, seccomp: &Seccomp) -> Result<Program> {
-        let key = key(seccomp);
-        if let Ok(Some(code)) = self.read(&key) {
-            return Ok(Program::new(code, compile::flags(seccomp)?));
+    /// The compiled rules, from the cache when it has them; they are not even read then.
+    ///
+    /// # Errors
+    /// Those of [`compile()`](compile()), and [`Error::Rules`](crate::Error::Rules).
+    pub fn program(&self, seccomp: &SeccompText) -> Result<Program> {
+        let key = key(seccomp.text());
+        if let Ok(Some(program)) = self.read(&key) {
+            return Ok(program);
         }
-        let program = compile(seccomp)?;
+        let program = compile(&seccomp.rules()?)?;
         // A cache that cannot be written is no reason not to start.
-        let _ = self.keep(&key, program.as_bytes());
+        let _ = self.keep(&key, &program);
         Ok(program)
     }
 
     /// `None` for a file that cannot be relied on.
-    fn read(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, key: &str) -> io::Result<Option<Program>> {
         let Some(directory) = self.open()? else { return Ok(None) };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = openat(&directory, key, flags, Mode::empty())?;
@@ -57,23 +59,31 @@ impl Cache {
         }
         let mut content = Vec::with_capacity(4096);
         std::fs::File::from(file).take(LONGEST as u64 + 1).read_to_end(&mut content)?;
-        let valid = content.len() > HEADER
-            && content.len() <= LONGEST
-            && (content.len() - HEADER).is_multiple_of(INSTRUCTION_SIZE)
-            && content[..HEADER] == *header(key, &content[HEADER..]).as_bytes();
-        Ok(valid.then(|| content.split_off(HEADER)))
+        if content.len() <= HEADER
+            || content.len() > LONGEST
+            || !(content.len() - HEADER).is_multiple_of(INSTRUCTION_SIZE)
+        {
+            return Ok(None);
+        }
+        let code = content.split_off(HEADER);
+        let flags = std::str::from_utf8(&content[HEADER - 9..HEADER - 1]).ok();
+        let Some(flags) = flags.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else {
+            return Ok(None);
+        };
+        let program = Program::new(code, Flags::from_bits(flags));
+        Ok((content == header(key, &program).as_bytes()).then_some(program))
     }
 
     /// Writes a file without a name and gives it its name when it is whole: a crash leaves nothing behind.
-    fn keep(&self, key: &str, code: &[u8]) -> io::Result<()> {
+    fn keep(&self, key: &str, program: &Program) -> io::Result<()> {
         if !self.directory.exists() {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         }
         let Some(directory) = self.open()? else { return Ok(()) };
         let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
         let mut file = std::fs::File::from(openat(&directory, ".", flags, Mode::RUSR | Mode::WUSR)?);
-        file.write_all(header(key, code).as_bytes())?;
-        file.write_all(code)?;
+        file.write_all(header(key, program).as_bytes())?;
+        file.write_all(program.as_bytes())?;
         let nameless = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
         let name = || linkat(CWD, &nameless, &directory, key, AtFlags::SYMLINK_FOLLOW);
         match name() {
@@ -102,39 +112,47 @@ fn is_ours(file: &OwnedFd, kind: FileType) -> io::Result<bool> {
         && stat.st_mode & 0o022 == 0)
 }
 
-fn header(key: &str, code: &[u8]) -> String {
-    format!("{MAGIC}{key}\n{}\n", Digest::of(code).hex())
+/// The digest is that of flags and code.
+fn header(key: &str, program: &Program) -> String {
+    let flags = program.flags().bits();
+    let mut digest = Hasher::new();
+    digest.update(&flags.to_le_bytes());
+    digest.update(program.as_bytes());
+    format!("{MAGIC}{key}\n{}\n{flags:08x}\n", digest.finish().hex())
 }
 
-/// The hash of the rules, the architecture and the compiler, in hexadecimal digits.
-fn key(seccomp: &Seccomp) -> String {
-    let mut collected = Collected(Vec::with_capacity(16 << 10));
-    (seccomp, std::env::consts::ARCH, env!("CARGO_PKG_VERSION"), compile::VERSION).hash(&mut collected);
-    Digest::of(&collected.0).hex()
-}
-
-/// What a value feeds to a hasher, with its lengths and separators, for a hash that does not change between programs.
-struct Collected(Vec<u8>);
-
-impl Hasher for Collected {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+/// The hash of the text, the architecture and the compiler, in hexadecimal digits.
+fn key(text: &str) -> String {
+    let mut digest = Hasher::new();
+    for part in [std::env::consts::ARCH, env!("CARGO_PKG_VERSION"), text] {
+        digest.update(part.as_bytes());
+        // In no text of JSON.
+        digest.update(&[0]);
     }
-
-    fn finish(&self) -> u64 {
-        0
-    }
+    digest.update(&compile::VERSION.to_le_bytes());
+    digest.finish().hex()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Profile;
+    use conex_oci::Digest;
+    use conex_oci::runtime::{Linux, Seccomp};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    fn seccomp() -> Seccomp {
+    fn rules() -> Seccomp {
         Profile::builtin().resolve(&[])
+    }
+
+    fn seccomp() -> SeccompText {
+        (&rules()).into()
+    }
+
+    /// Another program, with the flags of the first.
+    fn other(program: &Program) -> Program {
+        Program::new(vec![6, 0, 0, 0, 0, 0, 0xff, 0x7f], program.flags())
     }
 
     /// The single file of the cache.
@@ -151,16 +169,16 @@ mod tests {
         let cache = Cache::new(root.path().join("a/b"));
         let seccomp = seccomp();
         let compiled = cache.program(&seccomp).unwrap();
-        assert_eq!(compiled, compile(&seccomp).unwrap());
+        assert_eq!(compiled, compile(&rules()).unwrap());
         let file = file(&cache);
         assert_eq!(fs::metadata(&cache.directory).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
         // That it is the file's code which comes back shows when the file holds another program.
-        let other = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+        let other = other(&compiled);
         let name = file.file_name().unwrap().to_str().unwrap();
-        fs::write(&file, [header(name, &other).as_bytes(), &other].concat()).unwrap();
-        assert_eq!(cache.program(&seccomp).unwrap().as_bytes(), other);
+        fs::write(&file, [header(name, &other).as_bytes(), other.as_bytes()].concat()).unwrap();
+        assert_eq!(cache.program(&seccomp).unwrap(), other);
     }
 
     #[test]
@@ -175,9 +193,17 @@ mod tests {
         *flipped.last_mut().unwrap() ^= 1;
         let mut foreign = good.clone();
         foreign[MAGIC.len()] ^= 1;
-        for bad in
-            [&[][..], &good[..HEADER], &good[..good.len() - 8], &good[..good.len() - 1], &flipped, &foreign]
-        {
+        let mut flagged = good.clone();
+        flagged[HEADER - 2] ^= 1;
+        for bad in [
+            &[][..],
+            &good[..HEADER],
+            &good[..good.len() - 8],
+            &good[..good.len() - 1],
+            &flipped,
+            &foreign,
+            &flagged,
+        ] {
             fs::write(&file, bad).unwrap();
             assert_eq!(cache.program(&seccomp).unwrap(), compiled);
             assert_eq!(fs::read(&file).unwrap(), good);
@@ -201,9 +227,9 @@ mod tests {
         let seccomp = seccomp();
         let compiled = cache.program(&seccomp).unwrap();
         let file = file(&cache);
-        let other = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+        let other = other(&compiled);
         let name = file.file_name().unwrap().to_str().unwrap();
-        let forged = [header(name, &other).as_bytes(), &other].concat();
+        let forged = [header(name, &other).as_bytes(), other.as_bytes()].concat();
 
         fs::write(&file, &forged).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o620)).unwrap();
@@ -220,21 +246,18 @@ mod tests {
         let cache = Cache::new("/proc/none");
         assert!(cache.program(&seccomp()).is_ok());
         let bad = Seccomp { default_action: "X".to_owned(), ..Seccomp::default() };
-        assert!(cache.program(&bad).is_err());
+        assert!(cache.program(&(&bad).into()).is_err());
+        let linux: Linux = serde_json::from_str(r#"{"seccomp": {"syscalls": [{"names": 7}]}}"#).unwrap();
+        let error = cache.program(&linux.seccomp.unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("linux.seccomp.syscalls[0].names: invalid type"), "{error}");
     }
 
     #[test]
     fn keys_tell_profiles_apart() {
-        let one = seccomp();
-        let mut other = one.clone();
+        let mut other = rules();
         other.syscalls[0].errno_ret = Some(1);
-        assert_ne!(key(&one), key(&other));
-        // The same bytes, cut differently.
-        let mut names = one.clone();
-        let joined = names.syscalls[0].names.split_off(2).concat();
-        names.syscalls[0].names.push(joined);
-        assert_ne!(key(&one), key(&names));
-        assert_eq!(key(&one), key(&one.clone()));
+        assert_ne!(key(seccomp().text()), key(SeccompText::from(&other).text()));
+        assert_eq!(key(seccomp().text()), key(seccomp().text()));
     }
 
     /// A cached program must not outlive the compiler that made it.

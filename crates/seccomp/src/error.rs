@@ -6,6 +6,9 @@ pub enum Error {
     /// The text of a profile is not JSON, or not Docker's profile format; the source says line and column.
     #[error("seccomp profile is malformed: {0}")]
     Profile(#[source] serde_json::Error),
+    /// The rules in a container's spec are not what the specification has.
+    #[error(transparent)]
+    Rules(#[from] conex_oci::runtime::ParseError),
     /// An action that no kernel has.
     #[error("seccomp action {0:?} is unknown (expected SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, …)")]
     Action(String),

@@ -10,7 +10,7 @@
 //! ```no_run
 //! let capabilities = vec!["CAP_CHOWN".to_owned()];
 //! let seccomp = conex_seccomp::Profile::builtin().resolve(&capabilities);
-//! let program = conex_seccomp::Cache::new("/var/lib/conex/cache/seccomp").program(&seccomp)?;
+//! let program = conex_seccomp::Cache::new("/var/lib/conex/cache/seccomp").program(&(&seccomp).into())?;
 //! program.install()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

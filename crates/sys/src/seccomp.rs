@@ -37,6 +37,11 @@ impl Flags {
         Self(self.0 & !other.0)
     }
 
+    /// From the kernel's number.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// The kernel's number.
     pub fn bits(self) -> u32 {
         self.0

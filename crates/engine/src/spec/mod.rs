@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 
 use conex_oci::ContainerId;
 use conex_oci::image::ImageConfig;
-use conex_oci::runtime::{IdMapping, Linux, Root, Spec};
+use conex_oci::runtime::{IdMapping, Linux, Root, SeccompText, Spec};
 
 use crate::options::{CreateOptions, IpcMode, UserMode, parse_signal};
 
@@ -200,7 +200,7 @@ pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
         devices: devices.nodes,
         cgroups_path: Some(request.cgroups_path.to_owned()),
         resources: Some(resources::build(request, devices.rules, &mut warnings)?),
-        seccomp,
+        seccomp: seccomp.as_ref().map(SeccompText::from),
         rootfs_propagation: mounts.rootfs_propagation,
         masked_paths: paths.masked,
         readonly_paths: paths.read_only,

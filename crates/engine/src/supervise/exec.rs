@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use conex_cgroup::Cgroup;
-use conex_oci::runtime::{Process, Seccomp};
+use conex_oci::runtime::{Process, SeccompText};
 use conex_runtime::{Exec, Terms, exec};
 
 use super::container::{First, first_client, reap, refusal, started};
@@ -28,7 +28,7 @@ pub(crate) struct ExecJob {
     /// What runs.
     pub(crate) process: Process,
     /// Its filter.
-    pub(crate) seccomp: Option<Seccomp>,
+    pub(crate) seccomp: Option<SeccompText>,
     /// Whether it has input.
     pub(crate) interactive: bool,
     /// Whether nobody will attach.

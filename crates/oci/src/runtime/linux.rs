@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::constants::constants;
-use super::{MemoryPolicy, Personality, Resources, Seccomp};
+use super::{MemoryPolicy, Personality, Resources, SeccompText};
 
 /// The Linux part of a spec.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Linux {
     pub resources: Option<Resources>,
     /// System call filter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seccomp: Option<Seccomp>,
+    pub seccomp: Option<SeccompText>,
     /// Of the root filesystem's mount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rootfs_propagation: Option<String>,

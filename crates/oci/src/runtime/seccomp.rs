@@ -1,6 +1,46 @@
 //! `config-linux.md#seccomp`
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{ParseError, from_json};
+
+/// A system call filter as it is written, its rules read when somebody asks for them: a filter that has been compiled before is
+/// found by this text, and Docker's has four hundred names in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeccompText(Box<RawValue>);
+
+impl SeccompText {
+    /// The JSON.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// Those of [`from_json`], with the field's place in the whole document.
+    pub fn rules(&self) -> Result<Seccomp, ParseError> {
+        from_json(self.text().as_bytes()).map_err(|ParseError { path, message }| {
+            let dot = if path.is_empty() { "" } else { "." };
+            ParseError { path: format!("linux.seccomp{dot}{path}"), message }
+        })
+    }
+}
+
+impl From<&Seccomp> for SeccompText {
+    fn from(rules: &Seccomp) -> Self {
+        let text = serde_json::value::to_raw_value(rules);
+        Self(text.unwrap_or_else(|_| unreachable!("strings and numbers are JSON")))
+    }
+}
+
+impl PartialEq for SeccompText {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
 
 /// A system call filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -51,7 +51,9 @@ fn selinux_is_told_apart_from_its_absence() {
 fn the_filters_source_is_told() {
     let plain = plan(|bed| bed.options.security.seccomp = SeccompMode::Default);
     assert_eq!(plain.seccomp, SeccompSource::Builtin);
-    assert!(plain.linux().seccomp.as_ref().is_some_and(|filter| !filter.syscalls.is_empty()));
+    assert!(
+        plain.linux().seccomp.as_ref().is_some_and(|filter| !filter.rules().unwrap().syscalls.is_empty())
+    );
     let open = plan(|_| {});
     assert_eq!((open.seccomp, &open.linux().seccomp), (SeccompSource::Unconfined, &None));
     let privileged = plan(|bed| {
@@ -65,7 +67,7 @@ fn the_filters_source_is_told() {
         bed.options.security.privileged = true;
     });
     assert_eq!(own.seccomp, SeccompSource::Profile);
-    assert_eq!(own.linux().seccomp.as_ref().unwrap().default_action, "SCMP_ACT_ALLOW");
+    assert_eq!(own.linux().seccomp.as_ref().unwrap().rules().unwrap().default_action, "SCMP_ACT_ALLOW");
     let text = error(|bed| bed.options.security.seccomp = SeccompMode::Profile("{}x".into()));
     assert!(text.starts_with("--security-opt seccomp: "), "{text}");
     let text = error(|bed| {
