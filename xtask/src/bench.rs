@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::command::{cargo, run as run_command};
+use crate::command::{cargo, run as run_command, shipped_runtime};
 
 /// Passes its arguments on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -13,9 +13,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         build.args(["--package", "conex"]);
     }
     run_command(&mut build)?;
-    run_command(cargo().args(["build", "--profile", "small", "--package", "conex-runtime-cli"]))?;
     // As it is shipped.
-    run_command(cargo().args(["build", "--profile", "small", "--package", "conex-runtime-cli"]))?;
+    shipped_runtime()?;
     run_command(
         cargo().args(["run", "--quiet", "--release", "--package", "conex-bench", "--"]).args(arguments),
     )

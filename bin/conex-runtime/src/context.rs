@@ -21,8 +21,8 @@ pub(crate) struct Context {
     pub(crate) root_is_named: bool,
     /// Whether systemd makes cgroups.
     pub(crate) systemd: bool,
-    /// Whether cgroups that may not be made are done without.
-    pub(crate) rootless: bool,
+    /// As the flag says; by who the caller is if it does not.
+    rootless: Option<bool>,
     /// The criu program.
     pub(crate) criu: PathBuf,
 }
@@ -44,9 +44,14 @@ impl Context {
             root: Root::new(root),
             root_is_named: global.root.is_some(),
             systemd: global.systemd_cgroup,
-            rootless: rootless.unwrap_or_else(|| ordinary || in_user_namespace()),
+            rootless,
             criu: global.criu.clone().unwrap_or_else(|| PathBuf::from("criu")),
         })
+    }
+
+    /// Whether cgroups that may not be made are done without.
+    pub(crate) fn is_rootless(&self) -> bool {
+        self.rootless.unwrap_or_else(|| !rustix::process::geteuid().is_root() || in_user_namespace())
     }
 
     /// A container by the name on the command line.

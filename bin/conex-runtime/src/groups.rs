@@ -27,6 +27,7 @@ impl Groups {
     /// By the spec's `cgroupsPath`, else by the container's name.
     pub(crate) fn find(context: &Context, spec: &Spec, id: &str) -> Result<Self, Error> {
         let linux = spec.linux.as_ref();
+        let rootless = context.is_rootless();
         let wanted = linux.and_then(|linux| linux.cgroups_path.as_deref()).filter(|path| !path.is_empty());
         let driver = if context.systemd { Driver::Systemd } else { Driver::Cgroupfs };
         let place = match Host::detect() {
@@ -34,11 +35,11 @@ impl Groups {
                 let path = host.bundle_path(driver, wanted, id)?;
                 Some((host, path))
             }
-            Err(_) if context.rootless && wanted.is_none() => None,
+            Err(_) if rootless && wanted.is_none() => None,
             Err(error) => return Err(error.into()),
         };
         let mut resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
-        if context.rootless {
+        if rootless {
             // Who has no right to a device has none in a container either, and may load no filter.
             resources.devices.clear();
         } else {
@@ -48,15 +49,8 @@ impl Groups {
             Driver::Systemd => Properties::from_annotations(&spec.annotations)?,
             Driver::Cgroupfs => Properties::default(),
         };
-        let owner = owner(spec).filter(|_| !context.rootless);
-        Ok(Self {
-            place,
-            is_explicit: wanted.is_some(),
-            rootless: context.rootless,
-            resources,
-            properties,
-            owner,
-        })
+        let owner = owner(spec).filter(|_| !rootless);
+        Ok(Self { place, is_explicit: wanted.is_some(), rootless, resources, properties, owner })
     }
 
     pub(crate) fn path(&self) -> Option<&CgroupPath> {
@@ -117,8 +111,7 @@ pub(crate) fn open(record: &Record) -> Result<Option<Cgroup>, Error> {
 
 /// The groups that an exec runs in: the container's, or for `--cgroup` existing ones below them (`GROUP` of v2,
 /// `CONTROLLER[,CONTROLLER]:GROUP` of v1).
-pub(crate) fn open_below(record: &Record, below: &[String]) -> Result<Option<Cgroup>, Error> {
-    let cgroup = open(record)?;
+pub(crate) fn below(cgroup: Option<Cgroup>, below: &[String]) -> Result<Option<Cgroup>, Error> {
     if below.is_empty() {
         return Ok(cgroup);
     }

@@ -184,10 +184,8 @@ impl Making<'_> {
         at_once: bool,
     ) -> Result<(Created, Record), Error> {
         let spec = &bundle.spec;
-        let rules = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
-        let seccomp = rules.map(|rules| self.context.seccomp_cache().program(rules)).transpose();
-        let seccomp = seccomp.map_err(conex_runtime::Error::from)?;
-        let agent_state = |pid| agent_state(record, rules, pid);
+        let Filter { program, rules } = Filter::of(spec, self.context)?;
+        let agent_state = |pid| agent_state(record, rules.as_ref(), pid);
         let start = match self.manner {
             Manner::Later => {
                 Start::BySocket(conex_runtime::listen(container.directory(), Container::start_socket())?)
@@ -239,7 +237,7 @@ impl Making<'_> {
             no_pivot: self.wishes.no_pivot,
             meanwhile: Some(&mut meanwhile),
             before_pivot: if are_outside { Some(&mut outside) } else { None },
-            listener: listener(rules, &agent_state),
+            listener: listener(rules.as_ref(), &agent_state),
             inside: Inside {
                 before_pivot: if wanted.create_container.is_empty() { None } else { Some(&before_pivot) },
                 before_program: if wanted.start_container.is_empty() { None } else { Some(&before_program) },
@@ -252,7 +250,7 @@ impl Making<'_> {
             rootfs: Rootfs::Path(bundle.rootfs()),
             cgroup,
             stdio: if terminal { Stdio::Terminal } else { Stdio::Inherited },
-            seccomp: seccomp.as_ref(),
+            seccomp: program.as_ref(),
             init: None,
             terms,
         })?;
@@ -271,6 +269,25 @@ impl Making<'_> {
 /// Lets others find the process, once.
 fn publish(container: &mut Container, complete: &mut Option<Record>) -> Result<(), Error> {
     complete.take().map_or(Ok(()), |record| Ok(container.publish(record)?))
+}
+
+/// A spec's filter.
+#[derive(Default)]
+pub(crate) struct Filter {
+    pub(crate) program: Option<conex_seccomp::Program>,
+    /// Read only for a program that notifies somebody.
+    pub(crate) rules: Option<Seccomp>,
+}
+
+impl Filter {
+    pub(crate) fn of(spec: &Spec, context: &Context) -> Result<Self, Error> {
+        let text = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+        let Some(text) = text else { return Ok(Self::default()) };
+        let program = context.seccomp_cache().program(text).map_err(conex_runtime::Error::from)?;
+        let rules = program.notifies().then(|| text.rules()).transpose();
+        let rules = rules.map_err(|error| conex_runtime::Error::from(conex_seccomp::Error::from(error)))?;
+        Ok(Self { program: Some(program), rules })
+    }
 }
 
 /// Who answers a filter's notifications, when the spec names somebody.

@@ -27,6 +27,14 @@ mod time;
 use arguments::Asked;
 use context::Context;
 
+/// It ends soon, and has much to do before.
+#[global_allocator]
+static MEMORY: conex_sys::allocator::OneShot = conex_sys::allocator::OneShot::new();
+
+// In place of the C library, in the program that is shipped (build.rs); tests have threads and need a real one.
+#[cfg(all(nolibc, not(test)))]
+extern crate conex_nolibc as _;
+
 #[cfg(not(test))]
 conex_sys::entry!(crate::start);
 

@@ -152,7 +152,7 @@ fn foreign_namespaces(target: u32) -> std::io::Result<u64> {
     let above_all = theirs == ours && ours.1 == FIRST_USER_NAMESPACE && rustix::process::geteuid().is_root();
     let mut foreign = if theirs == ours { 0 } else { flag(NamespaceKind::User) };
     for kind in NamespaceKind::ALL {
-        let is_usual = !matches!(kind, NamespaceKind::Time | NamespaceKind::Cgroup);
+        let is_usual = kind != NamespaceKind::Time;
         if kind == NamespaceKind::User {
             continue;
         }

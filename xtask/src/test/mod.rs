@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{cargo, run as run_command};
+use crate::command::{cargo, run as run_command, shipped_runtime};
 use crate::summary::Summary;
 use crate::vm;
 
@@ -41,6 +41,8 @@ fn native(filters: &[String]) -> Result<Summary> {
     // crates have the same features here as below, and are compiled once.
     run_command(cargo().args(["build", "--workspace", "--bins"]))?;
     let mut command = cargo();
+    // And the runtime as it is shipped: it is linked otherwise than all else (crates/sys/nolibc).
+    command.env("CONEX_RUNTIME_BIN", shipped_runtime()?);
     command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]).args(filters);
     if let Some(criu) = criu::find() {
         command.env(criu::VARIABLE, criu);

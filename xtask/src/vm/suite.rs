@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::machine::file_system;
-use crate::command::{cargo, output, program, root, run};
+use crate::command::{cargo, output, program, root, run, shipped_runtime};
 
 /// The packages whose tests are about the host's control groups.
 const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
@@ -16,8 +16,8 @@ const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
 /// depend on the host's control groups. The others would say little new there, many times slower.
 const BLACK_BOX: [&str; 5] = ["limits", "lifecycle", "hello", "rootless", "systemd"];
 
-/// The command lines that they drive: packages and binaries.
-const BINARIES: [(&str, &str); 2] = [("conex", "conex"), ("conex-runtime-cli", "conex-runtime")];
+/// The command line that they drive, beside the runtime as it is shipped: package and binary.
+const ENGINE: (&str, &str) = ("conex", "conex");
 
 const GUEST: &str = include_str!("guest.sh");
 /// What systemd runs in the guest, after the others.
@@ -37,9 +37,9 @@ pub(super) fn build(cache: &Path, filters: &[String]) -> Result<PathBuf> {
     for (name, path) in programs {
         strip(&path, &tests.join(name))?;
     }
-    for (package, name) in BINARIES {
-        strip(&binary(package, name)?, &tree.join("debug").join(name))?;
-    }
+    let (package, name) = ENGINE;
+    strip(&binary(package, name)?, &tree.join("debug").join(name))?;
+    strip(&shipped_runtime()?, &tree.join("debug/conex-runtime"))?;
     let images = tree.join("images");
     fs::create_dir_all(&images)?;
     for image in fixtures() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{Capabilities, Process, Spec, Status, from_json};
-use conex_runtime::state::Container;
+use conex_runtime::state::{Container, Live};
 use conex_runtime::{Created, Exec, Start, Stdio, Terms};
 
 use super::Act;
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::ends::Ends;
 use crate::error::Error;
 use crate::flags::arguments;
-use crate::launch::{Manner, Wishes, agent_state, listener};
+use crate::launch::{Filter, Manner, Wishes, agent_state, listener};
 use crate::{descriptors, groups};
 
 arguments! {
@@ -67,16 +67,16 @@ impl Arguments {
     fn exec(mut self, context: &Context) -> Result<i32, Error> {
         let mut words = std::mem::take(&mut self.words).into_iter();
         let container = context.container(&words.next().unwrap_or_default())?;
-        match container.status()? {
-            Status::Stopped => return Err(Error::refused("cannot exec in a stopped container")),
-            Status::Creating => {
+        let live = match container.live()? {
+            Some(live) => live,
+            None if container.status()? == Status::Creating => {
                 return Err(Error::refused("cannot exec in a container that is being created"));
             }
-            Status::Paused if !self.ignore_paused => {
-                let why = "cannot exec in a paused container (use --ignore-paused to override)";
-                return Err(Error::refused(why));
-            }
-            _ => {}
+            None => return Err(Error::refused("cannot exec in a stopped container")),
+        };
+        if live.status == Status::Paused && !self.ignore_paused {
+            let why = "cannot exec in a paused container (use --ignore-paused to override)";
+            return Err(Error::refused(why));
         }
         let spec = container.spec()?;
         let process = self.process(words.collect(), &spec)?;
@@ -93,7 +93,7 @@ impl Arguments {
         })?;
         ends.kind = "setns";
         let ends = ends.take(process.terminal, manner)?;
-        run(context, &container, &spec, &process, ends, self.preserve_fds, &self.cgroup)
+        run(context, (&container, live), &spec, &process, ends, self.preserve_fds, &self.cgroup)
     }
 
     fn process(&self, command: Vec<String>, spec: &Spec) -> Result<Process, Error> {
@@ -194,22 +194,22 @@ fn from_file(path: &Path, own: &Process) -> Result<Process, Error> {
 
 fn run(
     context: &Context,
-    container: &Container,
+    (container, live): (&Container, Live),
     spec: &Spec,
     process: &Process,
     ends: Ends,
     preserved: u32,
     below: &[String],
 ) -> Result<i32, Error> {
-    let stopped = || Error::refused("cannot exec in a stopped container");
-    let (Some((init, pidfd)), Some(record)) = (container.init(), container.record()) else {
-        return Err(stopped());
+    let Live { init, pidfd, cgroup, .. } = live;
+    let record = container.record().ok_or_else(|| Error::refused("cannot exec in a stopped container"))?;
+    let cgroup = match cgroup {
+        None => groups::open(record)?,
+        some => some,
     };
-    let cgroup = groups::open_below(record, below)?;
-    let rules = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
-    let seccomp = rules.map(|rules| context.seccomp_cache().program(rules)).transpose();
-    let seccomp = seccomp.map_err(conex_runtime::Error::from)?;
-    let agent_state = |pid| agent_state(record, rules, pid);
+    let cgroup = groups::below(cgroup, below)?;
+    let Filter { program, rules } = Filter::of(spec, context)?;
+    let agent_state = |pid| agent_state(record, rules.as_ref(), pid);
     let at_once = ends.are_plain() && !process.terminal;
     let enter = |cgroup: Option<&Cgroup>| {
         conex_runtime::exec(Exec {
@@ -218,11 +218,11 @@ fn run(
             target_pidfd: pidfd.as_fd(),
             cgroup,
             stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherited },
-            seccomp: seccomp.as_ref(),
+            seccomp: program.as_ref(),
             terms: Terms {
                 start: if at_once { Start::AtOnce } else { Start::ByParent { tied: false } },
                 preserved,
-                listener: listener(rules, &agent_state),
+                listener: listener(rules.as_ref(), &agent_state),
                 linux: spec.linux.as_ref(),
                 ..Terms::default()
             },

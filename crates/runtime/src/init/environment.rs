@@ -2,7 +2,7 @@
 //! account file when it is left out, as programs have come to expect of every runtime.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 
@@ -16,7 +16,7 @@ const LONGEST: u64 = 1 << 20;
 
 /// Called in the container's root.
 pub(super) fn of(process: &Process) -> Vec<Cow<'_, str>> {
-    let mut seen = HashSet::with_capacity(process.env.len());
+    let mut seen = Names::default();
     let mut environment: Vec<Cow<'_, str>> = process
         .env
         .iter()
@@ -29,11 +29,32 @@ pub(super) fn of(process: &Process) -> Vec<Cow<'_, str>> {
         .map(|entry| entry.as_str().into())
         .collect();
     environment.reverse();
-    if !seen.contains("HOME") {
+    if seen.insert("HOME") {
         let home = accounts().and_then(|text| home(&text, process.user.uid).map(str::to_owned));
         environment.push(format!("HOME={}", home.as_deref().unwrap_or("/")).into());
     }
     environment
+}
+
+/// A set of names. A few are looked through: a table costs random numbers from the kernel.
+#[derive(Default)]
+struct Names<'a> {
+    few: Vec<&'a str>,
+    many: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// Whether it is new.
+    fn insert(&mut self, name: &'a str) -> bool {
+        if self.few.contains(&name) {
+            return false;
+        }
+        if self.few.len() < 32 {
+            self.few.push(name);
+            return true;
+        }
+        self.many.insert(name)
+    }
 }
 
 /// The image's file: a link may lead anywhere in the container but to what the kernel keeps open, and it may be no file at all.
@@ -67,6 +88,12 @@ mod tests {
         let env = ["A=1", "HOME=/h", "B=2", "A=3", "C"].map(str::to_owned).to_vec();
         let process = Process { env, ..Process::default() };
         assert_eq!(of(&process), ["HOME=/h", "B=2", "A=3", "C"]);
+        // As many as there may be.
+        let env = (0..200).map(|number| format!("V{}={number}", number % 100)).chain(["HOME=/h".to_owned()]);
+        let process = Process { env: env.collect(), ..Process::default() };
+        let wanted: Vec<String> = (100..200).map(|number| format!("V{}={number}", number - 100)).collect();
+        assert_eq!(of(&process)[..100], wanted);
+        assert_eq!(of(&process).len(), 101);
     }
 
     #[test]

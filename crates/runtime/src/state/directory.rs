@@ -43,6 +43,19 @@ pub struct Container {
     record: Option<Record>,
 }
 
+/// What [`Container::live`] has found, held.
+#[derive(Debug)]
+pub struct Live {
+    /// Created, running or paused.
+    pub status: Status,
+    /// The first process.
+    pub init: Init,
+    /// The same.
+    pub pidfd: OwnedFd,
+    /// Where it is, if that was looked at: not in a container that is only created.
+    pub cgroup: Option<Cgroup>,
+}
+
 impl Root {
     /// `path` is absolute; it need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -265,31 +278,34 @@ impl Container {
     /// [`StateError::File`] when the cgroup does not tell.
     pub fn status(&self) -> Result<Status, StateError> {
         let Some(record) = &self.record else { return Ok(Status::Stopped) };
-        let Some(init) = record.init else {
+        if record.init.is_none() {
             let making = self.lock.is_some() || self.holder().is_some();
             return Ok(if making { Status::Creating } else { Status::Stopped });
-        };
-        if init.hold().is_none() {
-            return Ok(Status::Stopped);
         }
-        if rustix::fs::accessat(&self.directory, START, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
-        {
-            return Ok(Status::Created);
-        }
-        Ok(if self.is_frozen()? { Status::Paused } else { Status::Running })
+        self.live().map(|live| live.map_or(Status::Stopped, |live| live.status))
     }
 
-    fn is_frozen(&self) -> Result<bool, StateError> {
-        let Some(path) = self.record.as_ref().and_then(|record| record.cgroup.as_ref()) else {
-            return Ok(false);
+    /// The first process and where it is, held for who goes on from there; `None` when it has ended or never was.
+    ///
+    /// # Errors
+    /// [`StateError::File`] when the cgroup does not tell.
+    pub fn live(&self) -> Result<Option<Live>, StateError> {
+        let Some((init, pidfd)) = self.init() else { return Ok(None) };
+        if rustix::fs::accessat(&self.directory, START, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
+        {
+            return Ok(Some(Live { status: Status::Created, init, pidfd, cgroup: None }));
+        }
+        let cgroup = self.record.as_ref().and_then(|record| record.cgroup.as_ref());
+        let look = || -> conex_cgroup::Result<(Status, Option<Cgroup>)> {
+            let cgroup = cgroup.map(|path| Cgroup::open(&Host::detect()?, path)).transpose()?;
+            let cgroup = cgroup.filter(Cgroup::exists);
+            let is_frozen = cgroup.as_ref().map(Cgroup::is_frozen).transpose()?.unwrap_or_default();
+            Ok((if is_frozen { Status::Paused } else { Status::Running }, cgroup))
         };
-        let frozen = || {
-            let cgroup = Cgroup::open(&Host::detect()?, path)?;
-            if cgroup.exists() { cgroup.is_frozen() } else { Ok(false) }
-        };
-        frozen().map_err(|error: conex_cgroup::Error| {
+        let (status, cgroup) = look().map_err(|error| {
             failed("ask for the state of the cgroup of", &self.path)(io::Error::other(error))
-        })
+        })?;
+        Ok(Some(Live { status, init, pidfd, cgroup }))
     }
 
     /// The first process, held, while it lives.

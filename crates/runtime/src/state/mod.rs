@@ -17,7 +17,7 @@ mod record;
 use std::io;
 use std::path::PathBuf;
 
-pub use directory::{Container, Root};
+pub use directory::{Container, Live, Root};
 pub use process::Init;
 pub use record::Record;
 
