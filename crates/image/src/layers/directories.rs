@@ -1,353 +1,71 @@
-//! Layers as plain directories, one a layer:
-//!
-//! ```text
-//! <root>/                    0700: what lies here may be setuid, or a device
-//!   <hex of the diff_id>/
-//!     fs/                    the lower directory
-//!     layer.json             its size
-//!   .partial/                only there while something is in the making
-//!     <hex of the diff_id>/  the same, unfinished; its maker holds an exclusive flock on it
-//! ```
-//!
-//! A layer is published by one rename of its directory out of `.partial`, and the lock goes with it, so there are no lock
-//! files to keep or clear. A directory in `.partial` that nobody has locked is what a crash has left.
+//! Layers as plain directories, for overlayfs to stack: what every kernel and every user can mount.
 
-use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::Path;
 
-use conex_archive::{HashingReader, UnpackOptions, read_ahead, remove_tree, unpack};
-use conex_oci::{DiffId, Digest};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
+use conex_archive::{UnpackOptions, unpack};
+use conex_oci::DiffId;
+use rustix::fs::Mode;
 
-use super::{Draft, LayerError, Layers, Prepared, Result};
+use super::shelf::{Form, Shelf, Stats, open, store};
+use super::{LayerError, Result};
 
-const PARTIAL: &str = ".partial";
-const FS: &str = "fs";
-const RECORD: &str = "layer.json";
-
-/// Layers as plain directories.
-#[derive(Debug, Clone)]
-pub struct Directories {
-    root: PathBuf,
+/// A layer as a directory tree.
+#[derive(Debug, Clone, Default)]
+pub struct Unpacked {
     options: UnpackOptions,
 }
 
-/// What is noted of a layer when it is unpacked (`layer.json`).
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    /// Of all regular files, as they say themselves.
-    bytes: u64,
-    entries: u64,
-    /// Entries and attributes that were not taken over.
-    skipped: u64,
-    dropped_xattrs: u64,
-}
+/// Layers as plain directories.
+pub type Directories = Shelf<Unpacked>;
 
 impl Directories {
-    /// The store at `root`, which is made when the first layer is. Clears what a crash has left; without any, that
-    /// is one system call.
+    /// The store at `root`, which is made when the first layer is. Clears what a crash has left.
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
     pub fn open(root: &Path) -> Result<Self> {
-        let layers = Self { root: root.to_owned(), options: UnpackOptions::default() };
-        let partial = layers.root.join(PARTIAL);
-        match rustix::fs::access(&partial, rustix::fs::Access::EXISTS) {
-            // What cannot be cleared is in nobody's way but the next maker's of that layer, who will say why.
-            Ok(()) => {
-                if let Err(error) = sweep(&partial) {
-                    log::warn!("{error}");
-                }
-            }
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(store("look at", &partial)(error)),
-        }
-        Ok(layers)
+        Self::new(root, Unpacked::default())
     }
 
     /// The same store, unpacking with other limits.
     #[must_use]
     pub fn with_options(mut self, options: UnpackOptions) -> Self {
-        self.options = options;
+        self.form_mut().options = options;
         self
     }
-
-    fn layer(&self, layer: &DiffId) -> PathBuf {
-        self.root.join(layer.0.hex())
-    }
-
-    /// Makes the partial directory of the layer and takes its lock.
-    fn lock(&self, layer: &DiffId) -> Result<(PathBuf, OwnedFd)> {
-        let partial = self.root.join(PARTIAL);
-        let path = partial.join(layer.0.hex());
-        loop {
-            for directory in [&partial, &path] {
-                match rustix::fs::mkdir(directory, Mode::RWXU) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    // The store is new, or someone cleared `.partial` in between.
-                    Err(Errno::NOENT) => make_directories(&partial)?,
-                    Err(error) => return Err(store("create", directory)(error)),
-                }
-            }
-            let directory = match open(&path) {
-                Ok(directory) => directory,
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(store("open", &path)(error)),
-            };
-            flock(&directory, FlockOperation::LockExclusive).map_err(store("lock", &path))?;
-            // While this one waited, the directory may have been published or cleared: then the lock is on another.
-            if is_at(&directory, &path) || self.lower(layer)?.is_some() {
-                return Ok((path, directory));
-            }
-        }
-    }
 }
 
-impl Layers for Directories {
-    fn lower(&self, layer: &DiffId) -> Result<Option<PathBuf>> {
-        let path = self.layer(layer).join(FS);
-        match rustix::fs::access(&path, rustix::fs::Access::EXISTS) {
-            Ok(()) => Ok(Some(path)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(store("look at", &path)(error)),
-        }
-    }
+impl Form for Unpacked {
+    const NAME: &'static str = "fs";
 
-    fn prepare(&self, layer: &DiffId) -> Result<Prepared> {
-        loop {
-            if let Some(lower) = self.lower(layer)? {
-                return Ok(Prepared::Ready(lower));
-            }
-            let (path, lock) = self.lock(layer)?;
-            let draft = Partial { layers: self.clone(), layer: *layer, path, lock };
-            match self.lower(layer)? {
-                // Made by another in between; an empty partial directory goes when the draft is dropped.
-                Some(lower) => return Ok(Prepared::Ready(lower)),
-                None if is_at(&draft.lock, &draft.path) => return Ok(Prepared::Draft(Box::new(draft))),
-                // Made and removed again in between: the lock is on what is gone.
-                None => {}
-            }
-        }
-    }
-
-    fn remove(&self, layer: &DiffId) -> Result<()> {
-        // The partial directory's lock keeps all others from making the layer meanwhile.
-        let (path, lock) = self.lock(layer)?;
-        let draft = Partial { layers: self.clone(), layer: *layer, path, lock };
-        let (from, to) = (self.layer(layer), draft.path.join("removed"));
-        if is_at(&draft.lock, &draft.path) {
-            match rustix::fs::rename(&from, &to) {
-                Ok(()) | Err(Errno::NOENT) => return draft.clear(),
-                Err(error) => return Err(store("remove", &from)(error)),
-            }
-        }
-        // Published while this one waited for its maker: once more, with a directory of its own.
-        drop(draft);
-        self.remove(layer)
-    }
-
-    fn list(&self) -> Result<Vec<DiffId>> {
-        let entries = match std::fs::read_dir(&self.root) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(LayerError::Store { what: "read", path: self.root.clone(), source }),
-        };
-        let mut layers = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|source| LayerError::Store {
-                what: "read",
-                path: self.root.clone(),
-                source,
-            })?;
-            if let Some(digest) = entry.file_name().to_str().and_then(digest_of) {
-                layers.push(DiffId(digest));
-            }
-        }
-        Ok(layers)
-    }
-
-    fn size(&self, layer: &DiffId) -> Result<Option<u64>> {
-        let path = self.layer(layer).join(RECORD);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(LayerError::Store { what: "read", path, source }),
-        };
-        let record = serde_json::from_slice::<Record>(&bytes);
-        record.map(|record| Some(record.bytes)).map_err(|error| LayerError::Store {
-            what: "read",
-            path,
-            source: error.into(),
-        })
-    }
-}
-
-/// A layer in the making. Whatever is left of it when this goes, goes too.
-struct Partial {
-    layers: Directories,
-    layer: DiffId,
-    path: PathBuf,
-    lock: OwnedFd,
-}
-
-impl Draft for Partial {
-    fn fill(self: Box<Self>, tar: &mut dyn Read) -> Result<PathBuf> {
-        // What a crash has left under the same lock.
-        clear(&self.path, &self.lock)?;
-        let fs = self.path.join(FS);
-        rustix::fs::mkdir(&fs, Mode::RWXU).map_err(store("create", &fs))?;
+    fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats> {
+        rustix::fs::mkdir(path, Mode::RWXU).map_err(store("create", path))?;
         // Not by mkdir, whose mode the process's umask cuts.
-        rustix::fs::chmod(&fs, Mode::from_raw_mode(0o755)).map_err(store("create", &fs))?;
-        let destination = open(&fs).map_err(store("open", &fs))?;
-        let mut tar = HashingReader::new(tar);
-        let failed = |source| LayerError::Unpack { layer: self.layer, source: Box::new(source) };
-        let options = &self.layers.options;
-        let stats = read_ahead(&mut tar, |tar| unpack(tar, destination.as_fd(), options))
-            .map_err(|source| LayerError::Store { what: "start a thread for", path: fs.clone(), source })?
-            .map_err(failed)?;
-        let offset = tar.count();
-        let (found, _) =
-            tar.finish().map_err(|source| failed(conex_archive::Error::Read { offset, source }))?;
-        if found != self.layer.0 {
-            return Err(LayerError::DiffId { expected: self.layer, found: DiffId(found) });
-        }
-        self.note(&Record {
+        rustix::fs::chmod(path, Mode::from_raw_mode(0o755)).map_err(store("create", path))?;
+        let destination = open(path).map_err(store("open", path))?;
+        let failed = |source| LayerError::Unpack { layer: *layer, source: Box::new(source) };
+        let stats = unpack(tar, destination.as_fd(), &self.options).map_err(failed)?;
+        Ok(Stats {
             bytes: stats.bytes,
             entries: stats.entries,
             skipped: stats.skipped,
             dropped_xattrs: stats.dropped_xattrs,
-        })?;
-        self.publish()
+        })
     }
-}
-
-impl Partial {
-    fn note(&self, record: &Record) -> Result<()> {
-        let path = self.path.join(RECORD);
-        let bytes = serde_json::to_vec(record).expect("numbers are JSON");
-        std::fs::write(&path, bytes).map_err(|source| LayerError::Store { what: "write", path, source })
-    }
-
-    /// Makes everything durable, then gives the layer its name: a layer that has one is whole, also after a power cut.
-    fn publish(&self) -> Result<PathBuf> {
-        rustix::fs::syncfs(&self.lock).map_err(store("write out", &self.path))?;
-        let to = self.layers.layer(&self.layer);
-        match rustix::fs::rename(&self.path, &to) {
-            // A directory without `fs` is no layer, whoever has left it there.
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                remove_tree(CWD, to.as_os_str())
-                    .map_err(|source| LayerError::Clear { path: to.clone(), source })?;
-                rustix::fs::rename(&self.path, &to)
-            }
-            other => other,
-        }
-        .map_err(store("publish", &to))?;
-        let root = &self.layers.root;
-        let synced = open(root).and_then(rustix::fs::fsync);
-        synced.map_err(store("write out", root))?;
-        Ok(to.join(FS))
-    }
-
-    fn clear(&self) -> Result<()> {
-        clear(&self.path, &self.lock)
-    }
-}
-
-impl Drop for Partial {
-    /// Takes away what was not published. If that fails, the next to open the store does it.
-    fn drop(&mut self) {
-        if is_at(&self.lock, &self.path) {
-            let _ = self.clear();
-            let _ = rustix::fs::rmdir(&self.path);
-        }
-        // Works only when nobody else is making a layer; then the next to open the store has nothing to look at.
-        let _ = rustix::fs::rmdir(self.layers.root.join(PARTIAL));
-    }
-}
-
-/// Removes what nobody is making.
-fn sweep(partial: &Path) -> Result<()> {
-    let failed = |source| LayerError::Store { what: "read", path: partial.to_owned(), source };
-    let entries = match std::fs::read_dir(partial) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed(source)),
-    };
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let Ok(directory) = open(&path) else { continue };
-        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&directory, &path) {
-            clear(&path, &directory)?;
-            // Whoever has opened it and now waits for the lock sees that it is gone, and makes a new one.
-            let _ = rustix::fs::rmdir(&path);
-        }
-    }
-    let _ = rustix::fs::rmdir(partial);
-    Ok(())
-}
-
-/// Empties a directory whose lock is held.
-fn clear(path: &Path, directory: &OwnedFd) -> Result<()> {
-    let entries = std::fs::read_dir(path).map_err(|source| LayerError::Store {
-        what: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    for entry in entries {
-        let entry =
-            entry.map_err(|source| LayerError::Store { what: "read", path: path.to_owned(), source })?;
-        remove_tree(directory.as_fd(), &entry.file_name())
-            .map_err(|source| LayerError::Clear { path: path.to_owned(), source })?;
-    }
-    Ok(())
-}
-
-fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-}
-
-fn flock(directory: &OwnedFd, operation: FlockOperation) -> rustix::io::Result<()> {
-    loop {
-        match rustix::fs::flock(directory, operation) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
-}
-
-/// Whether the path still names the directory that is open.
-fn is_at(directory: &OwnedFd, path: &Path) -> bool {
-    let at = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
-    match (rustix::fs::fstat(directory), at) {
-        (Ok(open), Ok(named)) => (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino),
-        _ => false,
-    }
-}
-
-/// `.partial` and the store above it, which only their owner may enter.
-fn make_directories(partial: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(partial)
-        .map_err(|source| LayerError::Store { what: "create", path: partial.to_owned(), source })
-}
-
-fn digest_of(hex: &str) -> Option<Digest> {
-    format!("sha256:{hex}").parse().ok()
-}
-
-fn store(what: &'static str, path: &Path) -> impl FnOnce(Errno) -> LayerError {
-    let path = path.to_owned();
-    move |error| LayerError::Store { what, path, source: error.into() }
 }
 
 #[cfg(test)]
 mod tests {
     use conex_archive::{Limits, Writer};
 
+    use std::path::PathBuf;
+
+    use conex_oci::Digest;
+
+    use super::super::shelf::PARTIAL;
+    use super::super::{Layers, Prepared};
     use super::*;
 
     fn layer() -> (DiffId, Vec<u8>) {

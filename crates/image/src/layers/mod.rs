@@ -27,14 +27,16 @@
 
 mod directories;
 mod error;
+mod shelf;
 
 use std::io::Read;
 use std::path::PathBuf;
 
 use conex_oci::DiffId;
 
-pub use directories::Directories;
+pub use directories::{Directories, Unpacked};
 pub use error::{LayerError, Result};
+pub use shelf::{Form, Shelf, Stats};
 
 /// A store of unpacked layers. Every method may be called by many threads and processes at once.
 pub trait Layers: Send + Sync {
