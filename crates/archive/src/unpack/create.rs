@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::path::{Relative, refused};
 use super::tree::{self, Tree, unpack};
 use super::{Unpacker, xattr};
 use crate::error::shown;
+use crate::names::{Relative, refused};
 use crate::{Entry, Error, Header, Kind, Result, remove_tree};
 
 /// Zeros from this many bytes on become a hole: a bomb of zeros costs no disk.
@@ -19,7 +19,7 @@ const HOLE: usize = 4096;
 
 impl Unpacker<'_> {
     /// Makes the entry as `name` in the directory `parent`.
-    pub(super) fn create<R: Read>(
+    pub(super) fn entry<R: Read>(
         &mut self,
         parent: &[u8],
         name: &[u8],
@@ -122,10 +122,7 @@ impl Unpacker<'_> {
     }
 
     /// The destination itself: its metadata are the root directory's.
-    pub(super) fn root(&mut self, header: &Header) -> Result<()> {
-        if header.kind != Kind::Directory {
-            return Err(refused(&header.path, "it would replace the root directory"));
-        }
+    pub(super) fn root_directory(&mut self, header: &Header) -> Result<()> {
         let root = self.tree.enter(b"")?;
         if !header.xattrs.is_empty() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

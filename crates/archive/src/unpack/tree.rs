@@ -10,9 +10,9 @@ use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, 
 use rustix::fs::{Timespec, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::path::refused;
 use super::{OverlayXattrs, xattr};
 use crate::error::shown;
+use crate::names::refused;
 use crate::{Error, Result};
 
 pub(super) struct Tree<'a> {

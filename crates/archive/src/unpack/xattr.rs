@@ -1,4 +1,4 @@
-//! Extended attributes: which ones a layer may set, and the mark of an opaque directory.
+//! Extended attributes on disk, and the mark of an opaque directory.
 
 use std::os::fd::BorrowedFd;
 
@@ -8,22 +8,13 @@ use rustix::io::Errno;
 use super::OverlayXattrs;
 use super::tree::unpack;
 use crate::Result;
-
-/// Whether a layer may set the attribute. Not `trusted.*` and `security.*`, which are the host's and would steer overlayfs
-/// (`trusted.overlay.redirect` leads anywhere) or the host's security modules; nor `user.overlay.*`, which does the same
-/// in a user namespace. File capabilities are what images do have, and what the container's own bounding set limits.
-fn is_allowed(name: &[u8]) -> bool {
-    match name {
-        b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
-        _ => name.starts_with(b"user.") && !name.starts_with(b"user.overlay."),
-    }
-}
+use crate::names::may_set_xattr;
 
 /// Sets an entry's attributes on an open file or directory; gives the number of those that were dropped.
 pub(super) fn set(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], path: &[u8]) -> Result<u64> {
     let mut dropped = 0;
     for (name, value) in xattrs {
-        if !is_allowed(name) {
+        if !may_set_xattr(name) {
             dropped += 1;
             continue;
         }
@@ -44,26 +35,4 @@ pub(super) fn make_opaque(directory: BorrowedFd<'_>, overlay: OverlayXattrs, pat
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = rustix::fs::openat(directory, c".", flags, Mode::empty()).map_err(failed())?;
     rustix::fs::fsetxattr(&open, overlay.opaque(), b"y", XattrFlags::empty()).map_err(failed())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_keeps_its_own() {
-        for name in ["user.x", "security.capability", "system.posix_acl_access"] {
-            assert!(is_allowed(name.as_bytes()), "{name}");
-        }
-        for name in [
-            "trusted.overlay.opaque",
-            "trusted.x",
-            "user.overlay.redirect",
-            "security.selinux",
-            "security.ima",
-            "x",
-        ] {
-            assert!(!is_allowed(name.as_bytes()), "{name}");
-        }
-    }
 }
