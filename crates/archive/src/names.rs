@@ -1,7 +1,7 @@
 //! What paths and names in a layer mean: paths cut down to what can only be a place beneath the destination, whiteouts told
 //! from files, and the extended attributes that a layer may set. Everything that a layer can become obeys these.
 
-use crate::error::shown;
+pub use crate::error::shown;
 use crate::{Error, Result};
 
 /// The prefix of names that AUFS, and after it every layer, gives a meaning of their own (image-spec layer.md#whiteouts).
