@@ -21,6 +21,8 @@ pub(super) struct Tree<'a> {
     current: Option<Directory>,
     /// Directories made because an entry lies in them, not because they are one.
     pub(super) implied: u64,
+    /// Some directory has a default access control list, which the kernel gives to what is made in it.
+    pub(super) inherits: bool,
 }
 
 /// A directory that is open, as a path handle only.
@@ -61,7 +63,7 @@ impl AsFd for Directory {
 
 impl<'a> Tree<'a> {
     pub(super) fn new(root: BorrowedFd<'a>, overlay: OverlayXattrs) -> Self {
-        Self { root, overlay, current: None, implied: 0 }
+        Self { root, overlay, current: None, implied: 0, inherits: false }
     }
 
     pub(super) fn overlay(&self) -> OverlayXattrs {
@@ -160,6 +162,9 @@ impl<'a> Tree<'a> {
             rustix::fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed())?;
         }
         rustix::fs::mkdirat(parent, name, Mode::RWXU).map_err(failed())?;
+        if self.inherits {
+            xattr::forget_inherited(parent, name, path)?;
+        }
         if rustix::process::geteuid().is_root() {
             let no_follow = AtFlags::SYMLINK_NOFOLLOW;
             rustix::fs::chownat(parent, name, Some(Uid::ROOT), Some(Gid::ROOT), no_follow)

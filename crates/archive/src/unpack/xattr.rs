@@ -1,6 +1,6 @@
 //! Extended attributes on disk, and the mark of an opaque directory.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
@@ -26,6 +26,26 @@ pub(super) fn set(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], path: &[u
         }
     }
     Ok(dropped)
+}
+
+/// Whether what is made in a directory with this attribute gets a list of its own from it.
+pub(super) fn is_inherited(name: &[u8]) -> bool {
+    name == b"system.posix_acl_default"
+}
+
+/// Takes away the access control lists that a new file or directory got from the directory it was made in: an archive has
+/// for each entry what it is to have.
+pub(super) fn forget_inherited(parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<()> {
+    let named = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
+    for list in ["system.posix_acl_access", "system.posix_acl_default"] {
+        match rustix::fs::lremovexattr(&named[..], list) {
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            // A default list of what is no directory.
+            Err(Errno::ACCESS) => {}
+            Err(error) => return Err(unpack("take the inherited access control list from", path)(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Marks a directory: nothing of the layers below shows through it.
