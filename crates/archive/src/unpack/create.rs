@@ -127,7 +127,8 @@ impl Unpacker<'_> {
             self.stats.dropped_xattrs += xattr::set(open.as_fd(), &header.xattrs, &header.path)?;
             self.tree.inherits |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
         }
-        self.dress(parent, name, header, setgid)
+        // One that is there already may be anybody's.
+        self.dress(parent, name, header, setgid || !is_new)
     }
 
     /// The destination itself: its metadata are the root directory's.

@@ -149,3 +149,20 @@ fn a_directorys_default_list_is_not_given_to_what_is_unpacked_into_it() {
     assert_eq!(xattrs(&bed.dest("d"))[&b"system.posix_acl_default"[..]], list);
     assert_eq!(fs::metadata(bed.dest("d/f")).unwrap().mode() & 0o777, 0o644);
 }
+
+#[test]
+fn a_directory_that_comes_twice_is_what_the_last_says() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut writer = Writer::new(Vec::new());
+    for (uid, mode) in [(1000, 0o700), (0, 0o750)] {
+        let mut header = Header::new("d", Kind::Directory);
+        (header.uid, header.mode) = (uid, mode);
+        writer.append(&header, std::io::empty()).unwrap();
+    }
+    bed.unpack(&writer.finish().unwrap()).unwrap();
+    let stat = fs::metadata(bed.dest("d")).unwrap();
+    assert_eq!((stat.uid(), stat.mode() & 0o777), (0, 0o750));
+}
