@@ -142,7 +142,7 @@ impl Unpacker<'_> {
             self.tree.inherits |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
         }
         self.dress(b"", b".", header, true)?;
-        self.tree.enter(b"")?.set_mtime(times(header).last_modification);
+        self.tree.enter(b"")?.dressed(times(header).last_modification, header.mode);
         Ok(())
     }
 

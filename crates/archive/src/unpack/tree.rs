@@ -49,9 +49,10 @@ impl Directory {
             .map_err(unpack("set the times of", &self.path))
     }
 
-    /// The directory itself has been given another time while it is the one that is entered.
-    pub(super) fn set_mtime(&mut self, mtime: Timespec) {
+    /// The directory itself has been given another time and mode while it is the one that is entered.
+    pub(super) fn dressed(&mut self, mtime: Timespec, mode: u32) {
         self.mtime = mtime;
+        self.setgid = Mode::from_raw_mode(mode).contains(Mode::SGID);
     }
 }
 

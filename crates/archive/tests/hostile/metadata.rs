@@ -166,3 +166,18 @@ fn a_directory_that_comes_twice_is_what_the_last_says() {
     let stat = fs::metadata(bed.dest("d")).unwrap();
     assert_eq!((stat.uid(), stat.mode() & 0o777), (0, 0o750));
 }
+
+#[test]
+fn a_setgid_root_does_not_give_its_group_away() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut writer = Writer::new(Vec::new());
+    let mut header = Header::new("./", Kind::Directory);
+    (header.gid, header.mode) = (1000, 0o2755);
+    writer.append(&header, std::io::empty()).unwrap();
+    writer.append_bytes("f", b"x").unwrap();
+    bed.unpack(&writer.finish().unwrap()).unwrap();
+    assert_eq!(fs::metadata(bed.dest("f")).unwrap().gid(), 0);
+}
