@@ -14,12 +14,11 @@ mod plan;
 mod stream;
 mod xattrs;
 
-use self::plan::{Plan, SLOTS_START};
+pub(crate) use self::plan::Plan;
+use self::plan::SLOTS_START;
 use self::stream::Stream;
 use crate::error::{Error, Result};
-use crate::format::{
-    BLOCK, BLOCK_BITS, CHUNK_INDEXES, Layout, NULL_BLOCK, RawInode, SLOT, file_type,
-};
+use crate::format::{BLOCK, BLOCK_BITS, CHUNK_INDEXES, Layout, NULL_BLOCK, RawInode, SLOT, file_type};
 use crate::tree::{Body, Data, InodeId, ROOT, Tree};
 
 /// What the superblock has to say of it.
@@ -43,13 +42,15 @@ impl Emission {
 }
 
 /// Writes the tree's metadata from byte `start` on, a multiple of the block size, with `write`, which gets bytes and the
-/// offset where they belong.
+/// offset where they belong. `devices` has the number that each of the tree's devices has in the image; it begins with that of
+/// the image itself, 0.
 pub(crate) fn emit(
     tree: &Tree,
+    plan: &Plan,
+    devices: &[u16],
     start: u64,
     write: impl FnMut(&[u8], u64) -> Result<()>,
 ) -> Result<Emission> {
-    let plan = Plan::of(tree)?;
     let blocks_start = (start + plan.slots_end).next_multiple_of(BLOCK);
     let xattrs_start = blocks_start + u64::from(plan.blocks) * BLOCK;
     let end = xattrs_start + plan.shared.bytes().next_multiple_of(BLOCK);
@@ -57,8 +58,8 @@ pub(crate) fn emit(
     let xattr_block = if plan.shared.bytes() == 0 { 0 } else { block(xattrs_start)? };
     block(end)?;
     let mut stream = Stream::new(start, write);
-    let mut writer =
-        Writer { tree, plan: &plan, start, first_block: block(blocks_start)?, has_chunks: false };
+    let first_block = block(blocks_start)?;
+    let mut writer = Writer { tree, plan, devices, start, first_block, has_chunks: false };
     for (number, &inode) in plan.order.iter().enumerate() {
         writer.inode(&mut stream, inode, number)?;
     }
@@ -86,6 +87,7 @@ fn block(offset: u64) -> Result<u32> {
 struct Writer<'a> {
     tree: &'a Tree,
     plan: &'a Plan,
+    devices: &'a [u16],
     /// Where the inodes are.
     start: u64,
     /// Where the blocks of directories and links are.
@@ -107,7 +109,9 @@ impl Writer<'_> {
             _ if has_own && place.is_inline => (Layout::Inline, own),
             _ if has_own => (Layout::Plain, own),
             Body::File { data: Data::Blocks { device: 0, block }, .. } => (Layout::Plain, block),
-            Body::File { size, data: Data::Blocks { .. } } => (Layout::Chunks, u32::from(plan::one_chunk(size)?)),
+            Body::File { size, data: Data::Blocks { .. } } => {
+                (Layout::Chunks, u32::from(plan::one_chunk(size)?))
+            }
             Body::File { data: Data::Chunks { bits, .. }, .. } => (Layout::Chunks, u32::from(bits)),
             Body::CharDevice(device) | Body::BlockDevice(device) => (Layout::Plain, device),
             Body::File { data: Data::Nothing, .. } => (Layout::Plain, NULL_BLOCK),
@@ -136,7 +140,8 @@ impl Writer<'_> {
             }
             Body::Directory(_) if place.is_inline => {
                 let entries = self.plan.entries(id);
-                let tail = directory::Pack::new(self.tree, entries).last().expect("a directory has two names");
+                let tail =
+                    directory::Pack::new(self.tree, entries).last().expect("a directory has two names");
                 self.directory_block(stream, tail, false)
             }
             Body::Symlink(target) if place.is_inline => stream.put(self.tree.text(target)),
@@ -149,7 +154,7 @@ impl Writer<'_> {
         F: FnMut(&[u8], u64) -> Result<()>,
     {
         let mut put = |device: u16, block: u32| {
-            let device = if block == NULL_BLOCK { 0 } else { device };
+            let device = if block == NULL_BLOCK { 0 } else { self.devices[usize::from(device)] };
             let mut index = [0; 8];
             index[2..4].copy_from_slice(&device.to_le_bytes());
             index[4..].copy_from_slice(&block.to_le_bytes());
@@ -191,7 +196,12 @@ impl Writer<'_> {
         }
     }
 
-    fn directory_block<F>(&self, stream: &mut Stream<F>, entries: &[crate::tree::Child], is_whole: bool) -> Result<()>
+    fn directory_block<F>(
+        &self,
+        stream: &mut Stream<F>,
+        entries: &[crate::tree::Child],
+        is_whole: bool,
+    ) -> Result<()>
     where
         F: FnMut(&[u8], u64) -> Result<()>,
     {

@@ -35,7 +35,8 @@ struct Listing {
     size: u64,
 }
 
-pub(super) struct Plan {
+/// Where all of a tree will be.
+pub(crate) struct Plan {
     /// All inodes that can be reached, in the order in which they are written.
     pub(super) order: Vec<InodeId>,
     /// Bytes of the inodes.
@@ -52,7 +53,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn of(tree: &Tree) -> Result<Self> {
+    pub(crate) fn of(tree: &Tree) -> Result<Self> {
         let nowhere = Place { slot: 0, block: 0, has_blocks: false, is_inline: false };
         let mut plan = Self {
             order: Vec::new(),
@@ -77,6 +78,19 @@ impl Plan {
             plan.put(tree, plan.order[index])?;
         }
         Ok(plan)
+    }
+
+    /// Which of the tree's devices, `count` of them and the image itself, have something of a file that can be reached.
+    pub(crate) fn devices(&self, tree: &Tree, count: usize) -> Vec<bool> {
+        let mut used = vec![false; count + 1];
+        for &inode in &self.order {
+            if let Body::File { data: Data::Blocks { device, .. } | Data::Chunks { device, .. }, .. } =
+                tree.inode(inode).body
+            {
+                used[usize::from(device)] = true;
+            }
+        }
+        used
     }
 
     /// Lists all directories, counts links, and puts the inodes in order.
@@ -126,7 +140,8 @@ impl Plan {
         let end = match inode.body {
             Body::Directory(_) | Body::Symlink(_) => {
                 let is_link = matches!(inode.body, Body::Symlink(_));
-                let (full, tail) = if is_link { (0, size) } else { ((size - 1) / BLOCK, (size - 1) % BLOCK + 1) };
+                let (full, tail) =
+                    if is_link { (0, size) } else { ((size - 1) / BLOCK, (size - 1) % BLOCK + 1) };
                 let beside = beside(at, header, tail);
                 // A directory's last part is worth no more room than it takes itself.
                 let worth = |to: u64| if is_link { tail <= SHORT_LINK } else { to - at <= tail };

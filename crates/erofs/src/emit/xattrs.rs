@@ -28,8 +28,10 @@ impl Shared {
         for (number, (&uses, place)) in uses.iter().zip(&mut shared.places).enumerate() {
             let length = length(attributes.get(number as u32));
             if uses > 1 || uses == 1 && length >= LARGE {
-                *place = u32::try_from(shared.bytes / 4)
-                    .map_err(|_| Error::Limit { what: "the size of its extended attributes", limit: 16 << 30 })?;
+                *place = u32::try_from(shared.bytes / 4).map_err(|_| Error::Limit {
+                    what: "the size of its extended attributes",
+                    limit: 16 << 30,
+                })?;
                 shared.bytes += length as u64;
             }
         }

@@ -63,7 +63,10 @@ impl Superblock {
     ///
     /// # Errors
     /// What is no superblock, and what has features that this crate does not know.
-    pub(crate) fn decode(bytes: &[u8; SUPERBLOCK], after: impl FnOnce(usize) -> Result<Vec<u8>>) -> Result<Self> {
+    pub(crate) fn decode(
+        bytes: &[u8; SUPERBLOCK],
+        after: impl FnOnce(usize) -> Result<Vec<u8>>,
+    ) -> Result<Self> {
         if u32_at(bytes, 0) != MAGIC {
             return Err(Error::Superblock("it has no EROFS superblock"));
         }

@@ -33,8 +33,12 @@ pub(super) fn checked(
             (20, Some(2)) | (24, Some(3)) => Ok(Some(value.to_vec())),
             _ => Err(refused(path, "its capabilities are malformed")),
         },
-        ACL_ACCESS => access(value, mode).ok_or_else(|| refused(path, "its access control list is malformed")),
-        ACL_DEFAULT if !is_directory => Err(refused(path, "a default access control list is for directories")),
+        ACL_ACCESS => {
+            access(value, mode).ok_or_else(|| refused(path, "its access control list is malformed"))
+        }
+        ACL_DEFAULT if !is_directory => {
+            Err(refused(path, "a default access control list is for directories"))
+        }
         ACL_DEFAULT => match entries(value) {
             Some(list) if list.is_empty() => Ok(None),
             Some(_) => Ok(Some(value.to_vec())),
@@ -51,7 +55,8 @@ fn entries(value: &[u8]) -> Option<Vec<(u16, u16)>> {
     if header != ACL_VERSION || !list.len().is_multiple_of(ACL_ENTRY) {
         return None;
     }
-    let entry = |entry: &[u8]| (u16::from_le_bytes([entry[0], entry[1]]), u16::from_le_bytes([entry[2], entry[3]]));
+    let entry =
+        |entry: &[u8]| (u16::from_le_bytes([entry[0], entry[1]]), u16::from_le_bytes([entry[2], entry[3]]));
     let list: Vec<_> = list.chunks_exact(ACL_ENTRY).map(entry).collect();
     let count = |tag| list.iter().filter(|(other, _)| *other == tag).count();
     let in_order = list.windows(2).all(|pair| pair[0].0 <= pair[1].0);
@@ -121,6 +126,9 @@ mod tests {
             assert!(checked(ACL_ACCESS, bad, 0o644, false, b"f").is_err(), "{bad:?}");
         }
         assert!(checked(b"security.capability", &[0; 20], 0o644, false, b"f").is_err());
-        assert!(checked(ACL_DEFAULT, &list(&[(USER_OBJ, 7), (GROUP_OBJ, 5), (OTHER, 0)]), 0, false, b"f").is_err());
+        assert!(
+            checked(ACL_DEFAULT, &list(&[(USER_OBJ, 7), (GROUP_OBJ, 5), (OTHER, 0)]), 0, false, b"f")
+                .is_err()
+        );
     }
 }

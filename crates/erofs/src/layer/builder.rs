@@ -144,11 +144,12 @@ impl Builder {
     fn xattrs(&mut self, before: SetId, header: &Header, is_directory: bool) -> Result<SetId> {
         let mut list = Vec::with_capacity(header.xattrs.len());
         for (name, value) in &header.xattrs {
-            let empty = Attribute::new(name, b"").filter(|_| may_set_xattr(name));
-            let Some(attribute) = empty else {
+            if !may_set_xattr(name) {
                 self.dropped_xattrs += 1;
                 continue;
-            };
+            }
+            let attribute = Attribute::new(name, b"")
+                .ok_or_else(|| refused(&header.path, "an extended attribute has no name"))?;
             if name.len() > XATTR_NAME {
                 return Err(refused(&header.path, "an extended attribute's name is longer than 255 bytes"));
             }

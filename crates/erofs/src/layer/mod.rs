@@ -28,7 +28,7 @@ use conex_archive::{Limits, UnpackStats, apply};
 use self::builder::Builder;
 use self::store::{Compared, Store, Written};
 use self::tee::Tee;
-use crate::emit::{Emission, emit};
+use crate::emit::{Emission, Plan, emit};
 use crate::error::{Error, Result};
 use crate::format::{
     BLOCK_BITS, FEATURE_CHUNKED_FILE, FIRST_PAGE, Header, ImageKind, SUPERBLOCK_OFFSET, Superblock,
@@ -39,17 +39,17 @@ const TAR_START: u64 = FIRST_PAGE as u64;
 /// What comes after the stream starts on a page too.
 const PAGE: u64 = 4096;
 
-/// How a layer is written.
+/// The bounds of what is written, a layer or a merge of them.
 #[derive(Debug, Clone)]
-pub struct LayerOptions {
-    /// The bounds of the archive, the same as for unpacking.
+pub struct WriteOptions {
+    /// The bounds of an archive, the same as for unpacking; of a merge only the number of entries, for each layer.
     pub limits: Limits,
-    /// Bytes of memory that the layer's names, attributes and inodes may take together while it is written. An entry takes
+    /// Bytes of memory that all names, attributes and inodes may take together while they are gathered. An entry takes
     /// about 200 bytes and its name.
     pub max_metadata: u64,
 }
 
-impl Default for LayerOptions {
+impl Default for WriteOptions {
     fn default() -> Self {
         Self { limits: Limits::default(), max_metadata: 512 << 20 }
     }
@@ -63,7 +63,7 @@ impl Default for LayerOptions {
 /// # Errors
 /// What is wrong with the archive or exceeds a limit, as [`conex_archive::unpack`] would have it; what the kernel says to
 /// a write. The file is then good for nothing.
-pub fn write_layer(tar: impl Read, file: &File, options: &LayerOptions) -> Result<UnpackStats> {
+pub fn write_layer(tar: impl Read, file: &File, options: &WriteOptions) -> Result<UnpackStats> {
     let mut tee = Tee::new(tar, file, TAR_START);
     let built = build(&mut tee, options);
     let length = tee.finish()?;
@@ -77,7 +77,7 @@ pub fn write_layer(tar: impl Read, file: &File, options: &LayerOptions) -> Resul
 ///
 /// # Errors
 /// [`Error::Differs`] with the first byte that does, and those of [`write_layer`].
-pub fn verify_layer(tar: impl Read, file: &File, options: &LayerOptions) -> Result<UnpackStats> {
+pub fn verify_layer(tar: impl Read, file: &File, options: &WriteOptions) -> Result<UnpackStats> {
     let mut tar = Counted { inner: tar, count: 0 };
     let (builder, stats) = build(&mut tar, options)?;
     finish(builder, &stats, tar.count, &Compared(file))?;
@@ -149,7 +149,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-fn build(tar: &mut impl Read, options: &LayerOptions) -> Result<(Builder, UnpackStats)> {
+fn build(tar: &mut impl Read, options: &WriteOptions) -> Result<(Builder, UnpackStats)> {
     let mut builder = Builder::new(TAR_START, options.max_metadata);
     let applied = apply(tar, &options.limits, &mut builder)?;
     let (bytes, dropped_xattrs) = (builder.bytes, builder.dropped_xattrs);
@@ -162,7 +162,8 @@ fn finish(mut builder: Builder, stats: &UnpackStats, tar_length: u64, store: &im
     let after_tar = (TAR_START + tar_length).next_multiple_of(PAGE);
     let after_copies = builder.sparse.copy(&mut builder.tree, after_tar, store)?;
     let start = after_copies.next_multiple_of(PAGE);
-    let emission = emit(&builder.tree, start, |bytes, offset| store.write(bytes, offset))?;
+    let plan = Plan::of(&builder.tree)?;
+    let emission = emit(&builder.tree, &plan, &[0], start, |bytes, offset| store.write(bytes, offset))?;
     store.set_length(emission.end)?;
     store.write(&first_page(&emission, stats, tar_length)?, 0)
 }

@@ -39,7 +39,9 @@ impl Store for Compared<'_> {
         let mut found = vec![0; bytes.len()];
         match self.0.read_exact_at(&mut found, offset) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Error::Differs { offset }),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Error::Differs { offset });
+            }
             Err(source) => return Err(Error::Read { offset, source }),
         }
         match found.iter().zip(bytes).position(|(a, b)| a != b) {

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 /// Zeros in whole pieces of this many bytes are left out: a bomb of zeros takes no disk, as when unpacked.
 const PIECE: usize = 16 << 10;
+const ZEROS: [u8; PIECE] = [0; PIECE];
 
 pub(super) struct Tee<'a, R> {
     inner: R,
@@ -40,7 +41,7 @@ impl<'a, R: Read> Tee<'a, R> {
         };
         for piece in bytes.chunks(PIECE) {
             let end = to + piece.len();
-            if piece.len() == PIECE && piece.iter().all(|&byte| byte == 0) {
+            if piece == ZEROS {
                 flush(from, to)?;
                 from = end;
             }

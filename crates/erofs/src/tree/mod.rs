@@ -48,7 +48,10 @@ pub(crate) struct Inode {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Body {
     Directory(Directory),
-    File { size: u64, data: Data },
+    File {
+        size: u64,
+        data: Data,
+    },
     /// The target's bytes are among the names.
     Symlink(Text),
     CharDevice(u32),
