@@ -120,7 +120,7 @@ fn at(path: &Option<String>) -> String {
 }
 
 /// A name out of an archive, made fit for a one-line message.
-pub(crate) fn shown(name: &[u8]) -> String {
+pub fn shown(name: &[u8]) -> String {
     const LONGEST: usize = 160;
     let clipped = &name[..name.len().min(LONGEST)];
     let text: String = String::from_utf8_lossy(clipped)

@@ -17,23 +17,26 @@
 //! ever resolved outside the directory that it is unpacked into.
 
 mod ahead;
+mod apply;
 mod compression;
 mod error;
 mod hashing;
 mod header;
 mod limits;
+pub mod names;
 mod reader;
 mod remove;
 mod unpack;
 mod writer;
 
 pub use ahead::read_ahead;
+pub use apply::{Applied, Destination, apply};
 pub use compression::{Compression, Compressor, Decompressed, decompress};
 pub use error::{Error, Result};
 pub use hashing::HashingReader;
 pub use header::{Header, Kind, Time};
 pub use limits::Limits;
-pub use reader::{Chunk, Entry, Reader};
+pub use reader::{Chunk, Entry, Extent, Reader};
 pub use remove::{RemoveError, remove_tree};
 pub use unpack::{OverlayXattrs, UnpackOptions, UnpackStats, unpack};
 pub use writer::Writer;

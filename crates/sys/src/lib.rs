@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod descriptors;
 pub mod entry;
 pub mod launch;
+pub mod loop_device;
 pub mod memory;
 pub mod mount;
 pub mod namespace;

@@ -4,6 +4,7 @@
 //! and returns; libtest counts it as passed, so it is counted over here.
 
 mod criu;
+mod erofs_utils;
 mod packages;
 
 pub(crate) use packages::install as install_packages;
@@ -46,6 +47,9 @@ fn native(filters: &[String]) -> Result<Summary> {
     command.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]).args(filters);
     if let Some(criu) = criu::find() {
         command.env(criu::VARIABLE, criu);
+    }
+    if let Some(directory) = erofs_utils::find() {
+        command.env(erofs_utils::VARIABLE, directory);
     }
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no standard output")?;

@@ -111,7 +111,8 @@ impl<R: Read> Reader<R> {
                 b'K' => extensions.link = Some(self.long_name(&block, offset)?),
                 _ => {
                     let (header, segments) = self.entry(&block, offset, extensions)?;
-                    return Ok(Some(Entry { reader: self, header, segments, next: 0, at: 0 }));
+                    let data = self.source.position();
+                    return Ok(Some(Entry { reader: self, header, segments, data, next: 0, at: 0 }));
                 }
             }
         }
@@ -281,6 +282,8 @@ pub struct Entry<'a, R> {
     reader: &'a mut Reader<R>,
     header: Header,
     segments: Vec<Segment>,
+    /// Where in the stream the data of the first segment starts.
+    data: u64,
     /// The segment that the next byte of data belongs to, or stands before.
     next: usize,
     /// Where in the file the next byte is, data or hole.
@@ -296,10 +299,32 @@ pub struct Chunk<'a> {
     pub data: &'a [u8],
 }
 
+/// Where a run of a file's data stands in the archive; what lies between two of them is a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// Bytes; never none.
+    pub length: u64,
+    /// Bytes from the start of the uncompressed stream; a multiple of 512 for the first of a file.
+    pub position: u64,
+}
+
 impl<R: Read> Entry<'_, R> {
     /// What the entry is.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The runs of the file's data, in order, as they stand in the stream. For whoever keeps the stream.
+    pub fn extents(&self) -> impl Iterator<Item = Extent> + '_ {
+        let mut position = self.data;
+        let extents = self.segments.iter().map(move |&(offset, length)| {
+            let extent = Extent { offset, length, position };
+            position += length;
+            extent
+        });
+        extents.filter(|extent| extent.length > 0)
     }
 
     /// Whether the archive itself has holes in the file.

@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::path::{Relative, refused};
 use super::tree::{self, Tree, unpack};
 use super::{Unpacker, xattr};
 use crate::error::shown;
+use crate::names::{Relative, refused};
 use crate::{Entry, Error, Header, Kind, Result, remove_tree};
 
 /// Zeros from this many bytes on become a hole: a bomb of zeros costs no disk.
@@ -19,7 +19,7 @@ const HOLE: usize = 4096;
 
 impl Unpacker<'_> {
     /// Makes the entry as `name` in the directory `parent`.
-    pub(super) fn create<R: Read>(
+    pub(super) fn entry<R: Read>(
         &mut self,
         parent: &[u8],
         name: &[u8],
@@ -49,11 +49,15 @@ impl Unpacker<'_> {
     }
 
     fn file<R: Read>(&mut self, parent: &[u8], name: &[u8], entry: &mut Entry<'_, R>) -> Result<()> {
+        let inherits = self.tree.inherits;
         let directory = self.tree.enter(parent)?;
         let setgid = directory.setgid;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || rustix::fs::openat(&*directory, name, flags, Mode::RUSR | Mode::WUSR);
         let file = replacing(directory.as_fd(), name, &entry.header().path, "create", open)?;
+        if inherits {
+            xattr::forget_inherited(directory.as_fd(), name, &entry.header().path)?;
+        }
         let mut written = 0;
         while let Some(chunk) = entry.chunk()? {
             let (mut offset, mut data) = (chunk.offset, chunk.data);
@@ -90,10 +94,10 @@ impl Unpacker<'_> {
     }
 
     fn directory(&mut self, parent: &[u8], name: &[u8], header: &Header) -> Result<()> {
-        let overlay = self.overlay;
+        let (overlay, inherits) = (self.overlay, self.tree.inherits);
         let directory = self.tree.enter(parent)?;
         let setgid = directory.setgid;
-        let mut opaque = false;
+        let (mut opaque, mut is_new) = (false, true);
         let make = || rustix::fs::mkdirat(&*directory, name, Mode::RWXU);
         let mut made = make();
         if made == Err(Errno::EXIST) {
@@ -101,6 +105,7 @@ impl Unpacker<'_> {
                 .map_err(unpack("look at", &header.path))?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 made = Ok(());
+                is_new = false;
             } else {
                 // What the whiteout hides must not show through the directory that takes its place.
                 opaque = tree::is_whiteout_stat(&stat);
@@ -109,6 +114,9 @@ impl Unpacker<'_> {
             }
         }
         made.map_err(unpack("create", &header.path))?;
+        if inherits && is_new {
+            xattr::forget_inherited(directory.as_fd(), name, &header.path)?;
+        }
         let failed = |what| unpack(what, &header.path);
         if opaque || !header.xattrs.is_empty() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -117,24 +125,24 @@ impl Unpacker<'_> {
                 xattr::make_opaque(open.as_fd(), overlay, &header.path)?;
             }
             self.stats.dropped_xattrs += xattr::set(open.as_fd(), &header.xattrs, &header.path)?;
+            self.tree.inherits |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
         }
-        self.dress(parent, name, header, setgid)
+        // One that is there already may be anybody's.
+        self.dress(parent, name, header, setgid || !is_new)
     }
 
     /// The destination itself: its metadata are the root directory's.
-    pub(super) fn root(&mut self, header: &Header) -> Result<()> {
-        if header.kind != Kind::Directory {
-            return Err(refused(&header.path, "it would replace the root directory"));
-        }
+    pub(super) fn root_directory(&mut self, header: &Header) -> Result<()> {
         let root = self.tree.enter(b"")?;
         if !header.xattrs.is_empty() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let open =
                 rustix::fs::openat(&*root, c".", flags, Mode::empty()).map_err(unpack("open", b"/"))?;
             self.stats.dropped_xattrs += xattr::set(open.as_fd(), &header.xattrs, b"/")?;
+            self.tree.inherits |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
         }
         self.dress(b"", b".", header, true)?;
-        self.tree.enter(b"")?.set_mtime(times(header).last_modification);
+        self.tree.enter(b"")?.dressed(times(header).last_modification, header.mode);
         Ok(())
     }
 
@@ -188,9 +196,13 @@ impl Unpacker<'_> {
         header: &Header,
         make: impl Fn(BorrowedFd<'_>) -> rustix::io::Result<()>,
     ) -> Result<()> {
+        let inherits = self.tree.inherits && !matches!(header.kind, Kind::Symlink { .. });
         let directory = self.tree.enter(parent)?;
         let setgid = directory.setgid;
         replacing(directory.as_fd(), name, &header.path, "create", || make(directory.as_fd()))?;
+        if inherits {
+            xattr::forget_inherited(directory.as_fd(), name, &header.path)?;
+        }
         self.stats.dropped_xattrs += header.xattrs.len() as u64;
         self.dress(parent, name, header, setgid)
     }

@@ -8,16 +8,15 @@
 //! directory must therefore lie where no other user of the host can enter, as it must for setuid programs too.
 
 mod create;
-mod path;
 mod tree;
 mod xattr;
 
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 
-use self::path::{Meaning, Relative};
 use self::tree::Tree;
-use crate::{Entry, Error, Kind, Limits, Reader, Result};
+use crate::apply::{Destination, apply};
+use crate::{Entry, Header, Limits, Result};
 
 /// Which extended attributes overlayfs will look for when the directory is a lower layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +69,6 @@ pub fn unpack(
     destination: BorrowedFd<'_>,
     options: &UnpackOptions,
 ) -> Result<UnpackStats> {
-    let mut reader = Reader::new(reader, options.limits.clone());
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let mut unpacker = Unpacker {
         tree: Tree::new(destination, options.overlay),
@@ -79,17 +77,11 @@ pub fn unpack(
         is_root: uid.is_root(),
         stats: UnpackStats::default(),
     };
-    while let Some(entry) = reader.next()? {
-        unpacker.entry(entry)?;
-        let made = unpacker.stats.entries + unpacker.tree.implied;
-        if made > options.limits.max_entries {
-            let limit = options.limits.max_entries;
-            return Err(Error::Limit { what: "the number of its entries", limit, path: None });
-        }
-    }
+    let applied = apply(reader, &options.limits, &mut unpacker)?;
     unpacker.tree.leave()?;
-    reader.drain()?;
-    Ok(unpacker.stats)
+    let (entries, whiteouts) = (applied.entries, applied.whiteouts);
+    let skipped = unpacker.stats.skipped + applied.skipped;
+    Ok(UnpackStats { entries, whiteouts, skipped, ..unpacker.stats })
 }
 
 struct Unpacker<'a> {
@@ -101,25 +93,24 @@ struct Unpacker<'a> {
     stats: UnpackStats,
 }
 
-impl Unpacker<'_> {
-    fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<()> {
-        self.stats.entries += 1;
-        if let Kind::Unknown { .. } = entry.header().kind {
-            self.stats.skipped += 1;
-            return Ok(());
-        }
-        let path = Relative::new(&entry.header().path)?;
-        let Some((parent, name)) = path.split() else { return self.root(entry.header()) };
-        match Meaning::of(parent, name)? {
-            Meaning::File(name) => return self.create(parent, name, &mut entry),
-            Meaning::Whiteout(name) => self.tree.whiteout(parent, name)?,
-            Meaning::Opaque => self.tree.opaque(parent)?,
-            Meaning::Bookkeeping => {
-                self.stats.skipped += 1;
-                return Ok(());
-            }
-        }
-        self.stats.whiteouts += 1;
-        Ok(())
+impl Destination for Unpacker<'_> {
+    fn root(&mut self, header: &Header) -> Result<()> {
+        self.root_directory(header)
+    }
+
+    fn create<R: Read>(&mut self, parent: &[u8], name: &[u8], entry: &mut Entry<'_, R>) -> Result<()> {
+        self.entry(parent, name, entry)
+    }
+
+    fn whiteout(&mut self, parent: &[u8], name: &[u8]) -> Result<()> {
+        self.tree.whiteout(parent, name)
+    }
+
+    fn opaque(&mut self, directory: &[u8]) -> Result<()> {
+        self.tree.opaque(directory)
+    }
+
+    fn implied(&self) -> u64 {
+        self.tree.implied
     }
 }

@@ -10,9 +10,9 @@ use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, 
 use rustix::fs::{Timespec, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::path::refused;
 use super::{OverlayXattrs, xattr};
 use crate::error::shown;
+use crate::names::refused;
 use crate::{Error, Result};
 
 pub(super) struct Tree<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Tree<'a> {
     current: Option<Directory>,
     /// Directories made because an entry lies in them, not because they are one.
     pub(super) implied: u64,
+    /// Some directory has a default access control list, which the kernel gives to what is made in it.
+    pub(super) inherits: bool,
 }
 
 /// A directory that is open, as a path handle only.
@@ -47,9 +49,10 @@ impl Directory {
             .map_err(unpack("set the times of", &self.path))
     }
 
-    /// The directory itself has been given another time while it is the one that is entered.
-    pub(super) fn set_mtime(&mut self, mtime: Timespec) {
+    /// The directory itself has been given another time and mode while it is the one that is entered.
+    pub(super) fn dressed(&mut self, mtime: Timespec, mode: u32) {
         self.mtime = mtime;
+        self.setgid = Mode::from_raw_mode(mode).contains(Mode::SGID);
     }
 }
 
@@ -61,7 +64,7 @@ impl AsFd for Directory {
 
 impl<'a> Tree<'a> {
     pub(super) fn new(root: BorrowedFd<'a>, overlay: OverlayXattrs) -> Self {
-        Self { root, overlay, current: None, implied: 0 }
+        Self { root, overlay, current: None, implied: 0, inherits: false }
     }
 
     pub(super) fn overlay(&self) -> OverlayXattrs {
@@ -160,6 +163,9 @@ impl<'a> Tree<'a> {
             rustix::fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed())?;
         }
         rustix::fs::mkdirat(parent, name, Mode::RWXU).map_err(failed())?;
+        if self.inherits {
+            xattr::forget_inherited(parent, name, path)?;
+        }
         if rustix::process::geteuid().is_root() {
             let no_follow = AtFlags::SYMLINK_NOFOLLOW;
             rustix::fs::chownat(parent, name, Some(Uid::ROOT), Some(Gid::ROOT), no_follow)

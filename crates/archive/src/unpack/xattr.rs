@@ -1,6 +1,6 @@
-//! Extended attributes: which ones a layer may set, and the mark of an opaque directory.
+//! Extended attributes on disk, and the mark of an opaque directory.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
@@ -8,22 +8,13 @@ use rustix::io::Errno;
 use super::OverlayXattrs;
 use super::tree::unpack;
 use crate::Result;
-
-/// Whether a layer may set the attribute. Not `trusted.*` and `security.*`, which are the host's and would steer overlayfs
-/// (`trusted.overlay.redirect` leads anywhere) or the host's security modules; nor `user.overlay.*`, which does the same
-/// in a user namespace. File capabilities are what images do have, and what the container's own bounding set limits.
-fn is_allowed(name: &[u8]) -> bool {
-    match name {
-        b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
-        _ => name.starts_with(b"user.") && !name.starts_with(b"user.overlay."),
-    }
-}
+use crate::names::may_set_xattr;
 
 /// Sets an entry's attributes on an open file or directory; gives the number of those that were dropped.
 pub(super) fn set(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], path: &[u8]) -> Result<u64> {
     let mut dropped = 0;
     for (name, value) in xattrs {
-        if !is_allowed(name) {
+        if !may_set_xattr(name) {
             dropped += 1;
             continue;
         }
@@ -37,6 +28,26 @@ pub(super) fn set(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], path: &[u
     Ok(dropped)
 }
 
+/// Whether what is made in a directory with this attribute gets a list of its own from it.
+pub(super) fn is_inherited(name: &[u8]) -> bool {
+    name == b"system.posix_acl_default"
+}
+
+/// Takes away the access control lists that a new file or directory got from the directory it was made in: an archive has
+/// for each entry what it is to have.
+pub(super) fn forget_inherited(parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<()> {
+    let named = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
+    for list in ["system.posix_acl_access", "system.posix_acl_default"] {
+        match rustix::fs::lremovexattr(&named[..], list) {
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            // A default list of what is no directory.
+            Err(Errno::ACCESS) => {}
+            Err(error) => return Err(unpack("take the inherited access control list from", path)(error)),
+        }
+    }
+    Ok(())
+}
+
 /// Marks a directory: nothing of the layers below shows through it.
 pub(super) fn make_opaque(directory: BorrowedFd<'_>, overlay: OverlayXattrs, path: &[u8]) -> Result<()> {
     let failed = || unpack("mark as opaque the directory", path);
@@ -44,26 +55,4 @@ pub(super) fn make_opaque(directory: BorrowedFd<'_>, overlay: OverlayXattrs, pat
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = rustix::fs::openat(directory, c".", flags, Mode::empty()).map_err(failed())?;
     rustix::fs::fsetxattr(&open, overlay.opaque(), b"y", XattrFlags::empty()).map_err(failed())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_keeps_its_own() {
-        for name in ["user.x", "security.capability", "system.posix_acl_access"] {
-            assert!(is_allowed(name.as_bytes()), "{name}");
-        }
-        for name in [
-            "trusted.overlay.opaque",
-            "trusted.x",
-            "user.overlay.redirect",
-            "security.selinux",
-            "security.ima",
-            "x",
-        ] {
-            assert!(!is_allowed(name.as_bytes()), "{name}");
-        }
-    }
 }

@@ -118,3 +118,66 @@ fn devices_are_nodes_and_are_not_opened() {
     bed.entries(&[("loop", FILE), ("fifo", Kind::Fifo), ("fifo", FILE)]).unwrap();
     assert_eq!((bed.read("loop"), bed.read("fifo")), ("x".to_owned(), "x".to_owned()));
 }
+
+#[test]
+fn a_directorys_default_list_is_not_given_to_what_is_unpacked_into_it() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    // rwx for the owner, r-x for user 5 and the group, a mask of rwx, nothing for others.
+    let list = b"\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x02\0\x05\0\x05\0\0\0\x04\0\x05\0\xff\xff\xff\xff\
+        \x10\0\x07\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff";
+    let mut writer = Writer::new(Vec::new());
+    let mut header = Header::new("d", Kind::Directory);
+    header.xattrs.push((b"system.posix_acl_default".to_vec(), list.to_vec()));
+    writer.append(&header, std::io::empty()).unwrap();
+    for (path, kind) in [
+        ("d/f", FILE),
+        ("d/e", Kind::Directory),
+        ("d/implied/l", symlink("f")),
+        ("d/fifo", Kind::Fifo),
+        ("d", Kind::Directory),
+    ] {
+        let header = Header::new(path, kind);
+        writer.append(&header, if header.size() == 1 { &b"x"[..] } else { b"" }).unwrap();
+    }
+    bed.unpack(&writer.finish().unwrap()).unwrap();
+    for path in ["d/f", "d/e", "d/implied", "d/implied/l", "d/fifo"] {
+        assert!(xattrs(&bed.dest(path)).is_empty(), "{path}");
+    }
+    assert_eq!(xattrs(&bed.dest("d"))[&b"system.posix_acl_default"[..]], list);
+    assert_eq!(fs::metadata(bed.dest("d/f")).unwrap().mode() & 0o777, 0o644);
+}
+
+#[test]
+fn a_directory_that_comes_twice_is_what_the_last_says() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut writer = Writer::new(Vec::new());
+    for (uid, mode) in [(1000, 0o700), (0, 0o750)] {
+        let mut header = Header::new("d", Kind::Directory);
+        (header.uid, header.mode) = (uid, mode);
+        writer.append(&header, std::io::empty()).unwrap();
+    }
+    bed.unpack(&writer.finish().unwrap()).unwrap();
+    let stat = fs::metadata(bed.dest("d")).unwrap();
+    assert_eq!((stat.uid(), stat.mode() & 0o777), (0, 0o750));
+}
+
+#[test]
+fn a_setgid_root_does_not_give_its_group_away() {
+    if !is_root() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut writer = Writer::new(Vec::new());
+    let mut header = Header::new("./", Kind::Directory);
+    (header.gid, header.mode) = (1000, 0o2755);
+    writer.append(&header, std::io::empty()).unwrap();
+    writer.append_bytes("f", b"x").unwrap();
+    bed.unpack(&writer.finish().unwrap()).unwrap();
+    assert_eq!(fs::metadata(bed.dest("f")).unwrap().gid(), 0);
+}

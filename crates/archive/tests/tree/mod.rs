@@ -24,11 +24,19 @@ pub(crate) struct Node {
 
 /// All that lies below `root`, and `root` itself, by path.
 pub(crate) fn look(root: &Path) -> BTreeMap<PathBuf, Node> {
+    look_less(root, |_| false)
+}
+
+/// The same less what `is_left_out`.
+pub(crate) fn look_less(root: &Path, is_left_out: impl Fn(&Path) -> bool) -> BTreeMap<PathBuf, Node> {
     let mut nodes = BTreeMap::new();
     let mut files = BTreeMap::new();
     let mut left = vec![root.to_owned()];
     let mut paths = Vec::new();
     while let Some(path) = left.pop() {
+        if is_left_out(&path) {
+            continue;
+        }
         if fs::symlink_metadata(&path).unwrap().is_dir() {
             left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }

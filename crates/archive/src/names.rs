@@ -1,19 +1,23 @@
-//! The paths in an archive, cut down to what can only mean a place beneath the destination.
+//! What paths and names in a layer mean: paths cut down to what can only be a place beneath the destination, whiteouts told
+//! from files, and the extended attributes that a layer may set. Everything that a layer can become obeys these.
 
-use crate::error::shown;
+pub use crate::error::shown;
 use crate::{Error, Result};
 
 /// The prefix of names that AUFS, and after it every layer, gives a meaning of their own (image-spec layer.md#whiteouts).
-pub(super) const RESERVED: &[u8] = b".wh.";
+const RESERVED: &[u8] = b".wh.";
 
 /// A path relative to the destination: no empty, `.` or `..` component; nothing at all for the destination itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Relative(Vec<u8>);
+pub struct Relative(Vec<u8>);
 
 impl Relative {
     /// Leading slashes are taken off, as every tar does; a `..` is refused wherever it stands, as no tool that makes
     /// layers writes one.
-    pub(super) fn new(raw: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Path`] for `..`, a NUL, or a part of more than 255 bytes.
+    pub fn new(raw: &[u8]) -> Result<Self> {
         let mut path = Vec::with_capacity(raw.len());
         for component in raw.split(|&byte| byte == b'/') {
             match component {
@@ -34,7 +38,7 @@ impl Relative {
     }
 
     /// The parent's path, and the name in it; `None` for the destination itself.
-    pub(super) fn split(&self) -> Option<(&[u8], &[u8])> {
+    pub fn split(&self) -> Option<(&[u8], &[u8])> {
         if self.0.is_empty() {
             return None;
         }
@@ -47,7 +51,7 @@ impl Relative {
 
 /// What a name in a layer stands for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning<'a> {
+pub enum Meaning<'a> {
     /// A file of that name.
     File(&'a [u8]),
     /// The name is hidden if it is in a layer below.
@@ -60,7 +64,10 @@ pub(super) enum Meaning<'a> {
 
 impl<'a> Meaning<'a> {
     /// Of the entry `name` in the directory `parent`.
-    pub(super) fn of(parent: &[u8], name: &'a [u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Path`] for a whiteout of no name, or what lies in a directory that is named as a whiteout.
+    pub fn of(parent: &[u8], name: &'a [u8]) -> Result<Self> {
         let path = || [parent, b"/", name].concat();
         for component in parent.split(|&byte| byte == b'/') {
             if component.starts_with(b".wh..wh.") {
@@ -80,7 +87,18 @@ impl<'a> Meaning<'a> {
     }
 }
 
-pub(super) fn refused(path: &[u8], reason: &'static str) -> Error {
+/// Whether a layer may set the attribute. Not `trusted.*` and `security.*`, which are the host's and would steer overlayfs
+/// (`trusted.overlay.redirect` leads anywhere) or the host's security modules; nor `user.overlay.*`, which does the same
+/// in a user namespace. File capabilities are what images do have, and what the container's own bounding set limits.
+pub fn may_set_xattr(name: &[u8]) -> bool {
+    match name {
+        b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
+        _ => name.starts_with(b"user.") && !name.starts_with(b"user.overlay."),
+    }
+}
+
+/// The error of an entry that cannot be taken.
+pub fn refused(path: &[u8], reason: &'static str) -> Error {
     Error::Path { path: shown(path), reason }
 }
 
@@ -119,5 +137,22 @@ mod tests {
             assert!(of(bad).is_err(), "{bad:?}");
         }
         assert!(Meaning::of(b"a/.wh.b", b"c").is_err());
+    }
+
+    #[test]
+    fn the_host_keeps_its_own() {
+        for name in ["user.x", "security.capability", "system.posix_acl_access"] {
+            assert!(may_set_xattr(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "trusted.overlay.opaque",
+            "trusted.x",
+            "user.overlay.redirect",
+            "security.selinux",
+            "security.ima",
+            "x",
+        ] {
+            assert!(!may_set_xattr(name.as_bytes()), "{name}");
+        }
     }
 }
