@@ -42,7 +42,7 @@ impl Engine {
         };
         let paths = Paths { root: absolute(paths.root)?, run: absolute(paths.run)? };
         let store = Store::new(&paths.root, &paths.run);
-        let images = conex_image::Store::open(&paths.root)?;
+        let images = conex_image::Store::open_to_run(&paths.root, &paths.run)?;
         let parts = Parts { paths, store, images, host: OnceCell::new(), init: None };
         Ok(Self { parts, prepared: RefCell::new(None) })
     }

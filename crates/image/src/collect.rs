@@ -48,6 +48,11 @@ impl Store {
             collected.bytes += size;
             collected.layers.push(layer);
         }
+        if let Some(merged) = &self.merged
+            && !collected.layers.is_empty()
+        {
+            merged.forget(&collected.layers.iter().copied().collect())?;
+        }
         // Manifests last: a collection that is cut short leaves what the next one still understands.
         for digest in blobs.into_iter().filter(|digest| !marked.blobs.contains(digest)) {
             collected.bytes += self.content().delete(&digest, claim)?;

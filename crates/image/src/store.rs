@@ -14,13 +14,16 @@ use std::path::{Path, PathBuf};
 use conex_content::{Content, Lease};
 use conex_oci::Reference;
 
-use crate::layers::{Directories, Layers};
+use crate::layers::{Backend, Directories, Images, LayerError, Layers, Merged};
 use crate::{Error, Image, Result};
 
 /// The images of one ROOT. Cheap to open; holds no lock and no thread.
 pub struct Store {
     content: Content,
     layers: Box<dyn Layers + Send + Sync>,
+    backend: Backend,
+    /// Of layers that are EROFS images.
+    pub(crate) merged: Option<Merged>,
 }
 
 impl fmt::Debug for Store {
@@ -30,11 +33,37 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store at `root`, making what is missing.
+    /// Opens the store at `root`, making what is missing; with layers as directories, which leaves nothing outside of it.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let why = "a store by itself has no place for mounts".to_owned();
+        Self::with(Content::open(root)?, Path::new(""), Backend::Directories { why })
+    }
+
+    /// Opens the store at `root`, with layers in the form that is best here and images mounted below `run`.
+    pub fn open_to_run(root: impl Into<PathBuf>, run: &Path) -> Result<Self> {
         let content = Content::open(root)?;
-        let layers = Directories::open(&content.root().join("layers"))?;
-        Ok(Self { content, layers: Box::new(layers) })
+        let mounts = run.join("images");
+        make(&mounts)?;
+        let backend = Backend::of(content.root(), &mounts)?;
+        Self::with(content, &mounts, backend)
+    }
+
+    fn with(content: Content, mounts: &Path, backend: Backend) -> Result<Self> {
+        let root = content.root().join("layers");
+        let (layers, merged): (Box<dyn Layers + Send + Sync>, _) = match backend {
+            Backend::Directories { .. } => (Box::new(Directories::open(&root)?), None),
+            Backend::Erofs { mounts: through } => {
+                let images = content.root().join("merged");
+                make(&images)?;
+                (Box::new(Images::open(&root)?), Some(Merged::new(images, mounts.to_owned(), through)))
+            }
+        };
+        Ok(Self { content, layers, backend, merged })
+    }
+
+    /// Which form layers have, and why.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// ROOT.
@@ -79,4 +108,11 @@ impl Store {
             .filter_map(|rooted| rooted.root.reference().cloned())
             .collect())
     }
+}
+
+/// A directory that only its owner may enter.
+fn make(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| LayerError::Store { what: "create", path: path.to_owned(), source }.into())
 }

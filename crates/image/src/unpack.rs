@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use conex_oci::{Descriptor, DiffId, Digest};
+use conex_oci::{ChainId, Descriptor, DiffId, Digest};
 
 use crate::layers::{LayerError, Prepared};
 use crate::{Error, Image, Progress, Result, State, Store};
@@ -14,8 +14,18 @@ use crate::{Error, Image, Progress, Result, State, Store};
 const THREADS: usize = 4;
 
 impl Store {
-    /// Unpacks the layers that are not unpacked yet, several at a time; all threads have ended when it returns.
+    /// Unpacks the layers that are not unpacked yet, several at a time, and makes them ready to be mounted; all threads have ended
+    /// when it returns.
     pub fn unpack(&self, image: &Image, progress: &dyn Progress) -> Result<()> {
+        self.unpack_layers(image, progress)?;
+        let layers = &image.document.rootfs.diff_ids;
+        if let (Some(merged), Some(chain)) = (&self.merged, ChainId::of(layers)) {
+            merged.merge(&chain, layers, self.layers())?;
+        }
+        Ok(())
+    }
+
+    fn unpack_layers(&self, image: &Image, progress: &dyn Progress) -> Result<()> {
         let (blobs, layers) = (&image.manifest.layers, &image.document.rootfs.diff_ids);
         if blobs.len() != layers.len() {
             return Err(Error::LayerCount { id: image.id, blobs: blobs.len(), layers: layers.len() });
@@ -78,18 +88,27 @@ impl Store {
         Ok(())
     }
 
-    /// The directories of the image's layers, lowest first, unpacking what is missing.
+    /// The directories that overlayfs is to stack for the image, lowest first, unpacking what is missing: its layers', or the
+    /// one where all of them are mounted.
     pub fn lowers(&self, image: &Image) -> Result<Vec<PathBuf>> {
-        if let Some(lowers) = self.lowers_here(image)? {
+        let layers = &image.document.rootfs.diff_ids;
+        if let (Some(merged), Some(chain)) = (&self.merged, ChainId::of(layers)) {
+            if let Some(mounted) = merged.mounted(&chain) {
+                return Ok(vec![mounted]);
+            }
+            self.unpack(image, &crate::Silent)?;
+            return Ok(vec![merged.mount(&chain, layers, self.layers())?]);
+        }
+        if let Some(lowers) = self.lowers_here(layers)? {
             return Ok(lowers);
         }
         self.unpack(image, &crate::Silent)?;
-        self.lowers_here(image)?.ok_or_else(|| Error::NotFound { name: image.name() })
+        self.lowers_here(layers)?.ok_or_else(|| Error::NotFound { name: image.name() })
     }
 
-    fn lowers_here(&self, image: &Image) -> Result<Option<Vec<PathBuf>>> {
-        let layers = image.document.rootfs.diff_ids.iter();
-        Ok(layers.map(|layer| self.layers().lower(layer)).collect::<std::result::Result<_, _>>()?)
+    fn lowers_here(&self, layers: &[DiffId]) -> Result<Option<Vec<PathBuf>>> {
+        let lowers = layers.iter().map(|layer| self.layers().lower(layer));
+        Ok(lowers.collect::<std::result::Result<_, _>>()?)
     }
 }
 

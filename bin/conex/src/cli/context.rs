@@ -38,7 +38,7 @@ impl Context {
     /// # Errors
     /// When the store cannot be opened.
     pub(crate) fn images(&self) -> Result<Store, Error> {
-        Ok(Store::open(&self.paths.root)?)
+        Ok(Store::open_to_run(&self.paths.root, &self.paths.run)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layers as plain directories, for overlayfs to stack: what every kernel and every user can mount.
 
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use conex_archive::{UnpackOptions, unpack};
@@ -53,6 +53,11 @@ impl Form for Unpacked {
             skipped: stats.skipped,
             dropped_xattrs: stats.dropped_xattrs,
         })
+    }
+
+    fn sync(path: &Path, directory: &OwnedFd) -> Result<()> {
+        // One by one would take longer than all there is to be written.
+        rustix::fs::syncfs(directory).map_err(store("write out", path))
     }
 }
 

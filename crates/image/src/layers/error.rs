@@ -31,6 +31,29 @@ pub enum LayerError {
         #[source]
         source: Box<conex_archive::Error>,
     },
+    /// A layer's EROFS image, or one of several layers, could not be written, read or mounted.
+    #[error("{}: {source}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<conex_erofs::Error>,
+    },
+    /// `CONEX_LAYERS` asks for what is not to be had.
+    #[error("CONEX_LAYERS={asked}: {why}")]
+    Backend {
+        /// What it asks for.
+        asked: String,
+        /// Why not.
+        why: String,
+    },
+    /// A layer went while it was being used.
+    #[error("layer {layer} is not here any more")]
+    Missing {
+        /// Which layer.
+        layer: DiffId,
+    },
     /// The stream was another one than the image's configuration names.
     #[error(
         "layer {expected} is refused: its contents are {found} (the image is corrupt, or not what it claims)"

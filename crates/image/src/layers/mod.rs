@@ -25,8 +25,11 @@
 //!
 //! Implementations must pass the suite in `tests/layers_suite.rs`.
 
+mod backend;
 mod directories;
 mod error;
+mod images;
+mod merged;
 mod shelf;
 
 use std::io::Read;
@@ -34,14 +37,17 @@ use std::path::PathBuf;
 
 use conex_oci::DiffId;
 
+pub use backend::{Backend, Mounts};
 pub use directories::{Directories, Unpacked};
 pub use error::{LayerError, Result};
+pub use images::{Images, Packed};
+pub use merged::Merged;
 pub use shelf::{Form, Shelf, Stats};
 
 /// A store of unpacked layers. Every method may be called by many threads and processes at once.
 pub trait Layers: Send + Sync {
-    /// Where the layer is, for an overlay's `lowerdir`; `None` if it is not there. One system call: it is asked for
-    /// each layer of each container that starts.
+    /// Where the layer is: a directory or an image; `None` if it is not there. One system call: it may be asked for each layer
+    /// of each container that starts.
     fn lower(&self, layer: &DiffId) -> Result<Option<PathBuf>>;
 
     /// Takes the layer's lock, waiting while another process unpacks it, and says whether it has to be filled.

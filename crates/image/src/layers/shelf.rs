@@ -35,8 +35,14 @@ pub trait Form: Clone + Send + Sync + 'static {
     /// Makes it at `path`, which does not exist, of the uncompressed stream, which is read to its end.
     ///
     /// # Errors
-    /// [`LayerError::Store`], [`LayerError::Unpack`].
+    /// Any [`LayerError`].
     fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats>;
+
+    /// Makes durable what is in the layer's directory, which is open: a layer that is published is whole after a power cut, too.
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
+    fn sync(path: &Path, directory: &OwnedFd) -> Result<()>;
 }
 
 /// What was in a layer.
@@ -239,25 +245,32 @@ impl<F: Form> Draft for Partial<F> {
 
 impl<F: Form> Partial<F> {
     fn note(&self, record: &Record) -> Result<()> {
+        use std::io::Write;
         let path = self.path.join(RECORD);
         let bytes = serde_json::to_vec(record).expect("numbers are JSON");
-        std::fs::write(&path, bytes).map_err(|source| LayerError::Store { what: "write", path, source })
+        let write = || {
+            let mut file = std::fs::File::create(&path)?;
+            file.write_all(&bytes)?;
+            file.sync_data()
+        };
+        write().map_err(|source| LayerError::Store { what: "write", path: path.clone(), source })
     }
 
     /// Makes everything durable, then gives the layer its name: a layer that has one is whole, also after a power cut.
     fn publish(&self) -> Result<PathBuf> {
-        rustix::fs::syncfs(&self.lock).map_err(store("write out", &self.path))?;
+        F::sync(&self.path, &self.lock)?;
         let to = self.layers.layer(&self.layer);
         match rustix::fs::rename(&self.path, &to) {
-            // A directory without `fs` is no layer, whoever has left it there.
+            // The layer is there in another form, which containers may be using; or what is there is no layer at all.
             Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                remove_tree(CWD, to.as_os_str())
-                    .map_err(|source| LayerError::Clear { path: to.clone(), source })?;
-                rustix::fs::rename(&self.path, &to)
+                rustix::fs::rename(self.path.join(F::NAME), to.join(F::NAME))
+                    .and_then(|()| rustix::fs::rename(self.path.join(RECORD), to.join(RECORD)))
+                    .map_err(store("publish", &to))?;
+                let synced = open(&to).and_then(rustix::fs::fsync);
+                synced.map_err(store("write out", &to))?;
             }
-            other => other,
+            other => other.map_err(store("publish", &to))?,
         }
-        .map_err(store("publish", &to))?;
         let root = &self.layers.root;
         let synced = open(root).and_then(rustix::fs::fsync);
         synced.map_err(store("write out", root))?;

@@ -1,0 +1,106 @@
+//! Which form layers have here: EROFS images where the kernel and who we are allow to mount them, directories elsewhere.
+//!
+//! Only trying tells, so a small image is mounted once after each boot, and the answer kept beside the mounts:
+//! `erofs file`, `erofs loop`, or `directories:` and why.
+
+use std::path::Path;
+
+use super::{LayerError, Result};
+
+pub use conex_erofs::Backing as Mounts;
+
+/// `directories`, `erofs`, or `auto`, which it is without.
+const VARIABLE: &str = "CONEX_LAYERS";
+const FILE: &str = "backend";
+
+/// The form of layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// As trees of files, stacked by overlayfs.
+    Directories {
+        /// Why not the other.
+        why: String,
+    },
+    /// As EROFS images.
+    Erofs {
+        /// What the kernel reads them through.
+        mounts: Mounts,
+    },
+}
+
+impl Backend {
+    /// What it is here, for layers in `root` and mounts in `mounts`, both of which exist.
+    ///
+    /// # Errors
+    /// `CONEX_LAYERS` asks for what is not there, or for nothing that there is.
+    pub fn of(root: &Path, mounts: &Path) -> Result<Self> {
+        let wanted = std::env::var(VARIABLE).unwrap_or_default();
+        match wanted.as_str() {
+            "" | "auto" => Ok(Self::known(root, mounts)),
+            "directories" => Ok(Self::Directories { why: format!("{VARIABLE} says so") }),
+            "erofs" => match Self::known(root, mounts) {
+                Self::Directories { why } => Err(LayerError::Backend { asked: wanted, why }),
+                erofs => Ok(erofs),
+            },
+            _ => Err(LayerError::Backend {
+                asked: wanted,
+                why: "there are auto, erofs, directories".to_owned(),
+            }),
+        }
+    }
+
+    /// As it was found since the last boot, or is found now.
+    fn known(root: &Path, mounts: &Path) -> Self {
+        let file = mounts.join(FILE);
+        if let Some(known) = std::fs::read_to_string(&file).ok().and_then(|text| Self::parse(&text)) {
+            return known;
+        }
+        let found = match conex_erofs::probe(root) {
+            Ok(mounts) => Self::Erofs { mounts },
+            Err(error) => Self::Directories { why: error.to_string() },
+        };
+        // Several may find the same at once; without the file it is found again.
+        let unfinished = mounts.join(format!("{FILE}.{}", std::process::id()));
+        let kept = std::fs::write(&unfinished, found.to_string());
+        if let Err(error) = kept.and_then(|()| std::fs::rename(&unfinished, &file)) {
+            log::debug!("cannot keep {}: {error}", file.display());
+        }
+        found
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.trim_end() {
+            "erofs file" => Some(Self::Erofs { mounts: Mounts::File }),
+            "erofs loop" => Some(Self::Erofs { mounts: Mounts::Loop }),
+            text => text.strip_prefix("directories: ").map(|why| Self::Directories { why: why.to_owned() }),
+        }
+    }
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Erofs { mounts: Mounts::File } => f.write_str("erofs file"),
+            Self::Erofs { mounts: Mounts::Loop } => f.write_str("erofs loop"),
+            Self::Directories { why } => write!(f, "directories: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_understood() {
+        for backend in [
+            Backend::Erofs { mounts: Mounts::File },
+            Backend::Erofs { mounts: Mounts::Loop },
+            Backend::Directories { why: "cannot mount: no".to_owned() },
+        ] {
+            assert_eq!(Backend::parse(&format!("{backend}\n")), Some(backend));
+        }
+        assert_eq!(Backend::parse(""), None);
+        assert_eq!(Backend::parse("erofs tape"), None);
+    }
+}

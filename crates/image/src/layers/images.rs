@@ -1,0 +1,59 @@
+//! Layers as EROFS images, one file each, written in one pass of the tar stream: no file of a layer is made by itself. What is
+//! mounted is all layers of an image together ([`super::Merged`]).
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use conex_erofs::{WriteOptions, write_layer};
+use conex_oci::DiffId;
+
+use super::shelf::{Form, Shelf, Stats, store};
+use super::{LayerError, Result};
+
+/// A layer as an EROFS image that holds its tar stream.
+#[derive(Debug, Clone, Default)]
+pub struct Packed {
+    options: WriteOptions,
+}
+
+/// Layers as EROFS images.
+pub type Images = Shelf<Packed>;
+
+impl Images {
+    /// The store at `root`, which is made when the first layer is. Clears what a crash has left.
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
+    pub fn open(root: &Path) -> Result<Self> {
+        Self::new(root, Packed::default())
+    }
+}
+
+impl Form for Packed {
+    const NAME: &'static str = "layer.erofs";
+
+    fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats> {
+        let failed = |source| LayerError::Store { what: "write", path: path.to_owned(), source };
+        let file = File::options().read(true).write(true).create_new(true).open(path).map_err(failed)?;
+        let stats = write_layer(tar, &file, &self.options).map_err(|error| match error {
+            conex_erofs::Error::Archive(source) => {
+                LayerError::Unpack { layer: *layer, source: Box::new(source) }
+            }
+            source => LayerError::Image { path: path.to_owned(), source: Box::new(source) },
+        })?;
+        file.sync_data().map_err(failed)?;
+        Ok(Stats {
+            bytes: stats.bytes,
+            entries: stats.entries,
+            skipped: stats.skipped,
+            dropped_xattrs: stats.dropped_xattrs,
+        })
+    }
+
+    fn sync(path: &Path, directory: &OwnedFd) -> Result<()> {
+        // The files themselves are written out already.
+        rustix::fs::fsync(directory).map_err(store("write out", path))
+    }
+}

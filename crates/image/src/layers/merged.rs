@@ -1,0 +1,197 @@
+//! Images mounted: the layers of each merged into one EROFS image, mounted once after a boot, and shared by its containers.
+//!
+//! ```text
+//! ROOT/merged/<chain id>.erofs    the layers' metadata; their files' contents stay in layers/<diff_id>/layer.erofs
+//! ROOT/merged/<chain id>.json     the diff_ids
+//! RUN/images/<chain id>/          the mount
+//! RUN/images/<chain id>.lock      held (flock) by who merges or mounts
+//! ```
+//!
+//! A merged image is a convenience: it can be made again of its layers at any time, so nothing protects it but that it goes with
+//! the first of its layers. A mount point that is none (after a reboot, in another mount namespace) becomes one when it is next
+//! asked for. Containers have clones of the mount and keep them when it is taken away.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use conex_erofs::{Image, MergeLayer, WriteOptions};
+use conex_oci::{ChainId, DiffId};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, linkat};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+
+use super::{Layers, Mounts, Result};
+use crate::layers::LayerError;
+use crate::layers::shelf::store;
+
+/// `EROFS_SUPER_MAGIC_V1` (linux/magic.h).
+const MAGIC: u64 = 0xE0F5_E1E2;
+
+/// The merged images of one store, and their mounts.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    images: PathBuf,
+    mounts: PathBuf,
+    through: Mounts,
+}
+
+impl Merged {
+    /// Images in `images`, mounts in `mounts`, which both exist.
+    pub(crate) fn new(images: PathBuf, mounts: PathBuf, through: Mounts) -> Self {
+        Self { images, mounts, through }
+    }
+
+    /// Where the layers are mounted, if they are. One system call: it is asked for each container that starts.
+    pub fn mounted(&self, chain: &ChainId) -> Option<PathBuf> {
+        let path = self.mounts.join(chain.0.hex());
+        is_mounted(&path).then_some(path)
+    }
+
+    /// Mounts the layers, lowest first, all of which are in `layers`; merges them first unless that was done before.
+    ///
+    /// # Errors
+    /// [`LayerError::Image`] when a layer is damaged or the kernel refuses; [`LayerError::Store`].
+    pub fn mount(&self, chain: &ChainId, ids: &[DiffId], layers: &dyn Layers) -> Result<PathBuf> {
+        let _lock = self.lock(chain)?;
+        let path = self.mounts.join(chain.0.hex());
+        if is_mounted(&path) {
+            return Ok(path);
+        }
+        let image = self.image(chain, ids, layers)?;
+        let mount = conex_erofs::mount(&image, &devices(&image, layers)?, self.through);
+        let mount = mount.map_err(|source| LayerError::Image { path: image, source: Box::new(source) })?;
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed("create", &path)(error));
+            }
+            _ => {}
+        }
+        move_mount(mount.as_fd(), "", CWD, &path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(store("mount the image on", &path))?;
+        Ok(path)
+    }
+
+    /// Merges the layers unless that was done before: at the end of a pull, so that no start has to.
+    ///
+    /// # Errors
+    /// As [`Merged::mount`].
+    pub fn merge(&self, chain: &ChainId, ids: &[DiffId], layers: &dyn Layers) -> Result<()> {
+        let _lock = self.lock(chain)?;
+        self.image(chain, ids, layers).map(drop)
+    }
+
+    /// Removes the merged images, and the mounts, of which one of these layers is a part.
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
+    pub fn forget(&self, gone: &BTreeSet<DiffId>) -> Result<()> {
+        let entries = fs::read_dir(&self.images).map_err(failed("read", &self.images))?;
+        for entry in entries {
+            let record = entry.map_err(failed("read", &self.images))?.path();
+            if record.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            // A record that nobody can read names no layers that anybody needs.
+            let ids =
+                fs::read(&record).ok().and_then(|bytes| serde_json::from_slice::<Vec<DiffId>>(&bytes).ok());
+            if ids.is_some_and(|ids| !ids.iter().any(|id| gone.contains(id))) {
+                continue;
+            }
+            let Some(name) = record.file_stem() else { continue };
+            let mount = self.mounts.join(name);
+            // Containers have clones of it. Where there is none, or only in another mount namespace, the directory stays or goes.
+            let _ = unmount(&mount, UnmountFlags::DETACH);
+            let _ = fs::remove_dir(&mount);
+            for path in [record.with_extension("erofs"), record.clone()] {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed("remove", &path)(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The merged image, made if it is not there. The lock is held.
+    fn image(&self, chain: &ChainId, ids: &[DiffId], layers: &dyn Layers) -> Result<PathBuf> {
+        let path = self.images.join(format!("{}.erofs", chain.0.hex()));
+        match rustix::fs::access(&path, rustix::fs::Access::EXISTS) {
+            Ok(()) => return Ok(path),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(store("look at", &path)(error)),
+        }
+        let mut files = Vec::with_capacity(ids.len());
+        for id in ids {
+            let layer = layers.lower(id)?.ok_or_else(|| LayerError::Missing { layer: *id })?;
+            let file = File::open(&layer).map_err(failed("open", &layer))?;
+            files.push((file, id.0.hex()));
+        }
+        let parts: Vec<_> = files.iter().map(|(image, name)| MergeLayer { image, name }).collect();
+        let file = self.temporary()?;
+        conex_erofs::merge(&parts, &file, &WriteOptions::default())
+            .map_err(|source| LayerError::Image { path: path.clone(), source: Box::new(source) })?;
+        // The record first: an image without one would never go.
+        let mut record = self.temporary()?;
+        let text = serde_json::to_vec(ids).map_err(|error| failed("write", &path)(error.into()))?;
+        record.write_all(&text).map_err(failed("write", &path))?;
+        for (file, path) in [(&record, path.with_extension("json")), (&file, path.clone())] {
+            file.sync_data().map_err(failed("write out", &path))?;
+            match linkat(CWD, link(file), CWD, &path, AtFlags::SYMLINK_FOLLOW) {
+                // The record of an image that was not to be.
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(store("create", &path)(error)),
+            }
+        }
+        Ok(path)
+    }
+
+    /// A file that goes by itself unless it is given a name.
+    fn temporary(&self) -> Result<File> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&self.images, flags, Mode::RUSR | Mode::WUSR);
+        file.map(File::from).map_err(store("create a file in", &self.images))
+    }
+
+    fn lock(&self, chain: &ChainId) -> Result<File> {
+        let path = self.mounts.join(format!("{}.lock", chain.0.hex()));
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(failed("lock", &path))?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
+            .map_err(store("lock", &path))?;
+        Ok(file)
+    }
+}
+
+/// The layers' images in the order in which the merged one names them.
+fn devices(image: &Path, layers: &dyn Layers) -> Result<Vec<PathBuf>> {
+    let damaged = |source| LayerError::Image { path: image.to_owned(), source: Box::new(source) };
+    let file = File::open(image).map_err(failed("open", image))?;
+    let tags = Image::open(&file).and_then(|image| image.devices()).map_err(damaged)?;
+    let find = |tag: &[u8; 64]| {
+        let id =
+            std::str::from_utf8(tag).ok().and_then(|hex| format!("sha256:{hex}").parse().ok()).map(DiffId);
+        let id = id
+            .ok_or_else(|| damaged(conex_erofs::Error::Superblock("a device has no diff_id for its name")))?;
+        layers.lower(&id)?.ok_or(LayerError::Missing { layer: id })
+    };
+    tags.iter().map(find).collect()
+}
+
+fn is_mounted(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type as u64 == MAGIC)
+}
+
+fn link(file: &File) -> String {
+    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file))
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LayerError {
+    let path = path.to_owned();
+    move |source| LayerError::Store { what, path, source }
+}
