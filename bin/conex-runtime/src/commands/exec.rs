@@ -65,6 +65,8 @@ impl Act for Arguments {
 
 impl Arguments {
     fn exec(mut self, context: &Context) -> Result<i32, Error> {
+        // Before there are descriptors of our own.
+        descriptors::check(0, self.preserve_fds)?;
         let mut words = std::mem::take(&mut self.words).into_iter();
         let container = context.container(&words.next().unwrap_or_default())?;
         let live = match container.live()? {
@@ -80,7 +82,6 @@ impl Arguments {
         }
         let spec = container.spec()?;
         let process = self.process(words.collect(), &spec)?;
-        descriptors::check(0, self.preserve_fds)?;
         let manner = match self.detach {
             true => Manner::Detached,
             false => Manner::Foreground { keep: true, subreaper: false },
