@@ -139,6 +139,12 @@ impl Drop for Scene {
 }
 
 pub(crate) fn remove(directory: &Path) {
+    // Images with layers in EROFS stay mounted for the next start.
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = table.lines().rev().filter_map(|line| line.split(' ').nth(4));
+    for point in points.filter(|point| Path::new(point).starts_with(directory)) {
+        let _ = run(Command::new("umount").arg("--lazy").arg(point));
+    }
     if let Err(error) = fs::remove_dir_all(directory) {
         eprintln!("bench: cannot remove {}: {error}", directory.display());
     }

@@ -187,15 +187,14 @@ impl Drop for Conex {
         // Best effort, and never a second panic: the test has its verdict.
         let listed = Command::new(Self::binary());
         let mut listed = listed;
-        let Ok(output) = self.prepare(&mut listed).args(["ps", "--all", "--quiet", "--no-trunc"]).output()
-        else {
-            return;
-        };
-        let text = String::from_utf8_lossy(&output.stdout);
+        let output = self.prepare(&mut listed).args(["ps", "--all", "--quiet", "--no-trunc"]).output();
+        let text =
+            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let ids: Vec<&str> = text.lines().collect();
         if !ids.is_empty() {
             let mut remove = Command::new(Self::binary());
             let _ = self.prepare(&mut remove).args(["rm", "--force"]).args(ids).output();
         }
+        crate::unmount_below(self.directory.path());
     }
 }

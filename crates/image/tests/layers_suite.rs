@@ -11,14 +11,16 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use conex_archive::{Header, Kind, Writer};
-use conex_image::layers::{Directories, Draft, LayerError, Layers, Prepared};
+use conex_image::layers::{Directories, Draft, Images, LayerError, Layers, Prepared};
 use conex_image::rootfs::{RootfsRequest, Scratch, mount};
 use conex_oci::{DiffId, Digest};
 
 type Open = fn(&Path) -> Box<dyn Layers>;
 
-const IMPLEMENTATIONS: &[(&str, Open)] =
-    &[("directories", |root| Box::new(Directories::open(root).unwrap()))];
+const IMPLEMENTATIONS: &[(&str, Open)] = &[
+    ("directories", |root| Box::new(Directories::open(root).unwrap())),
+    ("images", |root| Box::new(Images::open(root).unwrap())),
+];
 
 /// What it is about, and the case; each gets a store of its own.
 type Case = (&'static str, fn(Open, &Path));
@@ -35,7 +37,6 @@ const CASES: &[Case] = &[
     ("a killed maker", a_killed_maker),
     ("removal", removal),
     ("removal while others make it", removal_while_others_make_it),
-    ("layers can be mounted", layers_can_be_mounted),
 ];
 
 #[test]
@@ -280,15 +281,23 @@ fn removal_while_others_make_it(open: Open, root: &Path) {
     assert_nothing(open, root, &id);
 }
 
-fn layers_can_be_mounted(open: Open, root: &Path) {
-    let layers = open(root);
+/// Images are mounted together: `tests/mounted.rs`.
+#[test]
+fn directories_can_be_mounted() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("layers");
+    let layers = Directories::open(&root).unwrap();
     let (lower, tar) = layer("lower");
-    let lower = draft(&*layers, &lower).fill(&mut &tar[..]).unwrap();
+    let lower = draft(&layers, &lower).fill(&mut &tar[..]).unwrap();
     let mut tar = Writer::new(Vec::new());
     tar.append(&Header::new("d/.wh.f", Kind::File { size: 0 }), io::empty()).unwrap();
     tar.append_bytes("d/g", b"upper").unwrap();
     let tar = tar.finish().unwrap();
-    let upper = draft(&*layers, &DiffId(Digest::of(&tar))).fill(&mut &tar[..]).unwrap();
+    let upper = draft(&layers, &DiffId(Digest::of(&tar))).fill(&mut &tar[..]).unwrap();
     let container = root.with_file_name("container");
     fs::create_dir(&container).unwrap();
     let scratch = Scratch::at(&container);

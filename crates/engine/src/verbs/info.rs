@@ -46,7 +46,7 @@ impl Engine {
             "ContainersStopped": stopped,
             "Images": images,
             "Driver": "overlay",
-            "DriverStatus": [["Backing Filesystem", self.file_system()], ["Layers", "directories"]],
+            "DriverStatus": [["Backing Filesystem", self.file_system()], ["Layers", self.parts.images.backend().to_string()]],
             "Plugins": { "Volume": [], "Network": ["none", "host"], "Authorization": null,
                          "Log": ["json-file", "journald", "none"] },
             "MemoryLimit": has("memory"),

@@ -227,3 +227,20 @@ pub(crate) fn oci(text: &str, name: Option<&str>) -> Vec<u8> {
     archive.entry(manifest, name);
     archive.tar()
 }
+
+/// An OCI archive of one image of so many layers: each has a file of its own and one that all have.
+pub(crate) fn stacked(layers: usize) -> Vec<u8> {
+    let mut made = image("stacked");
+    made.layers = (0..layers)
+        .map(|number| {
+            let (name, contents) = (format!("file{number}"), format!("layer {number}"));
+            layer(&[(&name, &contents), ("same", &format!("of layer {number}"))])
+        })
+        .collect();
+    made.document.rootfs.diff_ids = made.layers.iter().map(|layer| DiffId(Digest::of(layer))).collect();
+    made.document.history.clear();
+    let mut archive = Archive::default();
+    let manifest = archive.manifest(&made);
+    archive.entry(manifest, None);
+    archive.tar()
+}
