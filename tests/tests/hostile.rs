@@ -56,8 +56,9 @@ fn layers_that_lead_out() {
 fn bombs_take_no_disk() {
     let (conex, outside, forge) = bed!();
     let image = forge.layer(&[Hole("bomb", 10 * GIB)]);
-    let output = image.run(&conex, &[], &["stat", "-c", "%s %b", "/bomb"]);
-    assert_eq!(output.stdout, format!("{} 0\n", 10 * GIB), "{}", output.stderr);
+    let output = image.run(&conex, &[], &["stat", "-c", "%s", "/bomb"]);
+    // And not its blocks: EROFS tells those of a file without holes.
+    assert_eq!(output.stdout, format!("{}\n", 10 * GIB), "{}", output.stderr);
     let used = conex_tests::finish(std::process::Command::new("du").arg("-sm").arg(conex.root()));
     let megabytes: u64 = used.stdout.split_whitespace().next().expect("a number").parse().expect("a number");
     assert!(megabytes < 32, "{} MiB", megabytes);
