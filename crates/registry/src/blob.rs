@@ -6,8 +6,7 @@ use conex_oci::{Descriptor, Reference};
 use ureq::BodyReader;
 use ureq::http::{Method, Response, header};
 
-use crate::manifest::path;
-use crate::request::{Ask, unreachable_error};
+use crate::request::{Ask, Target, unreachable_error};
 use crate::{Client, Error, Result};
 
 /// Bytes after which a connection counts as one that works: the tries start anew.
@@ -105,17 +104,11 @@ impl Blob<'_> {
 
     fn connect(&mut self) -> Result<()> {
         let selector = self.descriptor.digest.to_string();
-        let path = path(&self.reference, "blobs", &selector);
-        let ask = Ask {
-            reference: &self.reference,
-            what: &self.what,
-            method: Method::GET,
-            path: &path,
-            accept: None,
-            from: self.position,
-            whole: None,
-        };
-        let answer = self.client.ask(&ask)?;
+        let path = format!("blobs/{selector}");
+        let range = [(header::RANGE, format!("bytes={}-", self.position))];
+        let headers = if self.position > 0 { &range[..] } else { &[] };
+        let ask = Ask { headers, whole: None, ..Ask::new(&self.what, Method::GET, Target::Within(&path)) };
+        let answer = self.client.ask(&self.reference, &ask)?.response;
         let start = if answer.status().as_u16() == 206 { range_start(&answer) } else { Some(0) };
         let length = answer.headers().get(header::CONTENT_LENGTH);
         let length: Option<u64> = length.and_then(|value| value.to_str().ok()?.trim().parse().ok());

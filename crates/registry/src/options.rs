@@ -2,36 +2,80 @@
 
 use std::time::Duration;
 
+use conex_oci::Reference;
+
+use crate::auth::Credentials;
+use crate::endpoint::Place;
+use crate::scope::Access;
+use crate::{Error, Result};
+
 /// Settings of a [`Client`](crate::Client).
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Registries (`host` or `host:port`) whose certificates are not checked and that may speak plain http. Registries on
     /// this machine's loopback addresses are treated so in any case, as Docker does.
     pub insecure: Vec<String>,
+    /// Who we are to registries that ask.
+    pub credentials: Credentials,
     /// How often a request is tried in all, when the registry is busy or the connection breaks.
     pub attempts: u32,
     /// The wait before the second try; doubled for each further one.
     pub backoff: Duration,
     /// How long a silent peer is waited for: while connecting, for an answer, for the next bytes of a blob.
     pub patience: Duration,
+    /// Blobs larger than this are sent in chunks of this size, in bytes: what is lost at most when a connection breaks.
+    pub chunk: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             insecure: Vec::new(),
+            credentials: Credentials::none(),
             attempts: 4,
             backoff: Duration::from_millis(500),
             patience: Duration::from_secs(30),
+            chunk: 64 << 20,
         }
     }
 }
 
 impl Options {
-    /// The defaults, with `CONEX_INSECURE_REGISTRIES` (a comma-separated list) as the insecure registries.
+    /// The defaults, with `CONEX_INSECURE_REGISTRIES` (a comma-separated list) as the insecure registries, and the user's
+    /// [`Credentials`].
     pub fn from_env() -> Self {
         let listed = std::env::var("CONEX_INSECURE_REGISTRIES").unwrap_or_default();
         let insecure = listed.split([',', ' ']).map(str::trim).filter(|host| !host.is_empty());
-        Self { insecure: insecure.map(str::to_owned).collect(), ..Self::default() }
+        Self {
+            insecure: insecure.map(str::to_owned).collect(),
+            credentials: Credentials::from_env(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing has to be proven by `host:port`.
+    pub(crate) fn is_insecure(&self, authority: &str) -> bool {
+        self.insecure.iter().any(|listed| listed == authority)
+    }
+
+    /// A registry as a whole.
+    pub(crate) fn place_of(&self, registry: &str) -> Result<Place> {
+        let valid =
+            format!("{registry}/x").parse::<Reference>().is_ok_and(|name| name.registry() == registry);
+        if !valid {
+            return Err(Error::NoRegistry { name: crate::error::clean(registry) });
+        }
+        Ok(Place {
+            registry: registry.to_owned(),
+            repository: String::new(),
+            insecure: self.is_insecure(registry),
+        })
+    }
+
+    /// Where `reference` is, best first: its mirrors, then its registry.
+    pub(crate) fn places(&self, reference: &Reference, _access: Access) -> Result<Vec<Place>> {
+        let mut place = self.place_of(reference.registry())?;
+        reference.repository().clone_into(&mut place.repository);
+        Ok(vec![place])
     }
 }

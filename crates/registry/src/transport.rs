@@ -8,10 +8,11 @@ use std::time::Duration;
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Body, Proxy};
+use ureq::{Agent, Body, Proxy, SendBody};
 
 use crate::endpoint::{Trust, is_loopback};
 use crate::names::Names;
+use crate::redirect::{Reach, shown};
 use crate::{Options, roots};
 
 /// How a connection is made.
@@ -21,6 +22,7 @@ struct Kind {
     trust: Trust,
     /// Never through a proxy: the peer is this machine.
     direct: bool,
+    reach: Reach,
 }
 
 /// The agents.
@@ -38,19 +40,20 @@ impl Transport {
     /// Sends one request and gives back its answer, whatever its status. `whole` bounds the time for the body.
     pub(crate) fn send(
         &self,
-        request: Request<()>,
+        request: Request<SendBody<'_>>,
         trust: Trust,
+        reach: Reach,
         whole: Option<Duration>,
     ) -> Result<Response<Body>, ureq::Error> {
-        let agent = self.agent(request.uri(), trust);
-        log::debug!("{} {}", request.method(), request.uri());
+        let agent = self.agent(request.uri(), trust, reach);
+        log::debug!("{} {}", request.method(), shown(request.uri()));
         let request = agent.configure_request(request).timeout_recv_body(whole).build();
         agent.run(request)
     }
 
-    fn agent(&self, uri: &Uri, trust: Trust) -> Agent {
+    fn agent(&self, uri: &Uri, trust: Trust, reach: Reach) -> Agent {
         let https = uri.scheme_str() == Some("https");
-        let kind = Kind { https, trust, direct: uri.host().is_some_and(is_loopback) };
+        let kind = Kind { https, trust, direct: uri.host().is_some_and(is_loopback), reach };
         let mut agents = match self.agents.lock() {
             Ok(agents) => agents,
             // A map of agents is whole whoever panicked beside it.
@@ -78,9 +81,10 @@ impl Transport {
             .timeout_send_request(Some(self.patience))
             .timeout_recv_response(Some(self.patience))
             .timeout_per_read(Some(self.patience))
+            .timeout_per_write(Some(self.patience))
             .input_buffer_size(128 << 10)
             .build();
-        Agent::with_parts(config, DefaultConnector::default(), Names)
+        Agent::with_parts(config, DefaultConnector::default(), Names(kind.reach))
     }
 }
 

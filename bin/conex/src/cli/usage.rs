@@ -9,7 +9,7 @@ use crate::commands::{NOUNS, VERBS};
 use crate::errors::Error;
 
 /// Docker's verbs that are still to come; not typing errors.
-const NOT_YET: [&str; 22] = [
+const NOT_YET: [&str; 20] = [
     "build",
     "builder",
     "buildx",
@@ -21,8 +21,6 @@ const NOT_YET: [&str; 22] = [
     "events",
     "export",
     "import",
-    "login",
-    "logout",
     "network",
     "plugin",
     "port",

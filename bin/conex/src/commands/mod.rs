@@ -14,6 +14,8 @@ mod info;
 mod inspect;
 mod kill;
 mod load;
+mod login;
+mod logout;
 mod logs;
 mod man;
 mod pause;
@@ -68,6 +70,8 @@ pub(crate) static VERBS: &[&Verb] = &[
     &rmi::VERB,
     &history::VERB,
     &pull::VERB,
+    &login::VERB,
+    &logout::VERB,
     &version::VERB,
     &info::VERB,
     &completion::VERB,
