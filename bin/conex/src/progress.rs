@@ -1,12 +1,14 @@
-//! How a pull or a load shows that it goes on: bars on a terminal, a few plain lines on a pipe, nothing with `-q`.
+//! How a pull, a push or a load shows that it goes on: bars on a terminal, a few plain lines on a pipe, nothing with `-q`.
 //!
 //! Bars are drawn by the thread that reports, at most ten times a second; no thread of our own.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use conex_image::{Progress, Silent, State};
 use conex_oci::Digest;
+use conex_registry::Delivery;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{output, terminal};
@@ -15,8 +17,42 @@ use crate::{output, terminal};
 pub(crate) fn start(quiet: bool) -> Box<dyn Progress> {
     match (quiet, terminal::errors_are_terminal()) {
         (true, _) => Box::new(Silent),
-        (false, true) => Box::new(Bars::new()),
+        (false, true) => Box::new(Bars::on(ProgressDrawTarget::stderr_with_hz(10))),
         (false, false) => Box::new(Lines),
+    }
+}
+
+/// What fits standard output, where Docker says how a push goes.
+pub(crate) fn of_push(quiet: bool) -> Box<dyn Progress> {
+    match (quiet, terminal::output_is_terminal()) {
+        (true, _) => Box::new(Silent),
+        (false, true) => Box::new(Bars::on(ProgressDrawTarget::stdout_with_hz(10))),
+        (false, false) => Box::new(Sent),
+    }
+}
+
+/// On a pipe: how each blob of a push came there.
+struct Sent;
+
+impl Progress for Sent {
+    fn layer(&self, _layer: &Digest, _state: State, _bytes: u64, _total: Option<u64>) {}
+
+    fn delivered(&self, blob: &Digest, how: &Delivery) {
+        // The push itself goes on when nobody reads this.
+        let _ = output::line(format!("{}: {}", blob.short(), delivery(how)));
+    }
+
+    fn message(&self, text: &str) {
+        output::note(text);
+    }
+}
+
+/// Docker's words.
+fn delivery(how: &Delivery) -> Cow<'static, str> {
+    match how {
+        Delivery::Exists => "Layer already exists".into(),
+        Delivery::Mounted { from } => format!("Mounted from {from}").into(),
+        Delivery::Pushed => "Pushed".into(),
     }
 }
 
@@ -38,8 +74,7 @@ struct Bars {
 }
 
 impl Bars {
-    fn new() -> Self {
-        let target = ProgressDrawTarget::stderr_with_hz(10);
+    fn on(target: ProgressDrawTarget) -> Self {
         Self { all: MultiProgress::with_draw_target(target), layers: Mutex::default() }
     }
 }
@@ -62,6 +97,8 @@ fn word(state: State) -> &'static str {
         State::Unpacking => "Extracting",
         State::Done => "Pull complete",
         State::Exists => "Already exists",
+        State::Waiting => "Preparing",
+        State::Pushing => "Pushing",
     }
 }
 
@@ -86,6 +123,14 @@ impl Progress for Bars {
         bar.set_position(bytes);
         if matches!(state, State::Done | State::Exists) {
             bar.finish();
+        }
+    }
+
+    fn delivered(&self, blob: &Digest, how: &Delivery) {
+        let Ok(layers) = self.layers.lock() else { return };
+        if let Some((_, bar)) = layers.get(blob) {
+            bar.set_style(style(State::Done, None));
+            bar.finish_with_message(delivery(how).into_owned());
         }
     }
 

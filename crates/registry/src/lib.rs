@@ -47,5 +47,4 @@ pub use client::Client;
 pub use error::{Error, Result};
 pub use manifest::{DOCUMENT_LIMIT, Resolved};
 pub use options::Options;
-pub use push::PushedManifest;
 pub use upload::{Delivery, Source};

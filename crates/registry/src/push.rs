@@ -1,6 +1,8 @@
 //! What goes to a registry: manifests by `PUT`, and the questions about blobs that come before an upload
 //! (distribution-spec 1.1, the push part). The upload itself is in `upload`.
 
+use std::collections::BTreeMap;
+
 use conex_oci::{Descriptor, Digest, Reference, Selector};
 use ureq::http::{Method, header};
 
@@ -10,13 +12,26 @@ use crate::request::{Ask, Target};
 use crate::scope::Access;
 use crate::{Client, Error, Result};
 
-/// A manifest that a registry has taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PushedManifest {
-    /// The digest that it has there, which is that of its bytes.
-    pub digest: Digest,
-    /// Whether the registry lists it among its subject's referrers by itself (`OCI-Subject`).
-    pub lists_referrers: bool,
+/// What a manifest says of itself to whoever lists it.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct About {
+    subject: Option<Descriptor>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl About {
+    /// Its entry in its subject's list (distribution-spec, "Pushing Manifests with Subject").
+    fn listed(self, descriptor: &Descriptor) -> Descriptor {
+        let kind = self.artifact_type.or(self.config.map(|config| config.media_type));
+        Descriptor {
+            artifact_type: kind,
+            annotations: self.annotations,
+            ..Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size)
+        }
+    }
 }
 
 impl Client {
@@ -52,13 +67,14 @@ impl Client {
         }
     }
 
-    /// Puts a manifest or index where `reference` says: under its tag, or by its digest. What it lists has to be there.
+    /// Puts a manifest or index where `reference` says: under its tag, or by its digest. What it lists has to be there. One
+    /// that is about another is listed among that one's referrers, by the registry or by us.
     pub fn push_manifest(
         &self,
         reference: &Reference,
         descriptor: &Descriptor,
         bytes: &[u8],
-    ) -> Result<PushedManifest> {
+    ) -> Result<Digest> {
         let selector = match reference.selector() {
             Selector::Tag(tag) => tag.clone(),
             Selector::Digest { digest, .. } => digest.to_string(),
@@ -80,7 +96,11 @@ impl Client {
         }
         let lists_referrers = answer.header("oci-subject").is_some();
         drain(answer.response);
-        Ok(PushedManifest { digest: descriptor.digest, lists_referrers })
+        let about: About = serde_json::from_slice(bytes).unwrap_or_default();
+        if let Some(subject) = about.subject.clone().filter(|_| !lists_referrers) {
+            self.list_referrer(reference, &subject.digest, about.listed(descriptor))?;
+        }
+        Ok(descriptor.digest)
     }
 
     /// Removes a manifest from the repository: by digest everything, by tag the tag alone where the registry can do that.

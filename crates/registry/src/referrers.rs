@@ -1,8 +1,6 @@
 //! What refers to a manifest (signatures, attestations, attachments): the referrers API, and the tag that stands for it
 //! where a registry does not have it (distribution-spec 1.1, "Listing Referrers", "Pushing Manifests with Subject").
 
-use std::collections::BTreeMap;
-
 use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, Reference, media_type};
 use ureq::http::Method;
@@ -111,17 +109,4 @@ fn parse(bytes: &[u8], reference: &Reference, what: &str) -> Result<ImageIndex> 
         what: what.to_owned(),
         reason: crate::error::clean(&error.to_string()),
     })
-}
-
-/// A manifest as its subject's list shows it.
-pub(crate) fn listed(
-    descriptor: &Descriptor,
-    artifact_type: Option<&str>,
-    annotations: Option<&BTreeMap<String, String>>,
-) -> Descriptor {
-    Descriptor {
-        artifact_type: artifact_type.map(str::to_owned),
-        annotations: annotations.cloned(),
-        ..Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size)
-    }
 }

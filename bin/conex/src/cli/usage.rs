@@ -9,7 +9,7 @@ use crate::commands::{NOUNS, VERBS};
 use crate::errors::Error;
 
 /// Docker's verbs that are still to come; not typing errors.
-const NOT_YET: [&str; 20] = [
+const NOT_YET: [&str; 19] = [
     "build",
     "builder",
     "buildx",
@@ -24,7 +24,6 @@ const NOT_YET: [&str; 20] = [
     "network",
     "plugin",
     "port",
-    "push",
     "search",
     "stats",
     "swarm",

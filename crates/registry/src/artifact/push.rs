@@ -9,7 +9,6 @@ use conex_oci::image::ImageManifest;
 use conex_oci::{Descriptor, Digest, Hasher, Reference, media_type};
 
 use super::{EMPTY, EMPTY_BYTES, FILE, TITLE, UNKNOWN, file_error, name};
-use crate::referrers::listed;
 use crate::{Client, Delivery, Error, Result, Source};
 
 /// A file that goes into an artifact.
@@ -78,11 +77,7 @@ impl Client {
         let bytes = serde_json::to_vec(&manifest).expect("a manifest is always JSON");
         let descriptor = Descriptor::new(media_type::MANIFEST, Digest::of(&bytes), bytes.len() as u64);
         let named = if attached { reference.with_digest(descriptor.digest) } else { reference.clone() };
-        let pushed = self.push_manifest(&named, &descriptor, &bytes)?;
-        if let Some(subject) = options.subject.as_ref().filter(|_| !pushed.lists_referrers) {
-            let entry = listed(&descriptor, manifest.artifact_type.as_deref(), manifest.annotations.as_ref());
-            self.list_referrer(reference, &subject.digest, entry)?;
-        }
+        self.push_manifest(&named, &descriptor, &bytes)?;
         Ok(PushedArtifact { manifest: descriptor })
     }
 
