@@ -23,6 +23,7 @@ impl Store {
     /// The same, by somebody who has claimed something already.
     pub(crate) fn collect_with(&self, claim: &Claim) -> Result<Collected> {
         self.content().clear_temporary()?;
+        self.content().clear_partials(true)?;
         let marked = self.content().mark()?;
         let mut blobs = Vec::new();
         for digest in self.content().blobs()? {

@@ -49,6 +49,11 @@ impl Client {
         }
     }
 
+    /// How it treats registries.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     pub(crate) fn way(&self, registry: &str) -> Option<Endpoint> {
         unpoisoned(&self.ways).get(registry).cloned()
     }

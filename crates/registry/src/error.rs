@@ -174,6 +174,12 @@ pub enum Error {
         /// Why.
         source: DigestError,
     },
+    /// A part of a blob was asked for, and something else came.
+    #[error("registry {registry} does not give parts of blobs")]
+    Ranges {
+        /// The registry's host.
+        registry: String,
+    },
     /// More or fewer bytes than the descriptor says.
     #[error("{what} from registry {registry} has the wrong size: expected {expected} bytes, got {got}")]
     Size {

@@ -23,6 +23,14 @@ pub struct Options {
     pub backoff: Duration,
     /// How long a silent peer is waited for: while connecting, for an answer, for the next bytes of a blob.
     pub patience: Duration,
+    /// The fewest bytes a second that a peer may bring, measured over a time of [`patience`](Self::patience).
+    pub slowest: u64,
+    /// Blobs larger than this are fetched in pieces over several connections, in bytes.
+    pub wide: u64,
+    /// Bytes of such a piece.
+    pub piece: u64,
+    /// Connections for one such blob.
+    pub ranges: usize,
     /// Blobs larger than this are sent in chunks of this size, in bytes: what is lost at most when a connection breaks.
     pub chunk: u64,
 }
@@ -35,12 +43,21 @@ impl Default for Options {
             attempts: 4,
             backoff: Duration::from_millis(500),
             patience: Duration::from_secs(30),
+            slowest: 1 << 10,
+            wide: 64 << 20,
+            piece: 16 << 20,
+            ranges: 4,
             chunk: 64 << 20,
         }
     }
 }
 
 impl Options {
+    /// The size of the pieces in which a blob of `size` bytes is fetched, if it is.
+    pub fn piece_of(&self, size: u64) -> Option<u64> {
+        (size > self.wide && self.ranges > 1).then_some(self.piece)
+    }
+
     /// The defaults, with `CONEX_INSECURE_REGISTRIES` (a comma-separated list) as the insecure registries, and the user's
     /// [`Credentials`].
     pub fn from_env() -> Self {

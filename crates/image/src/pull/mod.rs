@@ -2,11 +2,13 @@
 //!
 //! resolve at the registry ▶ choose the platform's manifest ▶ download what is missing, a few layers at once, each
 //! verified while it streams into the store ▶ unpack ▶ point the reference at it. A pull that fails or is killed leaves
-//! verified blobs at most, which the next one finds; it never leaves a reference to something incomplete.
+//! verified blobs and halves of some, which the next one goes on with; it never leaves a reference to something incomplete.
 
 mod choose;
 mod download;
+mod fetch;
 mod refusal;
+mod whole;
 
 use conex_content::Lease;
 use conex_oci::image::ImageIndex;
@@ -34,6 +36,8 @@ pub(crate) struct Pull<'a> {
     client: &'a Client,
     reference: &'a Reference,
     platform: Option<&'a Platform>,
+    /// Whether all platforms of an index are wanted.
+    whole: bool,
     progress: &'a dyn Progress,
     /// Keeps what is here, and what comes, from being collected before the reference is written.
     lease: Lease,
@@ -60,6 +64,28 @@ impl Store {
         platform: Option<&Platform>,
         progress: &dyn Progress,
     ) -> Result<Pulled> {
+        self.pull_as(client, reference, platform, false, progress)
+    }
+
+    /// Pulls all platforms of what `reference` names, and what is attached to them in the index. The image that comes back is
+    /// the host's, or the first if there is none.
+    pub fn pull_whole(
+        &self,
+        client: &Client,
+        reference: &Reference,
+        progress: &dyn Progress,
+    ) -> Result<Pulled> {
+        self.pull_as(client, reference, None, true, progress)
+    }
+
+    fn pull_as(
+        &self,
+        client: &Client,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        whole: bool,
+        progress: &dyn Progress,
+    ) -> Result<Pulled> {
         // A tag beside a digest is for people; the digest alone is the name, as with Docker.
         let reference = &reference.digest().map_or_else(|| reference.clone(), |d| reference.with_digest(*d));
         // Of several pulls of one name the first does the work; the others find it done.
@@ -67,7 +93,7 @@ impl Store {
         // Half-written blobs of a pull that was killed.
         self.content().clear_temporary()?;
         let lease = self.content().lease()?;
-        Pull { store: self, client, reference, platform, progress, lease }.run()
+        Pull { store: self, client, reference, platform, whole, progress, lease }.run()
     }
 }
 
@@ -75,7 +101,9 @@ impl Pull<'_> {
     fn run(&self) -> Result<Pulled> {
         let selector = self.reference.tag().map_or_else(|| self.reference.familiar(), str::to_owned);
         self.progress.message(&format!("{selector}: Pulling from {}", self.reference.repository()));
-        if let Some(image) = self.up_to_date()? {
+        if !self.whole
+            && let Some(image) = self.up_to_date()?
+        {
             return Ok(Pulled { digest: image.target.digest, image, updated: false });
         }
         let resolved = self.client.resolve(self.reference)?;
@@ -83,6 +111,9 @@ impl Pull<'_> {
         self.keep(&target, &resolved.bytes)?;
         let manifest = if target.is_index() {
             let index = self.index(&target, &resolved.bytes)?;
+            if self.whole {
+                self.everything(&index)?;
+            }
             self.choose(&target, &index)?
         } else {
             target.clone()
