@@ -26,6 +26,7 @@ mod registry;
 mod rootless;
 mod runtime;
 mod token_server;
+mod tunnel;
 mod wait;
 
 pub use bed::Bed;
@@ -42,6 +43,7 @@ pub use registry::{PASSWORD, Registry, USER, skopeo_copy};
 pub use rootless::Rootless;
 pub use runtime::Runtime;
 pub use token_server::{TokenAsked, TokenServer};
+pub use tunnel::Tunnel;
 pub use wait::{PATIENCE, eventually, installed, is_root};
 
 /// Ends the test, saying why it could not run here. `cargo xtask test` counts such tests apart.

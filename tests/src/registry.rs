@@ -24,6 +24,8 @@ pub struct Registry {
     directory: TempDir,
     /// Whether it wants to know who asks.
     guarded: bool,
+    /// What clients have to show, as skopeo wants it.
+    show: Option<std::path::PathBuf>,
 }
 
 impl Registry {
@@ -93,6 +95,13 @@ impl Registry {
         }
         std::fs::write(path.join("htpasswd"), HTPASSWD).expect("htpasswd");
         let [tls, auth] = [tls, auth].map(|text| text.replace("DIR", path.to_str().expect("UTF-8")));
+        let show = tls.contains("clientcas").then(|| {
+            let shown = path.join("shown");
+            std::fs::create_dir(&shown).expect("a directory");
+            std::fs::copy(path.join("cert.pem"), shown.join("client.cert")).expect("a copy");
+            std::fs::copy(path.join("key.pem"), shown.join("client.key")).expect("a copy");
+            shown
+        });
         // It chooses the port itself and tells it in its log: one chosen here might be taken by then.
         let config = format!(
             "version: 0.1\nlog:\n    level: info\n    accesslog:\n        disabled: true\nstorage:\n    delete:\n        enabled: true\n    \
@@ -111,7 +120,7 @@ impl Registry {
             .stderr(log)
             .spawn()
             .expect("docker-registry");
-        let mut registry = Self { child, port: 0, directory, guarded: !auth.is_empty() };
+        let mut registry = Self { child, port: 0, directory, guarded: !auth.is_empty(), show };
         registry.port = eventually("docker-registry to listen", || {
             let ended = registry.child.try_wait().expect("try_wait");
             assert!(ended.is_none(), "docker-registry ended at once: {}", registry.log());
@@ -130,6 +139,11 @@ impl Registry {
         self.directory.path().join("cert.pem")
     }
 
+    /// Its key (PEM); a client's too, where one is wanted.
+    pub fn key(&self) -> std::path::PathBuf {
+        self.directory.path().join("key.pem")
+    }
+
     /// Copies an OCI archive under `name` (`repository:tag`), all platforms of its index.
     ///
     /// # Panics
@@ -143,6 +157,8 @@ impl Registry {
         if self.guarded {
             options.push(&who);
         }
+        let show = self.show.as_ref().map(|directory| format!("--dest-cert-dir={}", directory.display()));
+        options.extend(show.as_deref());
         let copied = skopeo_copy(&options, &from, &to);
         assert_eq!(copied.code, 0, "skopeo copy: {}; docker-registry: {}", copied.stderr, self.log());
     }

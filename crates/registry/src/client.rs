@@ -16,8 +16,8 @@ use crate::{Error, Options, Result};
 pub struct Client {
     pub(crate) options: Options,
     pub(crate) transport: Transport,
-    /// The way that worked, by registry.
-    ways: Mutex<HashMap<String, Endpoint>>,
+    /// The way that worked, by registry and whether it has to prove anything.
+    ways: Mutex<HashMap<(String, bool), Endpoint>>,
     /// By registry and what it allows.
     tokens: Mutex<HashMap<(String, Scopes), Token>>,
     /// By registry and repository: a helper is asked once.
@@ -54,12 +54,12 @@ impl Client {
         &self.options
     }
 
-    pub(crate) fn way(&self, registry: &str) -> Option<Endpoint> {
-        unpoisoned(&self.ways).get(registry).cloned()
+    pub(crate) fn way(&self, place: &Place) -> Option<Endpoint> {
+        unpoisoned(&self.ways).get(&(place.registry.clone(), place.insecure)).cloned()
     }
 
-    pub(crate) fn remember_way(&self, registry: &str, endpoint: Endpoint) {
-        unpoisoned(&self.ways).insert(registry.to_owned(), endpoint);
+    pub(crate) fn remember_way(&self, place: &Place, endpoint: Endpoint) {
+        unpoisoned(&self.ways).insert((place.registry.clone(), place.insecure), endpoint);
     }
 
     pub(crate) fn is_dead(&self, registry: &str) -> bool {

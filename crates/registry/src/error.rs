@@ -88,6 +88,22 @@ pub enum Error {
         /// The text.
         name: String,
     },
+    /// The machine's configuration of registries.
+    #[error("cannot use {}: {reason}", path.display())]
+    Configuration {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The configuration says that it is not to be asked.
+    #[error("{name} is blocked by the configuration of registries (prefix {prefix:?})")]
+    Blocked {
+        /// What was asked for.
+        name: String,
+        /// The entry.
+        prefix: String,
+    },
     /// A file of credentials.
     #[error("cannot {action} credentials in {}: {reason}", path.display())]
     Credentials {

@@ -22,8 +22,10 @@ mod answer;
 mod artifact;
 mod auth;
 mod blob;
+mod certificates;
 mod challenge;
 mod client;
+mod config;
 mod endpoint;
 mod error;
 mod manifest;
@@ -44,6 +46,7 @@ pub use artifact::{ArtifactFile, ArtifactOptions, PulledFile, PushedArtifact, TI
 pub use auth::{Credential, Credentials, Kept, LoggedIn, LoggedOut, Secret, server_of};
 pub use blob::Blob;
 pub use client::Client;
+pub use config::Registries;
 pub use error::{Error, Result};
 pub use manifest::{DOCUMENT_LIMIT, Resolved};
 pub use options::Options;

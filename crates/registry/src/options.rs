@@ -1,10 +1,12 @@
 //! How to treat registries.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use conex_oci::Reference;
 
 use crate::auth::Credentials;
+use crate::config::Registries;
 use crate::endpoint::Place;
 use crate::scope::Access;
 use crate::{Error, Result};
@@ -15,6 +17,10 @@ pub struct Options {
     /// Registries (`host` or `host:port`) whose certificates are not checked and that may speak plain http. Registries on
     /// this machine's loopback addresses are treated so in any case, as Docker does.
     pub insecure: Vec<String>,
+    /// What the machine's configuration says of mirrors, of registries that are blocked or that need not prove anything.
+    pub registries: Registries,
+    /// Directories of certificates by registry (`certs.d`), best first.
+    pub certificates: Vec<PathBuf>,
     /// Who we are to registries that ask.
     pub credentials: Credentials,
     /// How often a request is tried in all, when the registry is busy or the connection breaks.
@@ -39,6 +45,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             insecure: Vec::new(),
+            registries: Registries::none(),
+            certificates: Vec::new(),
             credentials: Credentials::none(),
             attempts: 4,
             backoff: Duration::from_millis(500),
@@ -58,13 +66,15 @@ impl Options {
         (size > self.wide && self.ranges > 1).then_some(self.piece)
     }
 
-    /// The defaults, with `CONEX_INSECURE_REGISTRIES` (a comma-separated list) as the insecure registries, and the user's
-    /// [`Credentials`].
+    /// The defaults, with `CONEX_INSECURE_REGISTRIES` (a comma-separated list) as the insecure registries, the machine's
+    /// [`Registries`] and certificates, and the user's [`Credentials`].
     pub fn from_env() -> Self {
         let listed = std::env::var("CONEX_INSECURE_REGISTRIES").unwrap_or_default();
         let insecure = listed.split([',', ' ']).map(str::trim).filter(|host| !host.is_empty());
         Self {
             insecure: insecure.map(str::to_owned).collect(),
+            registries: Registries::from_env(),
+            certificates: crate::certificates::usual_places(),
             credentials: Credentials::from_env(),
             ..Self::default()
         }
@@ -72,7 +82,8 @@ impl Options {
 
     /// Whether nothing has to be proven by `host:port`.
     pub(crate) fn is_insecure(&self, authority: &str) -> bool {
-        self.insecure.iter().any(|listed| listed == authority)
+        let configured = || self.registries.is_insecure(authority).unwrap_or(false);
+        self.insecure.iter().any(|listed| listed == authority) || configured()
     }
 
     /// A registry as a whole.
@@ -82,17 +93,16 @@ impl Options {
         if !valid {
             return Err(Error::NoRegistry { name: crate::error::clean(registry) });
         }
-        Ok(Place {
-            registry: registry.to_owned(),
-            repository: String::new(),
-            insecure: self.is_insecure(registry),
-        })
+        let insecure = self.registries.is_insecure(registry)? || self.is_insecure(registry);
+        Ok(Place { registry: registry.to_owned(), repository: String::new(), insecure })
     }
 
     /// Where `reference` is, best first: its mirrors, then its registry.
-    pub(crate) fn places(&self, reference: &Reference, _access: Access) -> Result<Vec<Place>> {
-        let mut place = self.place_of(reference.registry())?;
-        reference.repository().clone_into(&mut place.repository);
-        Ok(vec![place])
+    pub(crate) fn places(&self, reference: &Reference, access: Access) -> Result<Vec<Place>> {
+        let mut places = self.registries.places(reference, access)?;
+        for place in &mut places {
+            place.insecure |= self.insecure.contains(&place.registry);
+        }
+        Ok(places)
     }
 }

@@ -116,7 +116,7 @@ impl Client {
 
     /// Asks at one place.
     pub(crate) fn ask_at(&self, place: &Place, ask: &Ask<'_>) -> Result<Answer> {
-        if let Some(endpoint) = self.way(&place.registry) {
+        if let Some(endpoint) = self.way(place) {
             return self.persist(place, &endpoint, ask);
         }
         let ways = ways(place);
@@ -129,7 +129,7 @@ impl Client {
             }
             let answer = self.persist(place, endpoint, ask);
             if !matches!(answer, Err(Error::Unreachable { .. } | Error::Certificate { .. })) {
-                self.remember_way(&place.registry, endpoint.clone());
+                self.remember_way(place, endpoint.clone());
             }
             return answer;
         }
