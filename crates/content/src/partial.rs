@@ -23,6 +23,8 @@ use crate::{Content, Error, Result};
 const AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most pieces of a blob.
 const PIECES: u64 = 1 << 20;
+/// Bytes that no file has more of: off_t is signed.
+const LARGEST: u64 = i64::MAX.cast_unsigned();
 /// Bytes hashed at a time.
 const CHUNK: usize = 256 << 10;
 
@@ -65,6 +67,9 @@ impl Content {
     /// Takes up what there is of a blob, or begins it. `piece` is the size of pieces in bytes; without it bytes come in
     /// order. One at a time: whoever calls holds a guard for the digest.
     pub fn partial(&self, digest: &Digest, size: u64, piece: Option<u64>) -> Result<Partial> {
+        if size > LARGEST {
+            return Err(Error::TooLarge { digest: *digest, size, limit: LARGEST });
+        }
         let path = self.temporary_directory().join(format!("partial-{}", digest.hex()));
         let failed = |source| Error::Write { path: path.clone(), source };
         let file = self.open_partial(&path).map_err(failed)?;

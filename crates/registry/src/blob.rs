@@ -159,7 +159,7 @@ impl Blob<'_> {
         };
         let range = [(header::RANGE, range)];
         let headers = if self.position > 0 || part { &range[..] } else { &[] };
-        let ask = Ask { headers, whole: None, ..Ask::new(&self.what, Method::GET, Target::Within(&path)) };
+        let ask = Ask { headers, bounded: false, ..Ask::new(&self.what, Method::GET, Target::Within(&path)) };
         let answer = self.client.ask(&self.reference, &ask)?.response;
         let partial = answer.status().as_u16() == 206;
         let start = if partial { range_start(&answer) } else { Some(0) };

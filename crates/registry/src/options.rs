@@ -29,6 +29,8 @@ pub struct Options {
     pub backoff: Duration,
     /// How long a silent peer is waited for: while connecting, for an answer, for the next bytes of a blob.
     pub patience: Duration,
+    /// The time for a whole document: a manifest, a list, a token.
+    pub whole: Duration,
     /// The fewest bytes a second that a peer may bring, measured over a time of [`patience`](Self::patience).
     pub slowest: u64,
     /// Blobs larger than this are fetched in pieces over several connections, in bytes.
@@ -51,6 +53,7 @@ impl Default for Options {
             attempts: 4,
             backoff: Duration::from_millis(500),
             patience: Duration::from_secs(30),
+            whole: Duration::from_secs(60),
             slowest: 1 << 10,
             wide: 64 << 20,
             piece: 16 << 20,

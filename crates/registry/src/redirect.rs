@@ -25,6 +25,13 @@ pub(crate) const NEAR: &str = "refused, since it leads to this machine or a link
 
 /// Where a redirect leads, or why it must not be followed.
 pub(crate) fn next(from: &Uri, location: &str) -> Result<Uri, &'static str> {
+    const SCHEMES: &str = "refused, since only https and http are followed";
+    // Those of files have no host, and are no addresses to the parser.
+    if location.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !matches!(scheme, "http" | "https")
+    }) {
+        return Err(SCHEMES);
+    }
     let absolute = if location.starts_with("//") {
         format!("{}:{location}", from.scheme_str().unwrap_or("https"))
     } else if location.starts_with('/') {
@@ -37,7 +44,7 @@ pub(crate) fn next(from: &Uri, location: &str) -> Result<Uri, &'static str> {
     match (from.scheme_str(), uri.scheme_str()) {
         (_, Some("https")) | (Some("http"), Some("http")) => {}
         (_, Some("http")) => return Err("refused, since it leads from https to plain http"),
-        _ => return Err("refused, since only https and http are followed"),
+        _ => return Err(SCHEMES),
     }
     if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
         return Err("refused, since it carries credentials");

@@ -50,8 +50,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) access: Access,
     /// A second repository of the registry that is read (a mount).
     pub(crate) from: Option<&'a str>,
-    /// The time for the whole body; none for blobs, which may be large.
-    pub(crate) whole: Option<Duration>,
+    /// Whether the time for the whole body is bounded; not for blobs, which may be large.
+    pub(crate) bounded: bool,
     /// Whether it can be asked again when the connection broke: not what goes on where it stopped.
     pub(crate) again: bool,
     /// Whether an identity token is wanted: a login.
@@ -70,7 +70,7 @@ impl<'a> Ask<'a> {
             body: Payload::None,
             access: Access::Pull,
             from: None,
-            whole: Some(Duration::from_secs(60)),
+            bounded: true,
             again: true,
             offline: false,
         }
@@ -227,8 +227,8 @@ impl Client {
             if at_home && let Some(token) = self.token(place, scopes) {
                 request = request.header(header::AUTHORIZATION, token.header());
             }
-            let sent =
-                ask.body.send(request, |request| self.transport.send(request, trust, reach, ask.whole));
+            let whole = ask.bounded.then_some(self.options.whole);
+            let sent = ask.body.send(request, |request| self.transport.send(request, trust, reach, whole));
             let response = match sent.map_err(|source| address(shown(&uri))(source))? {
                 Ok(response) => response,
                 Err(error) if is_refused_near(&error) => {

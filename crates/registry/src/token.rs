@@ -181,7 +181,7 @@ impl Client {
         }
         let request = request.body(SendBody::none())?;
         let trust = self.trust_elsewhere(uri);
-        self.transport.send(request, trust, reach, Some(self.options.patience))
+        self.transport.send(request, trust, reach, Some(self.options.whole))
     }
 
     fn post_form(
@@ -199,7 +199,7 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::CONTENT_LENGTH, body.len())
             .body(SendBody::from_reader(&mut bytes))?;
-        self.transport.send(request, trust, reach, Some(self.options.patience))
+        self.transport.send(request, trust, reach, Some(self.options.whole))
     }
 }
 

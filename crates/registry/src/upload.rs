@@ -176,7 +176,7 @@ impl Upload<'_> {
             access: Access::Push,
             body: Payload::Part { file: self.file, offset: from, length, tell: &tell },
             headers: if last && from == 0 { &[] } else { &range },
-            whole: None,
+            bounded: false,
             again: false,
             ..Ask::new(&self.what, if last { Method::PUT } else { Method::PATCH }, Target::At(&uri))
         };

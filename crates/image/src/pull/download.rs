@@ -121,6 +121,7 @@ impl Pull<'_> {
         tell(0);
         if self.blob(layer, stop, &tell)? {
             self.store.unpack_layer(layer, diff_id, self.progress)?;
+            self.remember(&diff_id.0);
         }
         Ok(())
     }

@@ -82,7 +82,10 @@ impl Pull<'_> {
             other => return other,
         }
         match partial.commit() {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.remember(&descriptor.digest);
+                Ok(true)
+            }
             Err(source @ conex_content::Error::Mismatch { .. }) => {
                 Err(self.refuse(Refusal::Corrupt { digest: descriptor.digest, source }))
             }

@@ -10,6 +10,9 @@ mod fetch;
 mod refusal;
 mod whole;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use conex_content::Lease;
 use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, Platform, Reference};
@@ -39,6 +42,8 @@ pub(crate) struct Pull<'a> {
     /// Whether all platforms of an index are wanted.
     whole: bool,
     progress: &'a dyn Progress,
+    /// What has come: blobs, and the layers that are made of them.
+    brought: Mutex<HashSet<Digest>>,
     /// Keeps what is here, and what comes, from being collected before the reference is written.
     lease: Lease,
 }
@@ -93,7 +98,43 @@ impl Store {
         // Half-written blobs of a pull that was killed.
         self.content().clear_temporary()?;
         let lease = self.content().lease()?;
-        Pull { store: self, client, reference, platform, whole, progress, lease }.run()
+        let brought = Mutex::default();
+        let pull = Pull { store: self, client, reference, platform, whole, progress, brought, lease };
+        let pulled = pull.run();
+        if let Err(error) = &pulled
+            && is_final(error)
+        {
+            let Pull { brought, lease, .. } = pull;
+            drop(lease);
+            let brought = brought.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // The error that is told is the pull's.
+            if let Err(error) = self.collect_only(&brought) {
+                log::debug!("what was brought stays: {error}");
+            }
+        }
+        pulled
+    }
+}
+
+/// Whether trying again would end in the same way: what the registry serves is not what it should be.
+fn is_final(error: &Error) -> bool {
+    use conex_registry::Error as Registry;
+    match error {
+        Error::Registry(error) => matches!(
+            error,
+            Registry::Digest { .. }
+                | Registry::Size { .. }
+                | Registry::TooLarge { .. }
+                | Registry::MalformedDigest { .. }
+                | Registry::NotAManifest { .. }
+                | Registry::NotFound { .. }
+                | Registry::Redirect { .. }
+        ),
+        Error::Pull { .. } | Error::LayerCount { .. } | Error::NotAnImage { .. } | Error::Layers(_) => true,
+        Error::Content(conex_content::Error::Malformed { .. } | conex_content::Error::TooLarge { .. }) => {
+            true
+        }
+        _ => false,
     }
 }
 
@@ -171,7 +212,13 @@ impl Pull<'_> {
         let mut writer = content.writer(Some((descriptor.digest, descriptor.size)))?;
         writer.write_all(bytes).map_err(|source| self.unwritten(descriptor, source))?;
         writer.commit()?;
+        self.remember(&descriptor.digest);
         Ok(())
+    }
+
+    /// Something has come that was not here.
+    fn remember(&self, digest: &Digest) {
+        self.brought.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
     }
 
     /// A manifest or index of the repository: from the store, or fetched into it.
