@@ -16,6 +16,7 @@ mod bed;
 mod conex;
 mod enclosure;
 mod fixture;
+mod flaky;
 mod forge;
 mod images;
 mod mounts;
@@ -25,21 +26,26 @@ mod pty;
 mod registry;
 mod rootless;
 mod runtime;
+mod token_server;
+mod tunnel;
 mod wait;
 
 pub use bed::Bed;
 pub use conex::Conex;
 pub use enclosure::{Enclosure, Shared, lacks, runtime_path};
 pub use fixture::fixture;
+pub use flaky::Flaky;
 pub use forge::{Entry, Forge};
 pub use images::archive;
 pub use mounts::unmount_below;
 pub use output::{Background, Output, finish};
 pub use outside::{Outside, SECRET, contained_or_clear};
 pub use pty::Pty;
-pub use registry::{Registry, skopeo_copy};
+pub use registry::{PASSWORD, Registry, USER, skopeo_copy};
 pub use rootless::Rootless;
 pub use runtime::Runtime;
+pub use token_server::{TokenAsked, TokenServer};
+pub use tunnel::Tunnel;
 pub use wait::{PATIENCE, eventually, installed, is_root};
 
 /// Ends the test, saying why it could not run here. `cargo xtask test` counts such tests apart.

@@ -7,7 +7,14 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::wait::{eventually, installed};
-use crate::{Output, finish};
+use crate::{Output, TokenServer, finish};
+
+/// Who may enter a registry that wants to know.
+pub const USER: &str = "anna";
+/// Her password.
+pub const PASSWORD: &str = "open sesame";
+/// The line of an htpasswd file for them (bcrypt, which is all that docker-registry takes).
+const HTPASSWD: &str = "anna:$2b$04$CJ3X09UbMkiVvwfmXTUYq.KRwz06DsAnAN2VSIqNJjOuCjQ.EvXKO\n";
 
 /// A registry that runs as long as the value lives.
 #[derive(Debug)]
@@ -15,6 +22,10 @@ pub struct Registry {
     child: Child,
     port: u16,
     directory: TempDir,
+    /// Whether it wants to know who asks.
+    guarded: bool,
+    /// What clients have to show, as skopeo wants it.
+    show: Option<std::path::PathBuf>,
 }
 
 impl Registry {
@@ -23,7 +34,42 @@ impl Registry {
     /// # Panics
     /// When it does not come up.
     pub fn start() -> Option<Self> {
-        Self::start_with("")
+        Self::start_with("", "")
+    }
+
+    /// On plain http, for [`USER`] with [`PASSWORD`] only (an htpasswd file). `None` as for [`Registry::start`].
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_with_password() -> Option<Self> {
+        Self::start_with("", "auth:\n    htpasswd:\n        realm: test\n        path: DIR/htpasswd\n")
+    }
+
+    /// On plain http, for who has a token of `server`. `None` as for [`Registry::start`].
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_with_tokens(server: &TokenServer) -> Option<Self> {
+        let auth = format!(
+            "auth:\n    token:\n        realm: {}\n        service: test\n        issuer: test\n        rootcertbundle: {}\n",
+            server.realm(),
+            server.certificate().display()
+        );
+        Self::start_with("", &auth)
+    }
+
+    /// With TLS, and only for who shows a certificate: [`Registry::certificate`] itself, whose key is beside it.
+    ///
+    /// # Panics
+    /// When the certificate cannot be made.
+    pub fn start_mutual_tls() -> Option<Self> {
+        if !installed("openssl") {
+            return None;
+        }
+        Self::start_with(
+            "    tls:\n        certificate: DIR/cert.pem\n        key: DIR/key.pem\n        clientcas:\n            - DIR/cert.pem\n",
+            "",
+        )
     }
 
     /// With TLS, its certificate made on the spot for `localhost`, `127.0.0.1` and `registry.example`; see [`Registry::certificate`].
@@ -35,10 +81,10 @@ impl Registry {
         if !installed("openssl") {
             return None;
         }
-        Self::start_with("    tls:\n        certificate: DIR/cert.pem\n        key: DIR/key.pem\n")
+        Self::start_with("    tls:\n        certificate: DIR/cert.pem\n        key: DIR/key.pem\n", "")
     }
 
-    fn start_with(tls: &str) -> Option<Self> {
+    fn start_with(tls: &str, auth: &str) -> Option<Self> {
         if !installed("docker-registry") || !installed("skopeo") {
             return None;
         }
@@ -47,11 +93,19 @@ impl Registry {
         if !tls.is_empty() {
             certify(path);
         }
-        let tls = tls.replace("DIR", path.to_str().expect("UTF-8"));
+        std::fs::write(path.join("htpasswd"), HTPASSWD).expect("htpasswd");
+        let [tls, auth] = [tls, auth].map(|text| text.replace("DIR", path.to_str().expect("UTF-8")));
+        let show = tls.contains("clientcas").then(|| {
+            let shown = path.join("shown");
+            std::fs::create_dir(&shown).expect("a directory");
+            std::fs::copy(path.join("cert.pem"), shown.join("client.cert")).expect("a copy");
+            std::fs::copy(path.join("key.pem"), shown.join("client.key")).expect("a copy");
+            shown
+        });
         // It chooses the port itself and tells it in its log: one chosen here might be taken by then.
         let config = format!(
-            "version: 0.1\nlog:\n    level: info\n    accesslog:\n        disabled: true\nstorage:\n    filesystem:\n        rootdirectory: {}\n\
-             http:\n    addr: 127.0.0.1:0\n{tls}",
+            "version: 0.1\nlog:\n    level: info\n    accesslog:\n        disabled: true\nstorage:\n    delete:\n        enabled: true\n    \
+             filesystem:\n        rootdirectory: {}\n{auth}http:\n    addr: 127.0.0.1:0\n{tls}",
             path.join("data").display()
         );
         let file = path.join("config.yml");
@@ -66,7 +120,7 @@ impl Registry {
             .stderr(log)
             .spawn()
             .expect("docker-registry");
-        let mut registry = Self { child, port: 0, directory };
+        let mut registry = Self { child, port: 0, directory, guarded: !auth.is_empty(), show };
         registry.port = eventually("docker-registry to listen", || {
             let ended = registry.child.try_wait().expect("try_wait");
             assert!(ended.is_none(), "docker-registry ended at once: {}", registry.log());
@@ -85,6 +139,11 @@ impl Registry {
         self.directory.path().join("cert.pem")
     }
 
+    /// Its key (PEM); a client's too, where one is wanted.
+    pub fn key(&self) -> std::path::PathBuf {
+        self.directory.path().join("key.pem")
+    }
+
     /// Copies an OCI archive under `name` (`repository:tag`), all platforms of its index.
     ///
     /// # Panics
@@ -93,7 +152,14 @@ impl Registry {
     pub fn fill(&self, archive: &Path, name: &str) {
         let from = format!("oci-archive:{}", archive.display());
         let to = format!("docker://{}/{name}", self.address());
-        let copied = skopeo_copy(&["--all", "--dest-tls-verify=false"], &from, &to);
+        let who = format!("--dest-creds={USER}:{PASSWORD}");
+        let mut options = vec!["--all", "--dest-tls-verify=false"];
+        if self.guarded {
+            options.push(&who);
+        }
+        let show = self.show.as_ref().map(|directory| format!("--dest-cert-dir={}", directory.display()));
+        options.extend(show.as_deref());
+        let copied = skopeo_copy(&options, &from, &to);
         assert_eq!(copied.code, 0, "skopeo copy: {}; docker-registry: {}", copied.stderr, self.log());
     }
 

@@ -2,10 +2,7 @@
 
 #![allow(missing_docs)]
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-
-use conex_tests::{Conex, Registry, archive, finish, needs_root, skip};
+use conex_tests::{Conex, Registry, Tunnel, archive, finish, needs_root, skip};
 
 const NAME: &str = "some/alpine:3.20";
 
@@ -109,49 +106,6 @@ fn run_pulls_what_is_missing() {
     assert!(output.stderr.contains("Unable to find image"), "{}", output.stderr);
 }
 
-/// A proxy that tunnels every CONNECT to one address, whatever name was asked for, and remembers the names.
-struct Tunnel {
-    port: u16,
-}
-
-impl Tunnel {
-    fn to(address: String) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        // Ends with the test's process.
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let address = address.clone();
-                std::thread::spawn(move || tunnel(client, &address));
-            }
-        });
-        Self { port }
-    }
-}
-
-fn tunnel(client: TcpStream, address: &str) -> Option<()> {
-    let mut reader = BufReader::new(client.try_clone().ok()?);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    if !line.starts_with("CONNECT registry.example:") {
-        return None;
-    }
-    while line != "\r\n" {
-        line.clear();
-        reader.read_line(&mut line).ok()?;
-    }
-    let server = TcpStream::connect(address).ok()?;
-    (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
-    let (mut up, mut down) = (server.try_clone().ok()?, client);
-    let upward = std::thread::spawn(move || {
-        let _ = std::io::copy(&mut reader, &mut up);
-        let _ = up.shutdown(Shutdown::Write);
-    });
-    let _ = std::io::copy(&mut &server, &mut down);
-    let _ = down.shutdown(Shutdown::Both);
-    upward.join().ok()
-}
-
 #[test]
 fn tls_wants_a_certificate_that_is_trusted() {
     let registry = alpine_at!(Registry::start_tls());
@@ -160,7 +114,7 @@ fn tls_wants_a_certificate_that_is_trusted() {
     conex.ok(&["pull", "--quiet", &format!("{}/{NAME}", registry.address())]);
 
     // Under a name of its own, which leads there through a proxy, it has to prove who it is.
-    let proxy = format!("http://127.0.0.1:{}", Tunnel::to(registry.address()).port);
+    let proxy = Tunnel::to(registry.address()).proxy();
     let conex = Conex::new();
     let name = format!("registry.example:5443/{NAME}");
     let pull = |variables: &[(&str, &str)]| {

@@ -72,6 +72,9 @@ pub(crate) enum Error {
     /// Images.
     #[error(transparent)]
     Image(#[from] conex_image::Error),
+    /// Registries.
+    #[error(transparent)]
+    Registry(#[from] conex_registry::Error),
 }
 
 /// What a process killed by SIGPIPE leaves: the reader of our output has gone.

@@ -47,8 +47,8 @@ pub enum Error {
         /// What was found instead.
         found: String,
     },
-    /// A manifest, index or configuration is larger than any honest one.
-    #[error("document {digest} is too large: {size} bytes (at most {limit} are read)")]
+    /// A manifest, index or configuration is larger than any honest one, or a blob than any file.
+    #[error("blob {digest} is too large: {size} bytes (at most {limit} are read)")]
     TooLarge {
         /// Which.
         digest: Digest,

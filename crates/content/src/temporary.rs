@@ -91,7 +91,8 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
 }
 
 impl Content {
-    /// Removes what dead writers have left in `tmp/`; the files of living ones are locked and stay.
+    /// Removes what dead writers have left in `tmp/`; the files of living ones are locked and stay, and so does half a blob
+    /// that somebody may still go on with.
     pub fn clear_temporary(&self) -> Result<()> {
         let directory = self.temporary_directory();
         let listed = |source| Error::List { path: directory.clone(), source };
@@ -116,7 +117,7 @@ impl Content {
                 _ => {}
             }
         }
-        Ok(())
+        self.clear_partials(false)
     }
 }
 

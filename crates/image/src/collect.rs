@@ -1,7 +1,9 @@
 //! Collection: blobs and layers that no root reaches are deleted, each under a claim (see [`crate::Store`]).
 
+use std::collections::HashSet;
+
 use conex_content::Claim;
-use conex_oci::DiffId;
+use conex_oci::{DiffId, Digest};
 
 use crate::{Result, Store};
 
@@ -23,16 +25,26 @@ impl Store {
     /// The same, by somebody who has claimed something already.
     pub(crate) fn collect_with(&self, claim: &Claim) -> Result<Collected> {
         self.content().clear_temporary()?;
+        self.content().clear_partials(true)?;
+        self.collect_where(claim, &|_| true)
+    }
+
+    /// The same for these blobs and layers only: what a pull has brought that came to nothing.
+    pub(crate) fn collect_only(&self, these: &HashSet<Digest>) -> Result<Collected> {
+        self.collect_where(&self.content().claim()?, &|digest| these.contains(digest))
+    }
+
+    fn collect_where(&self, claim: &Claim, is_meant: &dyn Fn(&Digest) -> bool) -> Result<Collected> {
         let marked = self.content().mark()?;
         let mut blobs = Vec::new();
         for digest in self.content().blobs()? {
-            if !marked.blobs.contains(&digest) && claim.try_add(&digest)? {
+            if is_meant(&digest) && !marked.blobs.contains(&digest) && claim.try_add(&digest)? {
                 blobs.push(digest);
             }
         }
         let mut layers = Vec::new();
         for layer in self.layers().list()? {
-            if !marked.layers.contains(&layer) && claim.try_add(&layer.0)? {
+            if is_meant(&layer.0) && !marked.layers.contains(&layer) && claim.try_add(&layer.0)? {
                 layers.push(layer);
             }
         }

@@ -49,6 +49,14 @@ pub enum Error {
         /// Why not, and what to do.
         why: Box<crate::pull::Refusal>,
     },
+    /// An image cannot be pushed.
+    #[error("cannot push {reference}: {why}")]
+    Push {
+        /// Its name.
+        reference: String,
+        /// Why.
+        why: Box<crate::PushRefusal>,
+    },
     /// What was typed is neither a reference nor an id.
     #[error(transparent)]
     Reference {

@@ -1,4 +1,4 @@
-//! Images: load, save, pull, unpack, history; layers and the root filesystems made of them.
+//! Images: load, save, pull, push, unpack, history; layers and the root filesystems made of them.
 //!
 //! A [`Store`] joins the content store (blobs, references) with the layer store (unpacked, mountable layers). An
 //! [`Image`] is one platform's manifest and configuration, already chosen out of an index. This crate never starts a
@@ -15,6 +15,7 @@ mod load;
 mod pattern;
 mod progress;
 mod pull;
+mod push;
 mod remove;
 mod resolve;
 pub mod rootfs;
@@ -32,6 +33,7 @@ pub use list::{Filter, Summary};
 pub use load::{LoadOptions, Loaded, Refusal as LoadRefusal, Source};
 pub use progress::{Progress, Silent, State};
 pub use pull::{Pulled, Refusal};
+pub use push::{PushRefusal, Pushed};
 pub use remove::{Conflict, Removed, Usage};
 pub use save::{Compression, Format, SaveOptions};
 pub use store::Store;

@@ -180,6 +180,10 @@ fn refused(fake: Fake) -> Error {
     let reference = format!("{}/a:t", server.address()).parse().unwrap();
     let error = store.pull_with(&client, &reference, None, &Silent).unwrap_err();
     assert!(store.content().roots().unwrap().is_empty(), "a refused image has got a name");
+    let kept = |path: &str| std::fs::read_dir(store.root().join(path)).map_or(0, Iterator::count);
+    let left = ["blobs/sha256", "tmp", "layers"].map(kept);
+    assert_eq!(left, [0, 0, 0], "something of a refused image is kept: {error}");
+    assert_eq!(error.to_string().lines().count(), 1, "{error}");
     error
 }
 

@@ -4,21 +4,26 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Challenge {
     /// A token that `realm` gives out.
-    Bearer {
-        /// The address of the server of tokens.
-        realm: String,
-        /// For whom the token is.
-        service: Option<String>,
-        /// What it shall allow.
-        scope: Option<String>,
-    },
-    /// A name and a password, or something we have never heard of.
-    Credentials,
+    Bearer(Bearer),
+    /// A name and a password.
+    Basic,
 }
 
-/// The best challenge of a header: a bearer token if that is offered.
-pub(crate) fn parse(header: &str) -> Challenge {
+/// Where tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    /// The address of the server of tokens.
+    pub(crate) realm: String,
+    /// For whom the token is.
+    pub(crate) service: Option<String>,
+    /// What it shall allow.
+    pub(crate) scope: Option<String>,
+}
+
+/// The challenges of a header that we can meet, a bearer token first. Others (`Negotiate`) are passed over.
+pub(crate) fn parse(header: &str) -> Option<Challenge> {
     let mut rest = header.trim_start();
+    let mut basic = None;
     while !rest.is_empty() {
         let (scheme, after) = split_word(rest);
         let (parameters, after) = parameters(after);
@@ -30,8 +35,11 @@ pub(crate) fn parse(header: &str) -> Challenge {
                     .map(|(_, value)| value.clone())
             };
             if let Some(realm) = find("realm") {
-                return Challenge::Bearer { realm, service: find("service"), scope: find("scope") };
+                let bearer = Bearer { realm, service: find("service"), scope: find("scope") };
+                return Some(Challenge::Bearer(bearer));
             }
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            basic = Some(Challenge::Basic);
         }
         // Each turn consumes something, or the text is not what it should be.
         if after.len() >= rest.len() {
@@ -39,7 +47,7 @@ pub(crate) fn parse(header: &str) -> Challenge {
         }
         rest = after;
     }
-    Challenge::Credentials
+    basic
 }
 
 fn split_word(text: &str) -> (&str, &str) {
@@ -85,12 +93,12 @@ fn value_of(text: &str) -> (String, &str) {
 mod tests {
     use super::*;
 
-    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
-        Challenge::Bearer {
+    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Option<Challenge> {
+        Some(Challenge::Bearer(Bearer {
             realm: realm.to_owned(),
             service: service.map(str::to_owned),
             scope: scope.map(str::to_owned),
-        }
+        }))
     }
 
     #[test]
@@ -108,9 +116,10 @@ mod tests {
     fn several_challenges_and_spellings() {
         assert_eq!(parse(r#"Basic realm="x", Bearer realm="https://a""#), bearer("https://a", None, None));
         assert_eq!(parse(r#"bearer Realm = "a\"b" , service=s"#), bearer("a\"b", Some("s"), None));
-        assert_eq!(parse(r#"Basic realm="Bearer realm=x""#), Challenge::Credentials);
+        assert_eq!(parse(r#"Basic realm="Bearer realm=x""#), Some(Challenge::Basic));
+        assert_eq!(parse(r#"Negotiate, basic realm=x"#), Some(Challenge::Basic));
         for text in ["", "Bearer", "Bearer service=x", "=", "Negotiate", ",,,", "Bearer realm"] {
-            assert_eq!(parse(text), Challenge::Credentials, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 

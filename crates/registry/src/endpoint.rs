@@ -2,6 +2,17 @@
 
 use std::net::IpAddr;
 
+/// Where something is: a repository of a registry, after what the configuration says of mirrors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `docker.io`, `127.0.0.1:5000`: for messages, and the key of credentials.
+    pub(crate) registry: String,
+    /// The path in the registry; empty when the registry itself is meant.
+    pub(crate) repository: String,
+    /// Whether its certificate is not checked, and plain http is spoken.
+    pub(crate) insecure: bool,
+}
+
 /// One way to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
@@ -27,11 +38,11 @@ impl Endpoint {
     }
 }
 
-/// The ways to `registry`, in the order in which they are tried: https first, and plain http only where that is allowed.
-pub(crate) fn ways(registry: &str, insecure: &[String]) -> Vec<Endpoint> {
+/// The ways to a registry, in the order in which they are tried: https first, and plain http only where that is allowed.
+pub(crate) fn ways(place: &Place) -> Vec<Endpoint> {
     // Docker Hub's name is not its registry's host.
-    let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
-    let lax = is_loopback(host) || insecure.iter().any(|listed| listed == registry);
+    let host = if place.registry == "docker.io" { "registry-1.docker.io" } else { &place.registry };
+    let lax = is_loopback(host) || place.insecure;
     let way = |scheme, trust| Endpoint { base: format!("{scheme}://{host}"), trust };
     if lax {
         vec![way("https", Trust::Anything), way("http", Trust::Anything)]
@@ -54,21 +65,17 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn bases(registry: &str, insecure: &[String]) -> Vec<String> {
-        ways(registry, insecure).into_iter().map(|way| way.base).collect()
+    fn bases(registry: &str, insecure: bool) -> Vec<String> {
+        let place = Place { registry: registry.to_owned(), repository: String::new(), insecure };
+        ways(&place).into_iter().map(|way| way.base).collect()
     }
 
     #[test]
     fn plain_http_only_where_it_is_allowed() {
-        assert_eq!(bases("docker.io", &[]), ["https://registry-1.docker.io"]);
-        assert_eq!(bases("127.0.0.1:5000", &[]), ["https://127.0.0.1:5000", "http://127.0.0.1:5000"]);
-        assert_eq!(bases("a.example:5000", &[]), ["https://a.example:5000"]);
-        assert_eq!(bases("a.example:5000", &["a.example:5000".into()]).len(), 2);
-        assert_eq!(
-            bases("a.example", &["a.example:5000".into()]).len(),
-            1,
-            "another port is another registry"
-        );
+        assert_eq!(bases("docker.io", false), ["https://registry-1.docker.io"]);
+        assert_eq!(bases("127.0.0.1:5000", false), ["https://127.0.0.1:5000", "http://127.0.0.1:5000"]);
+        assert_eq!(bases("a.example:5000", false), ["https://a.example:5000"]);
+        assert_eq!(bases("a.example:5000", true).len(), 2);
     }
 
     #[test]

@@ -46,13 +46,26 @@ pub enum Error {
     /// The registry wants to know who asks.
     #[error(
         "authentication required: registry {registry} does not give {what} to anonymous users (it may not exist, or \
-         be private)"
+         be private; see 'conex login')"
     )]
     AuthenticationRequired {
         /// The registry's host.
         registry: String,
         /// The manifest or blob.
         what: String,
+    },
+    /// The registry knows who asks, and does not let them in.
+    #[error(
+        "unauthorized: registry {registry} does not accept {user} for {what} (the password or token may be wrong or \
+         have expired, or not allow it; log in again)"
+    )]
+    Unauthorized {
+        /// The registry's host.
+        registry: String,
+        /// The manifest or blob.
+        what: String,
+        /// Who asked.
+        user: String,
     },
     /// The registry refuses.
     #[error("access denied: registry {registry} refuses {what}: {reason}")]
@@ -64,7 +77,54 @@ pub enum Error {
         /// In the registry's words.
         reason: String,
     },
-    /// An anonymous token could not be had.
+    /// A name or a secret that cannot be sent.
+    #[error(
+        "malformed credential: a user name has no colon, and neither it nor a password is empty or has line breaks"
+    )]
+    MalformedCredential,
+    /// A text that names no registry.
+    #[error("{name:?} is no registry (expected HOST or HOST:PORT)")]
+    NoRegistry {
+        /// The text.
+        name: String,
+    },
+    /// The machine's configuration of registries.
+    #[error("cannot use {}: {reason}", path.display())]
+    Configuration {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The configuration says that it is not to be asked.
+    #[error("{name} is blocked by the configuration of registries (prefix {prefix:?})")]
+    Blocked {
+        /// What was asked for.
+        name: String,
+        /// The entry.
+        prefix: String,
+    },
+    /// A file of credentials.
+    #[error("cannot {action} credentials in {}: {reason}", path.display())]
+    Credentials {
+        /// The file.
+        path: std::path::PathBuf,
+        /// `read`, `write`, `use`
+        action: &'static str,
+        /// Why, without a secret in it.
+        reason: String,
+    },
+    /// A credential helper.
+    #[error("credential helper docker-credential-{name} ({verb}): {reason}")]
+    Helper {
+        /// Which.
+        name: String,
+        /// `get`, `store`, `erase`
+        verb: &'static str,
+        /// Why, without a secret in it.
+        reason: String,
+    },
+    /// A token could not be had.
     #[error("cannot get a token for {what} from {realm}: {reason}")]
     Token {
         /// The manifest or blob.
@@ -130,6 +190,12 @@ pub enum Error {
         /// Why.
         source: DigestError,
     },
+    /// A part of a blob was asked for, and something else came.
+    #[error("registry {registry} does not give parts of blobs")]
+    Ranges {
+        /// The registry's host.
+        registry: String,
+    },
     /// More or fewer bytes than the descriptor says.
     #[error("{what} from registry {registry} has the wrong size: expected {expected} bytes, got {got}")]
     Size {
@@ -151,6 +217,42 @@ pub enum Error {
         what: String,
         /// What it is instead.
         reason: String,
+    },
+    /// A list that is none.
+    #[error("{what} from registry {registry} is malformed: {reason}")]
+    Malformed {
+        /// The registry's host.
+        registry: String,
+        /// The list.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// What is no artifact.
+    #[error("{name} is no artifact: {reason}")]
+    NotAnArtifact {
+        /// As it was named.
+        name: String,
+        /// What it is instead.
+        reason: String,
+    },
+    /// A file's name that leads out of the directory that it belongs into.
+    #[error(
+        "{name:?} cannot be the name of an artifact's file (expected a relative path that stays below its directory)"
+    )]
+    ArtifactName {
+        /// The name.
+        name: String,
+    },
+    /// A file of an artifact.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// `read`, `write`, `make`, `open`
+        action: &'static str,
+        /// Why.
+        source: std::io::Error,
     },
     /// A name that makes no URL.
     #[error("{url} is no address that can be asked: {source}")]

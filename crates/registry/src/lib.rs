@@ -1,4 +1,5 @@
-//! The OCI distribution client: names to manifests, descriptors to blobs (distribution-spec 1.1, its pull part).
+//! The OCI distribution client: names to manifests, descriptors to blobs, and back; tags, referrers, artifacts; who we
+//! are (distribution-spec 1.1).
 //!
 //! A registry is hostile until proven otherwise: every document and blob is bounded in size, documents are verified
 //! against their digest here and blobs by the content store that they stream into, tokens go to the registry alone, and
@@ -17,21 +18,36 @@
 //!
 //! The client is blocking and starts no thread of its own (docs/adr/0005-blocking-http.md); it may be shared by threads.
 
+mod answer;
+mod artifact;
+mod auth;
 mod blob;
+mod certificates;
 mod challenge;
 mod client;
+mod config;
 mod endpoint;
 mod error;
 mod manifest;
 mod names;
 mod options;
+mod payload;
+mod push;
+mod redirect;
+mod referrers;
 mod request;
 mod roots;
+mod scope;
 mod token;
 mod transport;
+mod upload;
 
+pub use artifact::{ArtifactFile, ArtifactOptions, PulledFile, PushedArtifact, TITLE};
+pub use auth::{Credential, Credentials, Kept, LoggedIn, LoggedOut, Secret, server_of};
 pub use blob::Blob;
 pub use client::Client;
+pub use config::Registries;
 pub use error::{Error, Result};
 pub use manifest::{DOCUMENT_LIMIT, Resolved};
 pub use options::Options;
+pub use upload::{Delivery, Source};

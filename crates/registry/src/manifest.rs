@@ -1,26 +1,22 @@
 //! Manifests and indexes: small documents, read whole and verified here.
 
 use std::io::Read;
-use std::time::Duration;
 
 use conex_oci::{Descriptor, Digest, Reference, Selector, media_type};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use ureq::Body;
-use ureq::http::{Method, Response, header};
+use ureq::http::{Method, header};
 
+use crate::answer::Answer;
 use crate::error::clean;
-use crate::request::Ask;
+use crate::request::{Ask, Target};
 use crate::{Client, Error, Result};
 
 /// The most that is read of a manifest, index or configuration, in bytes; registries keep to it too.
 pub const DOCUMENT_LIMIT: u64 = 4 << 20;
 
-/// The time for a document's whole body.
-const WHOLE: Duration = Duration::from_secs(60);
-
 /// What we read, best first. Media types are the constants of [`media_type`].
-const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 
@@ -44,20 +40,12 @@ impl Client {
     /// look, which Docker Hub does not count as a pull.
     pub fn look(&self, reference: &Reference) -> Result<Option<Descriptor>> {
         let what = format!("manifest {}", reference.familiar());
-        let path = path(reference, "manifests", &selector(reference));
-        let ask = Ask {
-            reference,
-            what: &what,
-            method: Method::HEAD,
-            path: &path,
-            accept: Some(ACCEPT),
-            from: 0,
-            whole: Some(WHOLE),
-        };
-        let answer = self.ask(&ask)?;
+        let path = format!("manifests/{}", selector(reference));
+        let ask = Ask { accept: Some(ACCEPT), ..Ask::new(&what, Method::HEAD, Target::Within(&path)) };
+        let answer = self.ask(reference, &ask)?;
         let Some(digest) = stated_digest(&answer, reference, &what)? else { return Ok(None) };
-        let size = header_text(&answer, header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
-        let kind = header_text(&answer, header::CONTENT_TYPE).map(essence);
+        let size = answer.header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
+        let kind = answer.header(header::CONTENT_TYPE).map(essence);
         Ok(size.zip(kind).map(|(size, kind)| Descriptor::new(kind, digest, size)))
     }
 
@@ -86,19 +74,11 @@ impl Client {
             Some(digest) => format!("manifest {}@{digest}", reference.familiar_name()),
             None => format!("manifest {}", reference.familiar()),
         };
-        let path = path(reference, "manifests", &selector);
-        let ask = Ask {
-            reference,
-            what: &what,
-            method: Method::GET,
-            path: &path,
-            accept: Some(ACCEPT),
-            from: 0,
-            whole: Some(WHOLE),
-        };
-        let answer = self.ask(&ask)?;
+        let path = format!("manifests/{selector}");
+        let ask = Ask { accept: Some(ACCEPT), ..Ask::new(&what, Method::GET, Target::Within(&path)) };
+        let answer = self.ask(reference, &ask)?;
         let stated = stated_digest(&answer, reference, &what)?;
-        let kind = header_text(&answer, header::CONTENT_TYPE).map(essence);
+        let kind = answer.header(header::CONTENT_TYPE).map(essence);
         let bytes = whole_body(answer, reference, &what)?;
         let got = Digest::of(&bytes);
         if let Some(expected) = expected.or(stated)
@@ -115,6 +95,7 @@ impl Client {
     }
 }
 
+/// Both kinds are safe in a URL by their grammar.
 fn selector(reference: &Reference) -> String {
     match reference.selector() {
         Selector::Tag(tag) => tag.clone(),
@@ -122,17 +103,8 @@ fn selector(reference: &Reference) -> String {
     }
 }
 
-pub(crate) fn path(reference: &Reference, kind: &str, selector: &str) -> String {
-    // Both are safe in a URL by their grammar.
-    format!("/v2/{}/{kind}/{selector}", reference.repository())
-}
-
-fn header_text(answer: &Response<Body>, name: impl header::AsHeaderName) -> Option<&str> {
-    answer.headers().get(name)?.to_str().ok()
-}
-
-fn stated_digest(answer: &Response<Body>, reference: &Reference, what: &str) -> Result<Option<Digest>> {
-    let stated = header_text(answer, "docker-content-digest").map(|text| text.trim().parse());
+fn stated_digest(answer: &Answer, reference: &Reference, what: &str) -> Result<Option<Digest>> {
+    let stated = answer.header("docker-content-digest").map(|text| text.trim().parse());
     stated.transpose().map_err(|source| Error::MalformedDigest {
         registry: reference.registry().to_owned(),
         what: what.to_owned(),
@@ -140,10 +112,10 @@ fn stated_digest(answer: &Response<Body>, reference: &Reference, what: &str) -> 
     })
 }
 
-fn whole_body(answer: Response<Body>, reference: &Reference, what: &str) -> Result<Vec<u8>> {
+pub(crate) fn whole_body(answer: Answer, reference: &Reference, what: &str) -> Result<Vec<u8>> {
     let registry = || reference.registry().to_owned();
     let mut bytes = Vec::new();
-    let read = answer.into_body().into_reader().take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes);
+    let read = answer.response.into_body().into_reader().take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes);
     read.map_err(|error| crate::request::unreachable_error(registry(), ureq::Error::from(error)))?;
     if bytes.len() as u64 > DOCUMENT_LIMIT {
         return Err(Error::TooLarge { registry: registry(), what: what.to_owned(), limit: DOCUMENT_LIMIT });

@@ -1,75 +1,135 @@
 //! One question to a registry: the way there, authentication, redirects, second tries.
 //!
-//! The rules: a token goes to the registry's own host only; what began on https never continues on http; only http and
-//! https are followed; a redirect leads somewhere within a few steps.
+//! The rules: what we show a registry goes to its own host only; redirects lead where [`crate::redirect`] allows, within
+//! a few steps.
 
+use std::io;
 use std::time::Duration;
 
 use conex_oci::Reference;
 use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
-use ureq::{Body, Timeout};
+use ureq::{Body, SendBody, Timeout};
 
+use crate::answer::{Answer, drain, is_busy, is_redirect, retry_after, verdict};
 use crate::challenge::{Challenge, parse};
-use crate::endpoint::{Endpoint, Trust, is_loopback, ways};
+use crate::endpoint::{Endpoint, Place, Trust, is_loopback, ways};
 use crate::error::{clean, reason};
+use crate::payload::Payload;
+use crate::redirect::{NEAR, Reach, next, same_origin, shown, shown_text};
+use crate::scope::{Access, Scopes};
+use crate::token::Wanted;
 use crate::{Client, Error, Result};
 
 /// How many redirects lead to a blob at most; real registries use one or two.
 const REDIRECTS: usize = 5;
 /// The longest wait that a busy registry may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The most that is read of an answer that says why not, in bytes.
-const COMPLAINT: u64 = 16 << 10;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Target<'a> {
+    /// `/v2/`
+    Root,
+    /// `/v2/REPOSITORY/…`: the rest, beginning with what kind of thing it is.
+    Within(&'a str),
+    /// Where the registry has told us to go on (an upload).
+    At(&'a Uri),
+}
 
 /// A question.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(crate) struct Ask<'a> {
-    pub(crate) reference: &'a Reference,
     /// For people: `manifest alpine:3.20`.
     pub(crate) what: &'a str,
     pub(crate) method: Method,
-    /// Begins with `/v2/`.
-    pub(crate) path: &'a str,
+    pub(crate) target: Target<'a>,
     pub(crate) accept: Option<&'static str>,
-    /// The first byte that is wanted.
-    pub(crate) from: u64,
-    /// The time for the whole body; none for blobs, which may be large.
-    pub(crate) whole: Option<Duration>,
+    /// More headers.
+    pub(crate) headers: &'a [(header::HeaderName, String)],
+    pub(crate) body: Payload<'a>,
+    pub(crate) access: Access,
+    /// A second repository of the registry that is read (a mount).
+    pub(crate) from: Option<&'a str>,
+    /// Whether the time for the whole body is bounded; not for blobs, which may be large.
+    pub(crate) bounded: bool,
+    /// Whether it can be asked again when the connection broke: not what goes on where it stopped.
+    pub(crate) again: bool,
+    /// Whether an identity token is wanted: a login.
+    pub(crate) offline: bool,
 }
 
-impl Ask<'_> {
-    fn registry(&self) -> String {
-        self.reference.registry().to_owned()
+impl<'a> Ask<'a> {
+    /// A question about something in a repository.
+    pub(crate) fn new(what: &'a str, method: Method, target: Target<'a>) -> Self {
+        Self {
+            what,
+            method,
+            target,
+            accept: None,
+            headers: &[],
+            body: Payload::None,
+            access: Access::Pull,
+            from: None,
+            bounded: true,
+            again: true,
+            offline: false,
+        }
     }
 
-    fn redirect(&self, location: &str, reason: &'static str) -> Error {
+    /// What a token for it shall allow at `place`.
+    fn scopes(&self, place: &Place) -> Scopes {
+        let mut scopes = Scopes::of(&place.repository, self.access);
+        if let Some(from) = self.from {
+            scopes.allow(from, Access::Pull);
+        }
+        scopes
+    }
+
+    fn redirect(&self, place: &Place, location: &str, reason: &'static str) -> Error {
         Error::Redirect {
-            registry: self.registry(),
+            registry: place.registry.clone(),
             what: self.what.to_owned(),
-            location: clean(location),
+            location: shown_text(location),
             reason,
         }
     }
 }
 
 impl Client {
-    /// Asks, and gives back an answer of success (200 or 206) only.
-    pub(crate) fn ask(&self, ask: &Ask<'_>) -> Result<Response<Body>> {
-        let registry = ask.reference.registry();
-        if let Some(endpoint) = self.way(registry) {
-            return self.persist(&endpoint, ask);
+    /// Asks where `reference` is; gives back an answer of success only.
+    pub(crate) fn ask(&self, reference: &Reference, ask: &Ask<'_>) -> Result<Answer> {
+        let places = self.options.places(reference, ask.access)?;
+        let Some((last, mirrors)) = places.split_last() else { unreachable!("a reference is somewhere") };
+        for mirror in mirrors.iter().filter(|mirror| !self.is_dead(&mirror.registry)) {
+            match self.ask_at(mirror, ask) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    log::debug!("mirror {}: {error}", mirror.registry);
+                    if matches!(error, Error::Unreachable { .. } | Error::Certificate { .. }) {
+                        self.remember_dead(&mirror.registry);
+                    }
+                }
+            }
         }
-        let ways = ways(registry, &self.options.insecure);
+        self.ask_at(last, ask)
+    }
+
+    /// Asks at one place.
+    pub(crate) fn ask_at(&self, place: &Place, ask: &Ask<'_>) -> Result<Answer> {
+        if let Some(endpoint) = self.way(place) {
+            return self.persist(place, &endpoint, ask);
+        }
+        let ways = ways(place);
         for (index, endpoint) in ways.iter().enumerate() {
             // While there is another way, a failure to connect is an answer: it speaks something else here.
             let last = index + 1 == ways.len();
-            if !last && let Err(error @ Error::Unreachable { .. }) = self.probe(endpoint, ask) {
+            if !last && let Err(error @ Error::Unreachable { .. }) = self.probe(place, endpoint) {
                 log::debug!("{}: {error}", endpoint.base);
                 continue;
             }
-            let answer = self.persist(endpoint, ask);
+            let answer = self.persist(place, endpoint, ask);
             if !matches!(answer, Err(Error::Unreachable { .. } | Error::Certificate { .. })) {
-                self.remember_way(registry, endpoint.clone());
+                self.remember_way(place, endpoint.clone());
             }
             return answer;
         }
@@ -77,22 +137,26 @@ impl Client {
     }
 
     /// Whether somebody speaks HTTP there (distribution-spec, end-1). What is said does not matter.
-    fn probe(&self, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<()> {
+    fn probe(&self, place: &Place, endpoint: &Endpoint) -> Result<()> {
         let url = format!("{}/v2/", endpoint.base);
-        let request = Request::get(&url).body(()).map_err(|source| Error::Address { url, source })?;
-        let answer = self.transport.send(request, endpoint.trust, Some(self.options.patience));
-        drain(answer.map_err(|error| unreachable_error(ask.registry(), error))?);
+        let request = Request::get(&url).body(SendBody::none());
+        let request = request.map_err(|source| Error::Address { url, source })?;
+        let answer =
+            self.transport.send(request, endpoint.trust, Reach::Anywhere, Some(self.options.patience));
+        drain(answer.map_err(|error| unreachable_error(place.registry.clone(), error))?);
         Ok(())
     }
 
     /// Asks again while the registry is busy or the connection breaks.
-    fn persist(&self, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<Response<Body>> {
+    fn persist(&self, place: &Place, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<Answer> {
         let mut wait = self.options.backoff;
         for attempt in 1.. {
-            let last = attempt >= self.options.attempts;
-            let pause = match self.exchange(endpoint, ask) {
-                Ok(answer) if !last && is_busy(answer.status()) => retry_after(&answer).unwrap_or(wait),
-                Ok(answer) => return verdict(answer, ask),
+            let last = attempt >= self.options.attempts || !ask.again;
+            let pause = match self.exchange(place, endpoint, ask) {
+                Ok(answer) if !last && is_busy(answer.response.status()) => {
+                    retry_after(&answer.response).unwrap_or(wait)
+                }
+                Ok(answer) => return verdict(answer, &place.registry, ask.what),
                 Err(Error::Unreachable { source, .. }) if !last && is_transient(&source) => wait,
                 Err(error) => return Err(error),
             };
@@ -103,130 +167,130 @@ impl Client {
         unreachable!("attempts are counted without end")
     }
 
-    /// One try: with a token once one is asked for, along redirects.
-    fn exchange(&self, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<Response<Body>> {
+    /// One try: with what the registry wants to see once it has asked for it.
+    fn exchange(&self, place: &Place, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<Answer> {
+        let scopes = ask.scopes(place);
         let mut authorized = false;
         loop {
-            let (answer, at_home) = self.follow(endpoint, ask)?;
+            let (answer, at_home) = self.follow(place, endpoint, ask, &scopes)?;
             // Nobody but the registry itself says where its tokens come from.
-            if answer.status() != StatusCode::UNAUTHORIZED || authorized || !at_home {
+            if answer.response.status() != StatusCode::UNAUTHORIZED || !at_home {
                 return Ok(answer);
             }
-            let challenge = answer.headers().get(header::WWW_AUTHENTICATE);
-            let challenge = challenge.and_then(|value| value.to_str().ok()).map(parse);
-            drain(answer);
-            let Some(challenge @ Challenge::Bearer { .. }) = challenge else {
-                return Err(Error::AuthenticationRequired {
-                    registry: ask.registry(),
-                    what: ask.what.to_owned(),
-                });
+            let challenge = challenge(&answer.response);
+            drain(answer.response);
+            let credential = self.credential(place)?;
+            let wanted = Wanted {
+                registry: &place.registry,
+                what: ask.what,
+                scopes: &scopes,
+                credential: credential.as_ref(),
+                offline: ask.offline && credential.is_some(),
             };
-            let token = self.get_token(endpoint, ask, &challenge)?;
-            self.remember_token(ask.reference, token);
+            if authorized {
+                return Err(wanted.refused());
+            }
+            self.authorize(place, endpoint, &wanted, challenge)?;
             authorized = true;
         }
     }
 
     /// The answer at the end of all redirects, and whether it is the registry's own.
-    fn follow(&self, endpoint: &Endpoint, ask: &Ask<'_>) -> Result<(Response<Body>, bool)> {
+    fn follow(
+        &self,
+        place: &Place,
+        endpoint: &Endpoint,
+        ask: &Ask<'_>,
+        scopes: &Scopes,
+    ) -> Result<(Answer, bool)> {
         let address = |url: String| move |source| Error::Address { url, source };
-        let text = format!("{}{}", endpoint.base, ask.path);
+        let text = match ask.target {
+            Target::Root | Target::At(_) => format!("{}/v2/", endpoint.base),
+            Target::Within(rest) => format!("{}/v2/{}/{rest}", endpoint.base, place.repository),
+        };
         let home: Uri =
             text.parse().map_err(|source: ureq::http::uri::InvalidUri| address(text)(source.into()))?;
-        let (mut uri, mut trust) = (home.clone(), endpoint.trust);
+        let mut uri = if let Target::At(uri) = ask.target { uri.clone() } else { home.clone() };
         for _ in 0..=REDIRECTS {
+            let at_home = same_origin(&uri, &home);
+            let reach = self
+                .reach_from(&home, &uri)
+                .map_err(|reason| ask.redirect(place, &uri.to_string(), reason))?;
+            let trust = if at_home { endpoint.trust } else { self.trust_elsewhere(&uri) };
             let mut request = Request::builder().method(&ask.method).uri(&uri);
             if let Some(accept) = ask.accept {
                 request = request.header(header::ACCEPT, accept);
             }
-            if ask.from > 0 {
-                request = request.header(header::RANGE, format!("bytes={}-", ask.from));
+            for (name, value) in ask.headers {
+                request = request.header(name, value);
             }
-            if same_origin(&uri, &home)
-                && let Some(token) = self.token(ask.reference)
-            {
+            if at_home && let Some(token) = self.token(place, scopes) {
                 request = request.header(header::AUTHORIZATION, token.header());
             }
-            let request = request.body(()).map_err(address(uri.to_string()))?;
-            let host = uri.authority().map_or_else(String::new, ToString::to_string);
-            let answer = self
-                .transport
-                .send(request, trust, ask.whole)
-                .map_err(|error| unreachable_error(self.peer(ask, &uri, &home, host), error))?;
-            if !is_redirect(answer.status()) {
-                return Ok((answer, same_origin(&uri, &home)));
+            let whole = ask.bounded.then_some(self.options.whole);
+            let sent = ask.body.send(request, |request| self.transport.send(request, trust, reach, whole));
+            let response = match sent.map_err(|source| address(shown(&uri))(source))? {
+                Ok(response) => response,
+                Err(error) if is_refused_near(&error) => {
+                    return Err(ask.redirect(place, &uri.to_string(), NEAR));
+                }
+                Err(error) => return Err(unreachable_error(peer(place, &uri, at_home), error)),
+            };
+            if !is_redirect(response.status()) {
+                return Ok((Answer { response, uri }, at_home));
             }
-            let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             let location = location.unwrap_or_default().to_owned();
-            drain(answer);
-            let next = next(&uri, &location).map_err(|reason| ask.redirect(&location, reason))?;
-            trust = if same_origin(&next, &home) { endpoint.trust } else { self.trust_elsewhere(&next) };
-            uri = next;
+            let keeps_method = matches!(response.status().as_u16(), 307 | 308);
+            drain(response);
+            if !keeps_method && !matches!(ask.method, Method::GET | Method::HEAD) {
+                return Err(ask.redirect(place, &location, "refused, since it would lose what is sent"));
+            }
+            uri = next(&uri, &location).map_err(|reason| ask.redirect(place, &location, reason))?;
         }
-        Err(ask.redirect(&clean(&uri.to_string()), "too many redirects"))
-    }
-
-    /// Who could not be reached: the registry, or whom it sent us to.
-    fn peer(&self, ask: &Ask<'_>, uri: &Uri, home: &Uri, host: String) -> String {
-        if same_origin(uri, home) { ask.registry() } else { format!("{} (blobs at {host})", ask.registry()) }
+        Err(ask.redirect(place, &uri.to_string(), "too many redirects"))
     }
 
     /// What a host other than the registry has to prove.
     pub(crate) fn trust_elsewhere(&self, uri: &Uri) -> Trust {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let lax = is_loopback(authority) || self.options.insecure.iter().any(|listed| listed == authority);
+        let lax = is_loopback(authority) || self.options.is_insecure(authority);
         if lax { Trust::Anything } else { Trust::Certificate }
     }
 }
 
-/// Where a redirect leads, or why it must not be followed.
-fn next(from: &Uri, location: &str) -> Result<Uri, &'static str> {
-    let absolute = if location.starts_with("//") {
-        format!("{}:{location}", from.scheme_str().unwrap_or("https"))
-    } else if location.starts_with('/') {
-        let authority = from.authority().map_or("", |authority| authority.as_str());
-        format!("{}://{authority}{location}", from.scheme_str().unwrap_or("https"))
-    } else {
-        location.to_owned()
-    };
-    let uri: Uri = absolute.parse().map_err(|_| "not an address")?;
-    match (from.scheme_str(), uri.scheme_str()) {
-        (_, Some("https")) | (Some("http"), Some("http")) => {}
-        (_, Some("http")) => return Err("refused, since it leads from https to plain http"),
-        _ => return Err("refused, since only https and http are followed"),
-    }
-    if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
-        return Err("refused, since it carries credentials");
-    }
-    Ok(uri)
+/// Who could not be reached: the registry, or whom it sent us to.
+fn peer(place: &Place, uri: &Uri, at_home: bool) -> String {
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    if at_home { place.registry.clone() } else { format!("{} (blobs at {})", place.registry, clean(host)) }
 }
 
-fn same_origin(one: &Uri, other: &Uri) -> bool {
-    one.scheme() == other.scheme() && one.authority() == other.authority()
-}
-
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-}
-
-fn is_busy(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
-}
-
-fn retry_after(answer: &Response<Body>) -> Option<Duration> {
-    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// The best challenge of all `WWW-Authenticate` headers.
+fn challenge(answer: &Response<Body>) -> Option<Challenge> {
+    let headers = answer.headers().get_all(header::WWW_AUTHENTICATE).iter().take(8);
+    let challenges: Vec<Challenge> = headers.filter_map(|value| parse(value.to_str().ok()?)).collect();
+    let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer(_)));
+    bearer.or(challenges.first()).cloned()
 }
 
 /// Whether trying again may help. Nobody there, an unknown name and a silent host are final.
 fn is_transient(error: &ureq::Error) -> bool {
-    use std::io::ErrorKind;
+    use io::ErrorKind;
     match error {
-        ureq::Error::Io(io) => !matches!(io.kind(), ErrorKind::ConnectionRefused | ErrorKind::InvalidData),
+        ureq::Error::Io(io) => !matches!(
+            io.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::InvalidData | ErrorKind::PermissionDenied
+        ),
         ureq::Error::Timeout(what) => !matches!(what, Timeout::Connect | Timeout::Resolve),
         ureq::Error::Protocol(_) | ureq::Error::BodyStalled => true,
         _ => false,
     }
+}
+
+/// Whether all addresses of a host were near ones, which somebody else must not send us to.
+fn is_refused_near(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(io) = error else { return false };
+    matches!(io.get_ref(), Some(inner) if inner.is::<crate::names::Near>())
 }
 
 /// An error of the connection, told apart from one of trust.
@@ -236,64 +300,4 @@ pub(crate) fn unreachable_error(registry: String, error: ureq::Error) -> Error {
         return Error::Certificate { registry, reason, source };
     }
     Error::Unreachable { registry, reason, source }
-}
-
-/// Success, or the error that a status stands for.
-fn verdict(answer: Response<Body>, ask: &Ask<'_>) -> Result<Response<Body>> {
-    let status = answer.status();
-    if matches!(status.as_u16(), 200 | 206) {
-        return Ok(answer);
-    }
-    let (registry, what) = (ask.registry(), ask.what.to_owned());
-    let reason = complaint(answer);
-    Err(match status.as_u16() {
-        401 => Error::AuthenticationRequired { registry, what },
-        403 => Error::Denied { registry, what, reason },
-        404 => Error::NotFound { registry, what, reason },
-        status => Error::Status { registry, what, status, reason },
-    })
-}
-
-/// Why not, in the registry's words: `{"errors":[{"code":…,"message":…}]}`.
-fn complaint(answer: Response<Body>) -> String {
-    use std::io::Read;
-    let phrase = answer.status().canonical_reason().unwrap_or("no reason given").to_ascii_lowercase();
-    let mut body = Vec::new();
-    if answer.into_body().into_reader().take(COMPLAINT).read_to_end(&mut body).is_err() {
-        return phrase;
-    }
-    let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let first = &document["errors"][0];
-    let words = [&first["message"], &first["code"]].into_iter().find_map(serde_json::Value::as_str);
-    words.map(clean).filter(|words| !words.is_empty()).unwrap_or(phrase)
-}
-
-/// Reads a short body to its end, so that its connection can be used again.
-pub(crate) fn drain(answer: Response<Body>) {
-    use std::io::Read;
-    // One that cannot be read is closed instead.
-    let _ = std::io::copy(&mut answer.into_body().into_reader().take(COMPLAINT), &mut std::io::sink());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn go(from: &str, to: &str) -> Result<String, &'static str> {
-        next(&from.parse().unwrap(), to).map(|uri| uri.to_string())
-    }
-
-    #[test]
-    fn redirects_lead_to_safe_places_only() {
-        let home = "https://r.example/v2/a/blobs/x";
-        assert_eq!(go(home, "https://cdn.example/x?y=1"), Ok("https://cdn.example/x?y=1".to_owned()));
-        assert_eq!(go(home, "/other"), Ok("https://r.example/other".to_owned()));
-        assert_eq!(go(home, "//cdn.example/x"), Ok("https://cdn.example/x".to_owned()));
-        assert_eq!(go("http://r.example/a", "http://cdn.example/x"), Ok("http://cdn.example/x".to_owned()));
-        for bad in
-            ["http://cdn.example/x", "file:///etc/passwd", "ftp://x/y", "", "relative", "https://u:p@h/x"]
-        {
-            assert!(go(home, bad).is_err(), "{bad}");
-        }
-    }
 }

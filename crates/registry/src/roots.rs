@@ -18,8 +18,21 @@ const BUNDLES: [&str; 5] = [
 /// The most that is read of one file of certificates, in bytes.
 const LIMIT: u64 = 16 << 20;
 
+/// The roots of this machine, and more for one registry.
+pub(crate) fn system_and(more: &[Certificate<'static>]) -> RootCerts {
+    match system() {
+        roots if more.is_empty() => roots,
+        RootCerts::Specific(roots) => {
+            let all: Vec<_> = roots.iter().chain(more).map(Certificate::to_owned).collect();
+            RootCerts::new_with_certs(&all)
+        }
+        // A machine without any: those that were put there for the registry are all that it means to trust.
+        _ => RootCerts::new_with_certs(more),
+    }
+}
+
 /// The roots of this machine. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the usual places, as with OpenSSL.
-pub(crate) fn system() -> RootCerts {
+fn system() -> RootCerts {
     let named = (std::env::var_os("SSL_CERT_FILE"), std::env::var_os("SSL_CERT_DIR"));
     let certificates = match named {
         (None, None) => BUNDLES.iter().map(|path| read(Path::new(path))).find(|found| !found.is_empty()),
@@ -49,7 +62,7 @@ fn files_of(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The certificates of a PEM file; anything else in it, and a file that is not there, is nothing.
-fn read(path: &Path) -> Vec<Certificate<'static>> {
+pub(crate) fn read(path: &Path) -> Vec<Certificate<'static>> {
     use std::io::Read;
     let mut pem = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(LIMIT).read_to_end(&mut pem));

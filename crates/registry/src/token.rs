@@ -1,30 +1,57 @@
-//! Anonymous tokens (distribution's token specification): asked for once a repository, sent to its registry only.
+//! Tokens (distribution's token and OAuth2 specifications): asked for once for what they shall allow, kept until they
+//! expire, sent to their registry only.
 
 use std::fmt;
 use std::io::Read;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use ureq::http::{Request, Uri};
+use ureq::http::{Method, Request, Uri, header};
+use ureq::{Body, SendBody};
 
-use crate::challenge::Challenge;
+use crate::auth::{Credential, Secret, basic};
+use crate::challenge::Bearer;
 use crate::endpoint::Endpoint;
 use crate::error::{clean, reason};
-use crate::request::Ask;
+use crate::redirect::{Reach, shown};
+use crate::scope::Scopes;
 use crate::{Client, Error, Result};
 
 /// The most that is read of a token's document, in bytes.
 const LIMIT: u64 = 1 << 20;
 /// The longest token that is carried in a header, in bytes.
 const LONGEST: usize = 64 << 10;
+/// How long a token lives that does not say: the specification's own default.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// Who asks, to an OAuth2 server.
+const CLIENT_ID: &str = "conex";
 
-/// A bearer token. Never shown.
+/// What an `Authorization` header says. Never shown.
 #[derive(Clone)]
-pub(crate) struct Token(String);
+pub(crate) struct Token {
+    header: Secret,
+    until: Option<Instant>,
+}
 
 impl Token {
+    /// A name and a password, which do not expire.
+    pub(crate) fn basic(username: &str, password: &Secret) -> Self {
+        Self { header: basic(username, password), until: None }
+    }
+
+    /// A bearer token that does not expire as far as we know.
+    pub(crate) fn bearer(token: &Secret) -> Self {
+        Self { header: Secret::new(format!("Bearer {}", token.reveal())), until: None }
+    }
+
     /// The value of an `Authorization` header.
-    pub(crate) fn header(&self) -> String {
-        format!("Bearer {}", self.0)
+    pub(crate) fn header(&self) -> &str {
+        self.header.reveal()
+    }
+
+    /// Whether it can still be used. The last tenth of its life is left out, for requests that are on their way.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
     }
 }
 
@@ -34,10 +61,44 @@ impl fmt::Debug for Token {
     }
 }
 
+/// A token, and perhaps what gets the next one.
+pub(crate) struct Granted {
+    pub(crate) token: Token,
+    /// An identity token, where the server gives one.
+    pub(crate) refresh: Option<Secret>,
+}
+
 #[derive(Deserialize)]
 struct Document {
     token: Option<String>,
     access_token: Option<String>,
+    expires_in: Option<u64>,
+    refresh_token: Option<String>,
+}
+
+/// What a token is wanted for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) registry: &'a str,
+    /// For people.
+    pub(crate) what: &'a str,
+    pub(crate) scopes: &'a Scopes,
+    pub(crate) credential: Option<&'a Credential>,
+    /// Whether an identity token is wanted too, as a login does.
+    pub(crate) offline: bool,
+}
+
+impl Wanted<'_> {
+    /// The registry does not take who we are, or nobody that does not say.
+    pub(crate) fn refused(&self) -> Error {
+        let (registry, what) = (self.registry.to_owned(), self.what.to_owned());
+        match self.credential {
+            None => Error::AuthenticationRequired { registry, what },
+            Some(credential) => {
+                let user = credential.username().map(clean);
+                Error::Unauthorized { registry, what, user: user.unwrap_or_else(|| "the token".to_owned()) }
+            }
+        }
+    }
 }
 
 impl Client {
@@ -45,67 +106,139 @@ impl Client {
     pub(crate) fn get_token(
         &self,
         endpoint: &Endpoint,
-        ask: &Ask<'_>,
-        challenge: &Challenge,
-    ) -> Result<Token> {
-        let Challenge::Bearer { realm, service, scope } = challenge else {
-            let registry = ask.reference.registry().to_owned();
-            return Err(Error::AuthenticationRequired { registry, what: ask.what.to_owned() });
-        };
-        let failed = |reason: String| Error::Token { what: ask.what.to_owned(), realm: clean(realm), reason };
-        let own = format!("repository:{}:pull", ask.reference.repository());
-        let uri = address(realm, service.as_deref(), scope.as_deref().unwrap_or(&own))
-            .ok_or_else(|| failed("that is no address".to_owned()))?;
+        wanted: &Wanted<'_>,
+        bearer: &Bearer,
+    ) -> Result<Granted> {
+        let Bearer { realm, service, .. } = bearer;
+        let named: Option<Uri> = realm.parse().ok();
+        let shown = named.as_ref().map_or_else(|| clean(realm), shown);
+        let failed =
+            |reason: String| Error::Token { what: wanted.what.to_owned(), realm: shown.clone(), reason };
+        let mut fields: Vec<(&str, String)> = Vec::new();
+        if let Some(service) = service {
+            fields.push(("service", service.clone()));
+        }
+        let scopes: Vec<String> = wanted.scopes.words().collect();
+        let uri =
+            named.filter(|uri| uri.authority().is_some_and(|authority| !authority.as_str().contains('@')));
+        let uri = uri.ok_or_else(|| failed("that is no address".to_owned()))?;
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if endpoint.is_plain() => {}
             _ => return Err(failed("refused, since it is not https".to_owned())),
         }
-        let trust = self.trust_elsewhere(&uri);
-        let request = Request::get(uri).body(()).map_err(|error| failed(error.to_string()))?;
-        let answer = self.transport.send(request, trust, Some(self.options.patience));
+        let reach = self.reach_from(&endpoint.base.parse().unwrap_or_default(), &uri);
+        let reach = reach.map_err(|reason| failed(reason.to_owned()))?;
+        let answer = match wanted.credential {
+            Some(Credential::IdentityToken { token, .. }) => {
+                // RFC 6749 section 6. Scopes are one field there.
+                fields.extend([
+                    ("grant_type", "refresh_token".to_owned()),
+                    ("refresh_token", token.reveal().to_owned()),
+                    ("client_id", CLIENT_ID.to_owned()),
+                    ("scope", scopes.join(" ")),
+                ]);
+                self.post_form(uri, &fields, reach)
+            }
+            credential => {
+                fields.extend(scopes.into_iter().map(|scope| ("scope", scope)));
+                let mut authorization = None;
+                if let Some(Credential::Password { username, password }) = credential {
+                    fields.push(("account", username.clone()));
+                    authorization = Some(basic(username, password));
+                }
+                if wanted.offline {
+                    fields
+                        .extend([("client_id", CLIENT_ID.to_owned()), ("offline_token", "true".to_owned())]);
+                }
+                self.get_query(&uri, &fields, authorization, reach)
+            }
+        };
         let answer = answer.map_err(|error| failed(reason(&error)))?;
         match answer.status().as_u16() {
             200 => {}
-            401 | 403 => {
-                let registry = ask.reference.registry().to_owned();
-                return Err(Error::AuthenticationRequired { registry, what: ask.what.to_owned() });
-            }
+            // OAuth2 says 400 for a grant that is not valid (any more).
+            400 | 401 | 403 if wanted.credential.is_some() => return Err(wanted.refused()),
+            401 | 403 => return Err(wanted.refused()),
             status => return Err(failed(format!("it answered {status}"))),
         }
-        let mut body = Vec::new();
-        let read = answer.into_body().into_reader().take(LIMIT).read_to_end(&mut body);
-        read.map_err(|error| failed(clean(&error.to_string())))?;
-        let document: Document = serde_json::from_slice(&body)
-            .map_err(|error| failed(format!("its answer is malformed: {error}")))?;
-        let token = document.token.filter(|token| !token.is_empty()).or(document.access_token);
-        let token = token.ok_or_else(|| failed("its answer holds no token".to_owned()))?;
-        if token.is_empty() || token.len() > LONGEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(failed("its answer holds a malformed token".to_owned()));
+        grant(answer.into_body()).map_err(failed)
+    }
+
+    fn get_query(
+        &self,
+        uri: &Uri,
+        fields: &[(&str, String)],
+        authorization: Option<Secret>,
+        reach: Reach,
+    ) -> Result<ureq::http::Response<Body>, ureq::Error> {
+        let text = uri.to_string();
+        let joint = if uri.query().is_some() { '&' } else { '?' };
+        let whole = if fields.is_empty() { text } else { format!("{text}{joint}{}", form(fields)) };
+        let mut request = Request::get(whole);
+        if let Some(authorization) = &authorization {
+            request = request.header(header::AUTHORIZATION, authorization.reveal());
         }
-        Ok(Token(token))
+        let request = request.body(SendBody::none())?;
+        let trust = self.trust_elsewhere(uri);
+        self.transport.send(request, trust, reach, Some(self.options.whole))
+    }
+
+    fn post_form(
+        &self,
+        uri: Uri,
+        fields: &[(&str, String)],
+        reach: Reach,
+    ) -> Result<ureq::http::Response<Body>, ureq::Error> {
+        let trust = self.trust_elsewhere(&uri);
+        let body = form(fields);
+        let mut bytes = body.as_bytes();
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::CONTENT_LENGTH, body.len())
+            .body(SendBody::from_reader(&mut bytes))?;
+        self.transport.send(request, trust, reach, Some(self.options.whole))
     }
 }
 
-/// `realm?service=…&scope=…`
-fn address(realm: &str, service: Option<&str>, scope: &str) -> Option<Uri> {
-    let mut text = realm.to_owned();
-    let mut separator = if realm.contains('?') { '&' } else { '?' };
-    for (key, value) in [("service", service), ("scope", Some(scope))] {
-        if let Some(value) = value {
-            text.push(separator);
-            text.push_str(key);
-            text.push('=');
-            text.push_str(&encode(value));
-            separator = '&';
-        }
+/// Reads what a server of tokens says.
+fn grant(body: Body) -> Result<Granted, String> {
+    let mut bytes = Vec::new();
+    let read = body.into_reader().take(LIMIT).read_to_end(&mut bytes);
+    read.map_err(|error| clean(&error.to_string()))?;
+    // Not serde_json's own words: they may quote a token.
+    let document: Document = serde_json::from_slice(&bytes).map_err(|error| {
+        format!("its answer is malformed at line {} column {}", error.line(), error.column())
+    })?;
+    let token = document.token.filter(|token| !token.is_empty()).or(document.access_token);
+    let token = token.ok_or("its answer holds no token")?;
+    if token.is_empty() || token.len() > LONGEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("its answer holds a malformed token".to_owned());
     }
-    let uri: Uri = text.parse().ok()?;
-    uri.authority().is_some_and(|authority| !authority.as_str().contains('@')).then_some(uri)
+    let life = document.expires_in.map_or(LIFETIME, |seconds| Duration::from_secs(seconds.clamp(60, 86_400)));
+    let until = Some(Instant::now() + life * 9 / 10);
+    let refresh = document.refresh_token.map(Secret::new).filter(Secret::is_sound);
+    Ok(Granted { token: Token { until, ..Token::bearer(&Secret::new(token)) }, refresh })
+}
+
+/// `key=value&…` (application/x-www-form-urlencoded), for a query and for a body.
+fn form(fields: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    for (key, value) in fields {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        text.push_str(key);
+        text.push('=');
+        text.push_str(&encode(value));
+    }
+    text
 }
 
 /// Percent-encoding of a query's value (RFC 3986 section 2.3: unreserved characters stay).
-fn encode(value: &str) -> String {
+pub(crate) fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -122,18 +255,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_encoded() {
-        let uri = address("https://a.example/t", Some("r&s"), "repository:a/b:pull").unwrap();
-        assert_eq!(uri.to_string(), "https://a.example/t?service=r%26s&scope=repository%3Aa%2Fb%3Apull");
-        let uri = address("https://a.example/t?x=1", None, "s").unwrap();
-        assert_eq!(uri.to_string(), "https://a.example/t?x=1&scope=s");
-        for bad in ["", "token", "https://u:p@a.example/", "https:// a"] {
-            assert!(address(bad, None, "s").is_none(), "{bad}");
-        }
+    fn forms_are_encoded() {
+        let fields = [("service", "r&s".to_owned()), ("scope", "repository:a/b:pull".to_owned())];
+        assert_eq!(form(&fields), "service=r%26s&scope=repository%3Aa%2Fb%3Apull");
     }
 
     #[test]
-    fn tokens_are_not_shown() {
-        assert_eq!(format!("{:?}", Token("secret".to_owned())), "Token(…)");
+    fn tokens_are_not_shown_and_expire() {
+        let token = Token::bearer(&Secret::new("secret"));
+        assert_eq!(format!("{token:?}"), "Token(…)");
+        assert!(token.is_fresh());
+        assert!(!Token { until: Some(Instant::now()), ..token }.is_fresh());
     }
 }

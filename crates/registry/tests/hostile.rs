@@ -305,3 +305,94 @@ fn a_look_gives_the_descriptor_without_the_document() {
     let look = client().look(&reference(&server, ":t")).unwrap();
     assert_eq!(look, Some(Descriptor::new(media_type::MANIFEST, digest, MANIFEST.len() as u64)));
 }
+
+/// Answers each connection with `head`, then a byte every 20 ms for ever.
+fn dripping(head: &'static str) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(&stream);
+                if reader.fill_buf().ok().and_then(|bytes| bytes.first().copied()) == Some(0x16) {
+                    return;
+                }
+                let mut stream = &stream;
+                let _ = stream.write_all(head.as_bytes());
+                while stream.write_all(b"a").is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_peer_that_is_silent_or_drips_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for address in [
+        silent.local_addr().unwrap().to_string(),
+        // A header that does not end, a document that does not.
+        dripping("HTTP/1.1 200 OK\r\nX-"),
+        dripping("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"),
+    ] {
+        let client = Client::new(Options {
+            attempts: 2,
+            backoff: Duration::from_millis(1),
+            patience: Duration::from_millis(300),
+            whole: Duration::from_millis(600),
+            ..Options::default()
+        });
+        let began = std::time::Instant::now();
+        let error = client.resolve(&format!("{address}/a:t").parse().unwrap()).unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn endless_lists_and_tokens_are_cut_off() {
+    let server = Server::start(|asked| match asked.path.as_str() {
+        path if path.starts_with("/token") => Reply::status(200).endless(),
+        _ => {
+            let host = asked.header("host").unwrap().to_owned();
+            Reply::status(401).header("WWW-Authenticate", format!(r#"Bearer realm="http://{host}/token""#))
+        }
+    });
+    let error = client().resolve(&reference(&server, ":t")).unwrap_err();
+    assert!(matches!(error, Error::Token { .. }), "{error}");
+
+    let server = Server::start(|_| Reply::status(200).endless());
+    let error = client().tags(&reference(&server, ":t")).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    let error = client().referrers(&reference(&server, ":t"), &Digest::of(b"x"), None).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+
+    // A reason without an end, and one of many lines.
+    let server = Server::start(|_| Reply::status(403).endless());
+    let error = client().resolve(&reference(&server, ":t")).unwrap_err();
+    assert!(matches!(error, Error::Denied { .. }) && error.to_string().len() < 400, "{error}");
+}
+
+#[test]
+fn a_registry_that_always_asks_for_more_is_given_up() {
+    // A new realm, a new scope and a new service each time.
+    let times = AtomicU32::new(0);
+    let server = Server::start(move |asked| {
+        let number = times.fetch_add(1, Ordering::SeqCst);
+        if asked.path.starts_with("/token") {
+            return Reply::status(200).body(format!(r#"{{"token":"t{number}","expires_in":1}}"#));
+        }
+        let host = asked.header("host").unwrap().to_owned();
+        let challenge = format!(
+            r#"Bearer realm="http://{host}/token/{number}",service="{number}",scope="repository:x{number}:pull""#
+        );
+        Reply::status(401).header("WWW-Authenticate", challenge)
+    });
+    let error = client().resolve(&reference(&server, ":t")).unwrap_err();
+    assert!(matches!(error, Error::AuthenticationRequired { .. }), "{error}");
+    assert!(server.asked().len() < 8, "{}", server.asked().len());
+}

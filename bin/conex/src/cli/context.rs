@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use conex_engine::{Engine, Paths};
 use conex_image::Store;
+use conex_registry::{Client, Options};
 
 use super::Given;
 use crate::errors::Error;
@@ -31,6 +32,11 @@ impl Context {
     /// When they cannot be made.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
         Ok(Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT))
+    }
+
+    /// A client for registries, with the user's credentials.
+    pub(crate) fn registries(&self) -> Client {
+        Client::new(Options::from_env())
     }
 
     /// The images alone.
@@ -82,7 +88,15 @@ fn log(given: &Given<'_>) -> Result<(), Error> {
             ))
         })?;
     }
-    let _ = env_logger::Builder::new().parse_filters(&level).try_init();
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(&level);
+    if env_logger::Builder::new().parse_filters(&level).build().filter() == log::LevelFilter::Trace {
+        // At this level they write out what goes over the wire: passwords and tokens.
+        for module in ["ureq", "ureq_proto", "ureq_proto::util", "ureq::util", "rustls"] {
+            builder.filter_module(module, log::LevelFilter::Debug);
+        }
+    }
+    let _ = builder.try_init();
     log::debug!("conex {} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     Ok(())
 }

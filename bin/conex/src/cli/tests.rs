@@ -124,7 +124,7 @@ fn faults_are_one_line() {
         ),
         ("ps", &["x"], "\"conex ps\" accepts no arguments; usage: conex ps [OPTIONS]"),
         ("rm", &["-l", "a"], "-l is not supported yet by 'conex rm'"),
-        ("pull", &["-a", "x"], "-a is not supported yet by 'conex pull'"),
+        ("rm", &["--link", "a"], "--link is not supported yet by 'conex rm'"),
     ] {
         assert_eq!(parse(verb, words).unwrap_err(), expected);
     }

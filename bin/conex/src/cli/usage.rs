@@ -9,7 +9,7 @@ use crate::commands::{NOUNS, VERBS};
 use crate::errors::Error;
 
 /// Docker's verbs that are still to come; not typing errors.
-const NOT_YET: [&str; 22] = [
+const NOT_YET: [&str; 19] = [
     "build",
     "builder",
     "buildx",
@@ -21,12 +21,9 @@ const NOT_YET: [&str; 22] = [
     "events",
     "export",
     "import",
-    "login",
-    "logout",
     "network",
     "plugin",
     "port",
-    "push",
     "search",
     "stats",
     "swarm",

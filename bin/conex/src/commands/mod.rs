@@ -3,6 +3,7 @@
 //! A verb reads its flags, calls the engine or the image store, and prints. It holds no state and knows no exit code
 //! but those of the processes it reports on: errors get theirs in `errors`.
 
+mod artifact;
 mod attach;
 mod completion;
 mod create;
@@ -14,11 +15,14 @@ mod info;
 mod inspect;
 mod kill;
 mod load;
+mod login;
+mod logout;
 mod logs;
 mod man;
 mod pause;
 mod ps;
 mod pull;
+mod push;
 mod rename;
 mod restart;
 mod rm;
@@ -68,6 +72,9 @@ pub(crate) static VERBS: &[&Verb] = &[
     &rmi::VERB,
     &history::VERB,
     &pull::VERB,
+    &push::VERB,
+    &login::VERB,
+    &logout::VERB,
     &version::VERB,
     &info::VERB,
     &completion::VERB,
@@ -108,10 +115,16 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("load", &load::VERB),
             ("ls", &images::VERB),
             ("pull", &pull::VERB),
+            ("push", &push::VERB),
             ("rm", &rmi::VERB),
             ("save", &save::VERB),
             ("tag", &tag::VERB),
         ],
+    },
+    Noun {
+        name: "artifact",
+        about: "Manage files in registries that are no images",
+        verbs: &[("ls", &artifact::LIST), ("pull", &artifact::PULL), ("push", &artifact::PUSH)],
     },
     Noun { name: "system", about: "Manage Conex", verbs: &[("info", &info::VERB)] },
 ];

@@ -5,6 +5,7 @@
 
 mod guardian;
 mod keys;
+mod prompt;
 mod raw;
 mod relay;
 mod signals;
@@ -14,6 +15,7 @@ use std::os::fd::BorrowedFd;
 use rustix::termios::{isatty, tcgetwinsize};
 
 pub(crate) use keys::{DetachKeys, KeysError};
+pub(crate) use prompt::{ask, ask_secret};
 pub(crate) use raw::Raw;
 pub(crate) use relay::{Ended, Relay, RelayError};
 pub(crate) use signals::Signals;

@@ -28,6 +28,9 @@ impl Pull<'_> {
             return Ok(only.clone());
         }
         log::debug!("{} has nothing for {wanted}", target.digest);
+        if let Some(first) = manifests.first().filter(|_| self.whole) {
+            return Ok(first.clone());
+        }
         Err(self.refuse(Refusal::Platform { wanted: wanted.clone(), available: listed(&manifests) }))
     }
 

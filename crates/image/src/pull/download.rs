@@ -1,7 +1,6 @@
-//! Downloads: the configuration, then the layers, a few at once. Each blob streams through its hash into the store.
+//! Downloads: the configuration, then the layers, a few at once; how a single blob comes is `fetch`'s.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -13,13 +12,9 @@ use super::{Pull, Refusal};
 use crate::{Error, Image, Result, State};
 
 /// Downloads at once, as Docker.
-const THREADS: usize = 3;
+pub(super) const THREADS: usize = 3;
 /// The most layers that are stacked; Docker's limit is about the same.
 const LAYERS: usize = 128;
-/// Bytes moved at a time.
-const CHUNK: usize = 128 << 10;
-/// Bytes between two reports of progress.
-const REPORT: u64 = 512 << 10;
 
 impl Pull<'_> {
     /// Brings manifest and configuration here, and checks that they are an image we can run.
@@ -52,18 +47,25 @@ impl Pull<'_> {
             return Err(self.refuse(Refusal::TooManyLayers { count: layers.len(), limit: LAYERS }));
         }
         for layer in layers {
+            self.check_ours(layer)?;
             let digest = layer.digest;
             let kind = layer.media_type.as_str();
-            if layer.urls.as_ref().is_some_and(|urls| !urls.is_empty())
-                || kind.contains("foreign")
-                || kind.contains("nondistributable")
-            {
-                return Err(self.refuse(Refusal::Foreign { digest }));
-            }
             if !is_layer(kind) {
                 let media_type = kind.chars().filter(|c| !c.is_control()).take(80).collect();
                 return Err(self.refuse(Refusal::LayerType { digest, media_type }));
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses what only its vendor may hand out.
+    pub(super) fn check_ours(&self, blob: &Descriptor) -> Result<()> {
+        let kind = blob.media_type.as_str();
+        if blob.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+            || kind.contains("foreign")
+            || kind.contains("nondistributable")
+        {
+            return Err(self.refuse(Refusal::Foreign { digest: blob.digest }));
         }
         Ok(())
     }
@@ -119,43 +121,9 @@ impl Pull<'_> {
         tell(0);
         if self.blob(layer, stop, &tell)? {
             self.store.unpack_layer(layer, diff_id, self.progress)?;
+            self.remember(&diff_id.0);
         }
         Ok(())
-    }
-
-    /// Brings a blob here unless it is, telling how many bytes have come. False when it gave up because `stop` was set:
-    /// somebody else has the error.
-    fn blob(&self, descriptor: &Descriptor, stop: &AtomicBool, tell: &dyn Fn(u64)) -> Result<bool> {
-        self.lease.add(&descriptor.digest)?;
-        let content = self.store.content();
-        if content.has(&descriptor.digest) {
-            return Ok(true);
-        }
-        let mut blob = self.client.fetch(self.reference, descriptor)?;
-        let mut writer = content.writer(Some((descriptor.digest, descriptor.size)))?;
-        let mut buffer = vec![0; CHUNK];
-        let mut told = 0;
-        loop {
-            let count = blob.next(&mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            if stop.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
-            writer.write_all(&buffer[..count]).map_err(|source| self.unwritten(descriptor, source))?;
-            if writer.written() - told >= REPORT {
-                told = writer.written();
-                tell(told);
-            }
-        }
-        match writer.commit() {
-            Ok(_) => Ok(true),
-            Err(source @ conex_content::Error::Mismatch { .. }) => {
-                Err(self.refuse(Refusal::Corrupt { digest: descriptor.digest, source }))
-            }
-            Err(other) => Err(other.into()),
-        }
     }
 }
 

@@ -2,11 +2,16 @@
 //!
 //! resolve at the registry ▶ choose the platform's manifest ▶ download what is missing, a few layers at once, each
 //! verified while it streams into the store ▶ unpack ▶ point the reference at it. A pull that fails or is killed leaves
-//! verified blobs at most, which the next one finds; it never leaves a reference to something incomplete.
+//! verified blobs and halves of some, which the next one goes on with; it never leaves a reference to something incomplete.
 
 mod choose;
 mod download;
+mod fetch;
 mod refusal;
+mod whole;
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use conex_content::Lease;
 use conex_oci::image::ImageIndex;
@@ -34,7 +39,11 @@ pub(crate) struct Pull<'a> {
     client: &'a Client,
     reference: &'a Reference,
     platform: Option<&'a Platform>,
+    /// Whether all platforms of an index are wanted.
+    whole: bool,
     progress: &'a dyn Progress,
+    /// What has come: blobs, and the layers that are made of them.
+    brought: Mutex<HashSet<Digest>>,
     /// Keeps what is here, and what comes, from being collected before the reference is written.
     lease: Lease,
 }
@@ -60,6 +69,28 @@ impl Store {
         platform: Option<&Platform>,
         progress: &dyn Progress,
     ) -> Result<Pulled> {
+        self.pull_as(client, reference, platform, false, progress)
+    }
+
+    /// Pulls all platforms of what `reference` names, and what is attached to them in the index. The image that comes back is
+    /// the host's, or the first if there is none.
+    pub fn pull_whole(
+        &self,
+        client: &Client,
+        reference: &Reference,
+        progress: &dyn Progress,
+    ) -> Result<Pulled> {
+        self.pull_as(client, reference, None, true, progress)
+    }
+
+    fn pull_as(
+        &self,
+        client: &Client,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        whole: bool,
+        progress: &dyn Progress,
+    ) -> Result<Pulled> {
         // A tag beside a digest is for people; the digest alone is the name, as with Docker.
         let reference = &reference.digest().map_or_else(|| reference.clone(), |d| reference.with_digest(*d));
         // Of several pulls of one name the first does the work; the others find it done.
@@ -67,7 +98,43 @@ impl Store {
         // Half-written blobs of a pull that was killed.
         self.content().clear_temporary()?;
         let lease = self.content().lease()?;
-        Pull { store: self, client, reference, platform, progress, lease }.run()
+        let brought = Mutex::default();
+        let pull = Pull { store: self, client, reference, platform, whole, progress, brought, lease };
+        let pulled = pull.run();
+        if let Err(error) = &pulled
+            && is_final(error)
+        {
+            let Pull { brought, lease, .. } = pull;
+            drop(lease);
+            let brought = brought.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // The error that is told is the pull's.
+            if let Err(error) = self.collect_only(&brought) {
+                log::debug!("what was brought stays: {error}");
+            }
+        }
+        pulled
+    }
+}
+
+/// Whether trying again would end in the same way: what the registry serves is not what it should be.
+fn is_final(error: &Error) -> bool {
+    use conex_registry::Error as Registry;
+    match error {
+        Error::Registry(error) => matches!(
+            error,
+            Registry::Digest { .. }
+                | Registry::Size { .. }
+                | Registry::TooLarge { .. }
+                | Registry::MalformedDigest { .. }
+                | Registry::NotAManifest { .. }
+                | Registry::NotFound { .. }
+                | Registry::Redirect { .. }
+        ),
+        Error::Pull { .. } | Error::LayerCount { .. } | Error::NotAnImage { .. } | Error::Layers(_) => true,
+        Error::Content(conex_content::Error::Malformed { .. } | conex_content::Error::TooLarge { .. }) => {
+            true
+        }
+        _ => false,
     }
 }
 
@@ -75,7 +142,9 @@ impl Pull<'_> {
     fn run(&self) -> Result<Pulled> {
         let selector = self.reference.tag().map_or_else(|| self.reference.familiar(), str::to_owned);
         self.progress.message(&format!("{selector}: Pulling from {}", self.reference.repository()));
-        if let Some(image) = self.up_to_date()? {
+        if !self.whole
+            && let Some(image) = self.up_to_date()?
+        {
             return Ok(Pulled { digest: image.target.digest, image, updated: false });
         }
         let resolved = self.client.resolve(self.reference)?;
@@ -83,6 +152,9 @@ impl Pull<'_> {
         self.keep(&target, &resolved.bytes)?;
         let manifest = if target.is_index() {
             let index = self.index(&target, &resolved.bytes)?;
+            if self.whole {
+                self.everything(&index)?;
+            }
             self.choose(&target, &index)?
         } else {
             target.clone()
@@ -140,7 +212,13 @@ impl Pull<'_> {
         let mut writer = content.writer(Some((descriptor.digest, descriptor.size)))?;
         writer.write_all(bytes).map_err(|source| self.unwritten(descriptor, source))?;
         writer.commit()?;
+        self.remember(&descriptor.digest);
         Ok(())
+    }
+
+    /// Something has come that was not here.
+    fn remember(&self, digest: &Digest) {
+        self.brought.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
     }
 
     /// A manifest or index of the repository: from the store, or fetched into it.

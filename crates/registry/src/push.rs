@@ -1,0 +1,169 @@
+//! What goes to a registry: manifests by `PUT`, and the questions about blobs that come before an upload
+//! (distribution-spec 1.1, the push part). The upload itself is in `upload`.
+
+use std::collections::BTreeMap;
+
+use conex_oci::{Descriptor, Digest, Reference, Selector};
+use ureq::http::{Method, header};
+
+use crate::answer::drain;
+use crate::payload::Payload;
+use crate::request::{Ask, Target};
+use crate::scope::Access;
+use crate::{Client, Error, Result};
+
+/// What a manifest says of itself to whoever lists it.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct About {
+    subject: Option<Descriptor>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl About {
+    /// Its entry in its subject's list (distribution-spec, "Pushing Manifests with Subject").
+    fn listed(self, descriptor: &Descriptor) -> Descriptor {
+        let kind = self.artifact_type.or(self.config.map(|config| config.media_type));
+        Descriptor {
+            artifact_type: kind,
+            annotations: self.annotations,
+            ..Descriptor::new(descriptor.media_type.clone(), descriptor.digest, descriptor.size)
+        }
+    }
+}
+
+impl Client {
+    /// Whether the repository has the blob.
+    pub fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<bool> {
+        let (what, path) = (format!("blob {digest}"), format!("blobs/{digest}"));
+        let ask = Ask { access: Access::Push, ..Ask::new(&what, Method::HEAD, Target::Within(&path)) };
+        match self.ask(reference, &ask) {
+            Ok(answer) => {
+                drain(answer.response);
+                Ok(true)
+            }
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the repository that is pushed to has the manifest.
+    pub fn has_manifest(&self, reference: &Reference, digest: &Digest) -> Result<bool> {
+        let (what, path) = (format!("manifest {digest}"), format!("manifests/{digest}"));
+        let ask = Ask {
+            access: Access::Push,
+            accept: Some(crate::manifest::ACCEPT),
+            ..Ask::new(&what, Method::HEAD, Target::Within(&path))
+        };
+        match self.ask(reference, &ask) {
+            Ok(answer) => {
+                drain(answer.response);
+                Ok(true)
+            }
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts a manifest or index where `reference` says: under its tag, or by its digest. What it lists has to be there. One
+    /// that is about another is listed among that one's referrers, by the registry or by us.
+    pub fn push_manifest(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+    ) -> Result<Digest> {
+        let selector = match reference.selector() {
+            Selector::Tag(tag) => tag.clone(),
+            Selector::Digest { digest, .. } => digest.to_string(),
+        };
+        let (what, path) = (format!("manifest {}", reference.familiar()), format!("manifests/{selector}"));
+        let ask = Ask {
+            access: Access::Push,
+            body: Payload::Bytes(bytes, &descriptor.media_type),
+            ..Ask::new(&what, Method::PUT, Target::Within(&path))
+        };
+        let answer = self.ask(reference, &ask)?;
+        let stated = answer.header("docker-content-digest").map(|text| text.trim().parse::<Digest>());
+        if let Some(Ok(got)) = stated
+            && got != descriptor.digest
+        {
+            let registry = reference.registry().to_owned();
+            drain(answer.response);
+            return Err(Error::Digest { registry, what, expected: descriptor.digest, got });
+        }
+        let lists_referrers = answer.header("oci-subject").is_some();
+        drain(answer.response);
+        let about: About = serde_json::from_slice(bytes).unwrap_or_default();
+        if let Some(subject) = about.subject.clone().filter(|_| !lists_referrers) {
+            self.list_referrer(reference, &subject.digest, about.listed(descriptor))?;
+        }
+        Ok(descriptor.digest)
+    }
+
+    /// Removes a manifest from the repository: by digest everything, by tag the tag alone where the registry can do that.
+    pub fn delete_manifest(&self, reference: &Reference) -> Result<()> {
+        let selector = match reference.selector() {
+            Selector::Tag(tag) => tag.clone(),
+            Selector::Digest { digest, .. } => digest.to_string(),
+        };
+        let (what, path) = (format!("manifest {}", reference.familiar()), format!("manifests/{selector}"));
+        let ask = Ask { access: Access::Delete, ..Ask::new(&what, Method::DELETE, Target::Within(&path)) };
+        drain(self.ask(reference, &ask)?.response);
+        Ok(())
+    }
+
+    /// The repository's tags, in the registry's order; all pages (distribution-spec, end-8b).
+    pub fn tags(&self, reference: &Reference) -> Result<Vec<String>> {
+        let what = format!("tags of {}", reference.familiar_name());
+        let (mut tags, mut page) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let target = page.as_ref().map_or(Target::Within("tags/list?n=1000"), Target::At);
+            let answer = self.ask(reference, &Ask::new(&what, Method::GET, target))?;
+            page = next_page(&answer)?;
+            let bytes = crate::manifest::whole_body(answer, reference, &what)?;
+            let list: Tags = serde_json::from_slice(&bytes).map_err(|error| Error::Malformed {
+                registry: reference.registry().to_owned(),
+                what: what.clone(),
+                reason: crate::error::clean(&error.to_string()),
+            })?;
+            let honest = |tag: &String| format!("a:{tag}").parse::<Reference>().is_ok();
+            let before = tags.len();
+            tags.extend(list.tags.unwrap_or_default().into_iter().filter(honest));
+            if page.is_none() || tags.len() == before {
+                return Ok(tags);
+            }
+        }
+        let registry = reference.registry().to_owned();
+        Err(Error::Malformed { registry, what, reason: format!("it has more than {PAGES} pages") })
+    }
+}
+
+/// The most pages of a list that are read.
+pub(crate) const PAGES: usize = 256;
+
+#[derive(serde::Deserialize)]
+struct Tags {
+    // Null for a repository without tags.
+    tags: Option<Vec<String>>,
+}
+
+/// `Link: </v2/…?last=…>; rel="next"` (RFC 8288).
+pub(crate) fn next_page(answer: &crate::answer::Answer) -> Result<Option<ureq::http::Uri>> {
+    let Some(link) = answer.header(header::LINK) else { return Ok(None) };
+    let Some((target, rest)) = link.trim().strip_prefix('<').and_then(|link| link.split_once('>')) else {
+        return Ok(None);
+    };
+    if !rest.contains("next") {
+        return Ok(None);
+    }
+    let next = crate::redirect::next(&answer.uri, target).map_err(|reason| Error::Redirect {
+        registry: answer.uri.host().unwrap_or_default().to_owned(),
+        what: "the next page of a list".to_owned(),
+        location: crate::redirect::shown_text(target),
+        reason,
+    })?;
+    Ok(Some(next))
+}
