@@ -146,3 +146,54 @@ impl<W: Write> Write for Compressor<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut compressor = Compressor::new(Vec::new(), Compression::Gzip).unwrap();
+        compressor.write_all(bytes).unwrap();
+        compressor.finish().unwrap()
+    }
+
+    fn read_by(stream: &[u8], size: usize) -> io::Result<Vec<u8>> {
+        let (mut reader, mut bytes, mut buffer) = (decompress(stream).unwrap(), Vec::new(), vec![0; size]);
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(bytes),
+                count => bytes.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
+    #[test]
+    fn members_are_one_stream_however_it_is_read() {
+        let plain: Vec<u8> =
+            (0..3 * INFLATED as u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+        let parts = [&plain[..1], &[], &plain[1..INFLATED], &plain[INFLATED..]];
+        let stream = parts.map(gzip).concat();
+        for size in [1, 7, 8 << 10, INFLATED - 1, INFLATED, 4 * INFLATED] {
+            assert!(read_by(&stream, size).unwrap() == plain, "read by {size}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_or_goes_on_is_an_error() {
+        let first = gzip(b"the first member");
+        let stream = [&first[..], &gzip(b", and the second")].concat();
+        // Below three bytes nothing says that it is gzip; a whole member is a whole stream.
+        for cut in (3..stream.len()).filter(|cut| *cut != first.len()) {
+            let error = read_by(&stream[..cut], 100).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "cut at {cut}");
+        }
+        for tail in [&b"\0"[..], b"garbage, and more than the 10 bytes of a header"] {
+            assert!(read_by(&[&stream[..], tail].concat(), 100).is_err());
+        }
+        for at in [first.len() - 8, first.len() - 1] {
+            let mut flipped = stream.clone();
+            flipped[at] ^= 1;
+            assert!(read_by(&flipped, 100).is_err(), "checksum and length are looked at");
+        }
+    }
+}
