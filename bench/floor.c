@@ -5,12 +5,14 @@
  *   floor exec PID FILTER PROGRAM [ARG…]
  *   floor filter PID FILE
  *   floor memory PROGRAM [ARG…]
+ *   floor usage PROGRAM [ARG…]
  *
  * `bundle` is for the runtimes, which get a directory and no image: ROOTFS itself becomes the root, masked and read-only
  * paths are mounted as Docker has them, and FILTER is a seccomp program, ready compiled, in a file ("-" for none).
  * `exec` is one process in the container of PID: setns by pidfd, fork, seccomp, execve, wait.
  * `filter` fetches the seccomp program that PID runs under. `memory` prints the peak of PROGRAM's resident memory in KiB:
- * this program is small, and what a process had before its execve counts as its own.
+ * this program is small, and what a process had before its execve counts as its own. `usage` prints it, too, and PROGRAM's
+ * time on processors in microseconds, all threads, in the kernel and outside.
  *
  * The first form: one clone3 with new pid, mount, network, ipc and uts namespaces, into the cgroup v2 directory CGROUP ("-"
  * for none); a cgroup namespace; an overlay of LOWER with a fresh upper directory in SCRATCH; the mounts of a Docker container;
@@ -205,7 +207,7 @@ static int fetch_filter(pid_t pid, const char *path)
 	return 0;
 }
 
-static int memory(char **program)
+static int memory(char **program, int time)
 {
 	int status;
 	struct rusage usage;
@@ -216,7 +218,11 @@ static int memory(char **program)
 		CHECK(execv(program[0], program));
 	}
 	CHECK(wait4(child, &status, 0, &usage));
-	printf("%ld\n", usage.ru_maxrss);
+	printf("%ld", usage.ru_maxrss);
+	if (time)
+		printf(" %ld", (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000L + usage.ru_utime.tv_usec +
+				       usage.ru_stime.tv_usec);
+	printf("\n");
 	return result(status);
 }
 
@@ -283,11 +289,11 @@ int main(int argc, char **argv)
 		return exec_in(atoi(argv[2]), argv[3], argv + 4);
 	if (argc == 4 && !strcmp(form, "filter"))
 		return fetch_filter(atoi(argv[2]), argv[3]);
-	if (argc >= 3 && !strcmp(form, "memory"))
-		return memory(argv + 2);
+	if (argc >= 3 && (!strcmp(form, "memory") || !strcmp(form, "usage")))
+		return memory(argv + 2, !strcmp(form, "usage"));
 	if (argc >= 5)
 		return run_on_overlay(argv[1], argv[2], argv[3], argv + 4);
 	fprintf(stderr, "usage: floor LOWER SCRATCH CGROUP PROGRAM [ARG...] | floor bundle ROOTFS CGROUP FILTER PROGRAM [ARG...]\n"
-			"       floor exec PID FILTER PROGRAM [ARG...] | floor filter PID FILE | floor memory PROGRAM [ARG...]\n");
+			"       floor exec PID FILTER PROGRAM [ARG...] | floor filter PID FILE | floor memory|usage PROGRAM [ARG...]\n");
 	return 99;
 }

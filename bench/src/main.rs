@@ -1,11 +1,12 @@
 //! Comparisons: Conex against the bare system calls (`bench/floor.c`) and the engines that are installed, in one
 //! run, interleaved, as medians and ratios. Absolute times say little about another machine; ratios do.
 //!
-//! `cargo xtask bench [run|exec|memory|size|pull|runtime]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
+//! `cargo xtask bench [run|exec|memory|size|pull|runtime|inflate]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
 //! them. Results are printed and kept in `bench/results/` as data.
 
 mod bundle;
 mod exec;
+mod inflate;
 mod machine;
 mod measure;
 mod memory;
@@ -24,7 +25,14 @@ use std::process::ExitCode;
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
-    let done = options::Options::parse(std::env::args().skip(1)).and_then(|options| all(&options));
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let Some((_, arguments)) = arguments.split_first().filter(|(first, _)| *first == "inflate-as") {
+        return end(inflate::inflate_as(arguments).map(|count| println!("{count}")));
+    }
+    end(options::Options::parse(arguments.into_iter()).and_then(|options| all(&options)))
+}
+
+fn end(done: Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -35,9 +43,13 @@ fn main() -> ExitCode {
 }
 
 fn all(options: &options::Options) -> Result<()> {
-    let (runtime, engine): (Vec<_>, Vec<_>) = options.what.iter().partition(|what| *what == "runtime");
-    if !runtime.is_empty() {
-        runtime::bench(options)?;
+    let mut engine = Vec::new();
+    for what in &options.what {
+        match what.as_str() {
+            "runtime" => runtime::bench(options)?,
+            "inflate" => inflate::bench(options)?,
+            _ => engine.push(what),
+        }
     }
     if engine.is_empty() {
         return Ok(());

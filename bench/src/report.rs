@@ -97,7 +97,16 @@ impl Report {
         }
     }
 
-    fn median(&self, name: &str) -> Option<f64> {
+    /// The same to the slower of these.
+    pub(crate) fn ratio_to_slower(&mut self, peers: [&str; 2], limit: f64) {
+        let [first, second] = peers.map(|peer| self.median(peer));
+        if let (Some(ours), Some(first), Some(second)) = (self.median(self.ours), first, second) {
+            let what = format!("{} / the slower of {} and {}", self.ours, peers[0], peers[1]);
+            self.budget(what, limit, ours / first.max(second));
+        }
+    }
+
+    pub(crate) fn median(&self, name: &str) -> Option<f64> {
         self.times.iter().find(|times| times.name == name).map(|times| times.median_ms)
     }
 

@@ -1,21 +1,35 @@
-//! `cargo xtask bench`: builds the shipped binaries and the floor program, then hands over to `conex-bench`.
+//! `cargo xtask bench`: builds what is compared, as it is shipped, then hands over to `conex-bench`.
 
 use anyhow::Result;
 
 use crate::command::{cargo, run as run_command, shipped_runtime};
 
+/// What the engine takes part in.
+const ENGINE: [&str; 5] = ["run", "exec", "memory", "size", "pull"];
+
 /// Passes its arguments on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let mut build = cargo();
-    build.args(["build", "--release", "--package", "conex-bench"]);
-    // Without the engine, which takes longest, when only runtimes are compared.
-    if arguments.first().is_none_or(|first| first != "runtime") {
-        build.args(["--package", "conex"]);
+    let named = |what: &str| arguments.iter().any(|argument| argument == what);
+    let all = ![&ENGINE[..], &["runtime", "inflate"]].concat().into_iter().any(named);
+    // Each by itself: built together, one's dependencies would get the features that another's ask for.
+    if all || ENGINE.into_iter().any(named) {
+        run_command(cargo().args(["build", "--release", "--package", "conex"]))?;
     }
-    run_command(&mut build)?;
-    // As it is shipped.
-    shipped_runtime()?;
-    run_command(
-        cargo().args(["run", "--quiet", "--release", "--package", "conex-bench", "--"]).args(arguments),
-    )
+    if all || named("runtime") || ENGINE.into_iter().any(named) {
+        shipped_runtime()?;
+    }
+    let mut bench = cargo();
+    bench.args(["run", "--release", "--package", "conex-bench"]);
+    if all || named("inflate") {
+        run_command(cargo().args([
+            "build",
+            "--release",
+            "--package",
+            "conex-archive",
+            "--example",
+            "layer",
+        ]))?;
+        bench.args(["--features", "inflaters"]);
+    }
+    run_command(bench.arg("--").args(arguments))
 }

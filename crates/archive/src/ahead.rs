@@ -1,7 +1,7 @@
 //! Reads a stream on one thread while another works on it: inflating and hashing a layer takes as long as making its
 //! files, and so the two go on side by side.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 const BUFFER: usize = 256 << 10;
@@ -19,15 +19,16 @@ pub fn read_ahead<T: Send>(
     source: &mut dyn Read,
     work: impl FnOnce(&mut dyn Read) -> T + Send,
 ) -> io::Result<T> {
-    let (first, error) = fill(source, Vec::with_capacity(BUFFER));
-    if first.len() < BUFFER {
+    let mut first = Portion::empty();
+    let error = first.fill(source);
+    if first.length < BUFFER {
         let rest = Ended(error);
-        return Ok(work(&mut Cursor::new(first).chain(rest)));
+        return Ok(work(&mut first.unread().chain(rest)));
     }
     let (full, filled) = sync_channel(WAITING);
     let (free, freed) = channel();
     std::thread::scope(|scope| {
-        let mut reader = Ahead { filled, free, current: Cursor::new(first) };
+        let mut reader = Ahead { filled, free, current: first, at: 0 };
         let worker = std::thread::Builder::new().name("unpack".to_owned());
         let worker = worker.spawn_scoped(scope, move || work(&mut reader))?;
         pump(source, full, &freed);
@@ -36,11 +37,12 @@ pub fn read_ahead<T: Send>(
 }
 
 /// Fills buffers until the stream ends or fails, or nobody wants any more.
-fn pump(source: &mut dyn Read, full: SyncSender<io::Result<Vec<u8>>>, freed: &Receiver<Vec<u8>>) {
+fn pump(source: &mut dyn Read, full: SyncSender<io::Result<Portion>>, freed: &Receiver<Portion>) {
     loop {
-        let (buffer, error) = fill(source, freed.try_recv().unwrap_or_else(|_| Vec::with_capacity(BUFFER)));
-        let is_last = buffer.len() < BUFFER;
-        if full.send(Ok(buffer)).is_err() {
+        let mut portion = freed.try_recv().unwrap_or_else(|_| Portion::empty());
+        let error = portion.fill(source);
+        let is_last = portion.length < BUFFER;
+        if full.send(Ok(portion)).is_err() {
             return;
         }
         if let Some(error) = error {
@@ -53,35 +55,62 @@ fn pump(source: &mut dyn Read, full: SyncSender<io::Result<Vec<u8>>>, freed: &Re
     }
 }
 
-/// As much as fits; less only at the stream's end, or with the error that stopped it.
-fn fill(source: &mut dyn Read, mut buffer: Vec<u8>) -> (Vec<u8>, Option<io::Error>) {
-    buffer.clear();
-    let error = source.take(BUFFER as u64).read_to_end(&mut buffer).err();
-    (buffer, error)
+/// A buffer and how much of it is filled. It is zeroed once and then goes round: `Vec::read_to_end` would zero it for
+/// each turn and ask the source for small pieces first, which an inflater pays for with a copy of its window each.
+struct Portion {
+    bytes: Box<[u8]>,
+    length: usize,
+}
+
+impl Portion {
+    fn empty() -> Self {
+        Self { bytes: vec![0; BUFFER].into_boxed_slice(), length: 0 }
+    }
+
+    /// Takes as much as fits; less only at the stream's end, or with the error that stopped it.
+    fn fill(&mut self, source: &mut dyn Read) -> Option<io::Error> {
+        self.length = 0;
+        while self.length < BUFFER {
+            match source.read(&mut self.bytes[self.length..]) {
+                Ok(0) => break,
+                Ok(count) => self.length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// The stream, on the side of the one who works on it.
 struct Ahead {
-    filled: Receiver<io::Result<Vec<u8>>>,
-    free: Sender<Vec<u8>>,
-    current: Cursor<Vec<u8>>,
+    filled: Receiver<io::Result<Portion>>,
+    free: Sender<Portion>,
+    current: Portion,
+    /// Bytes of it that have been read.
+    at: usize,
 }
 
 impl Read for Ahead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.current.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            match self.filled.recv() {
-                Ok(next) => {
-                    let used = std::mem::replace(&mut self.current, Cursor::new(next?));
-                    let _ = self.free.send(used.into_inner());
-                }
-                Err(_) => return Ok(0),
-            }
+        if buffer.is_empty() {
+            return Ok(0);
         }
+        while self.at == self.current.length {
+            let Ok(next) = self.filled.recv() else { return Ok(0) };
+            let used = std::mem::replace(&mut self.current, next?);
+            self.at = 0;
+            let _ = self.free.send(used);
+        }
+        let rest = &self.current.unread()[self.at..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.at += count;
+        Ok(count)
     }
 }
 
