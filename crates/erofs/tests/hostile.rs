@@ -275,6 +275,16 @@ fn links_that_lead_through_links_end() {
 }
 
 #[test]
+fn a_full_disk() {
+    let mut writer = Writer::new(Vec::new());
+    writer.append_bytes("f", b"contents").unwrap();
+    let tar = writer.finish().unwrap();
+    let full = File::options().read(true).write(true).open("/dev/full").unwrap();
+    let error = conex_erofs::write_layer(&tar[..], &full, &WriteOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::Write { .. }) && error.to_string().contains("No space left"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_no_image() {
     assert!(matches!(Image::open(&b""[..]).map(drop), Err(Error::Superblock(_))));
     assert!(matches!(Image::open(&[0; 8192][..]).map(drop), Err(Error::Superblock(_))));
