@@ -3,39 +3,18 @@
 
 mod bed;
 mod generated;
+#[path = "../../../fuzz/src/erofs.rs"]
+mod read;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use bed::{Bed, header_block};
 use conex_archive::{Header, Kind, Limits, Writer};
-use conex_erofs::{Error, Image, MergeLayer, NodeKind, WriteOptions};
+use conex_erofs::{Error, Image, MergeLayer, WriteOptions};
 use generated::{entries, tar};
 use proptest::prelude::*;
-
-/// Reads all that there is to read; gives how many files there were.
-fn read_all(image: &[u8]) -> Result<u64, Error> {
-    let image = Image::open(image)?;
-    image.devices()?;
-    let mut walk = image.walk(10_000);
-    let mut files = 0;
-    while let Some(visit) = walk.next()? {
-        files += 1;
-        let node = visit.node();
-        image.xattrs(node)?;
-        match node.kind() {
-            NodeKind::File => {
-                for segment in image.segments(node)? {
-                    segment?;
-                }
-                image.read_at(node, &mut [0; 5000], node.size().saturating_sub(4000))?;
-            }
-            NodeKind::Symlink => drop(image.link_target(node)?),
-            _ => {}
-        }
-    }
-    Ok(files)
-}
+use read::erofs;
 
 fn image_of(tar: &[u8]) -> Option<Vec<u8>> {
     let bed = Bed::new();
@@ -60,20 +39,20 @@ proptest! {
     #[test]
     fn changed_images(entries in entries(12), changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let Some(good) = image_of(&tar(&entries)) else { return Ok(()) };
-        prop_assert!(read_all(&good).is_ok());
+        prop_assert!(erofs(&good).is_ok());
         let metadata = metadata_start(&good);
         let places: Vec<usize> = (1024..1152).chain(metadata..good.len()).collect();
         let mut bad = good.clone();
         for (place, value) in &changes {
             bad[*place.get(&places)] = *value;
         }
-        let _ = read_all(&bad);
+        let _ = erofs(&bad);
         // Without the checksum's help.
         let mut sealed = bad.clone();
         reseal(&mut sealed);
         let bed = Bed::new();
         let _ = merge(&bed, &sealed);
-        let _ = read_all(&bad[..bad.len() / 2]);
+        let _ = erofs(&bad[..bad.len() / 2]);
     }
 
     #[test]
@@ -82,7 +61,7 @@ proptest! {
         let start = metadata_start(&image);
         image.truncate(start);
         image.extend(noise);
-        let _ = read_all(&image);
+        let _ = erofs(&image);
     }
 }
 
@@ -129,14 +108,14 @@ fn small() -> Vec<u8> {
 
 #[track_caller]
 fn assert_damaged(image: &[u8], reason: &str) {
-    let error = read_all(image).unwrap_err();
+    let error = erofs(image).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains(reason), "{error}");
 }
 
 #[test]
 fn directories_in_circles() {
     let mut image = small();
-    assert_eq!(read_all(&image).unwrap(), 7);
+    assert_eq!(erofs(&image).unwrap(), 7);
     // d/e becomes d itself: the entry's node number is changed.
     let number = |at: usize| ((at - metadata_start(&image)) / 32) as u64;
     let (d, e) = (number(inode_of(&image, b"d")), number(inode_of(&image, b"d/e")));
@@ -296,10 +275,34 @@ fn links_that_lead_through_links_end() {
 }
 
 #[test]
+fn a_full_disk() {
+    let mut writer = Writer::new(Vec::new());
+    writer.append_bytes("f", b"contents").unwrap();
+    let tar = writer.finish().unwrap();
+    let full = File::options().read(true).write(true).open("/dev/full").unwrap();
+    let error = conex_erofs::write_layer(&tar[..], &full, &WriteOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::Write { .. }) && error.to_string().contains("No space left"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_no_image() {
     assert!(matches!(Image::open(&b""[..]).map(drop), Err(Error::Superblock(_))));
     assert!(matches!(Image::open(&[0; 8192][..]).map(drop), Err(Error::Superblock(_))));
     let null = File::open("/dev/null").unwrap();
     assert!(matches!(Image::open(&null).map(drop), Err(Error::Superblock(_))));
     assert!(matches!(conex_erofs::tar_of(&null), Err(Error::Superblock(_))));
+}
+
+/// What fuzzing starts from and has found.
+#[test]
+fn the_kept_corpus() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/erofs");
+    let (mut good, mut bad) = (0, 0);
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        match erofs(&std::fs::read(entry.unwrap().path()).unwrap()) {
+            Ok(_) => good += 1,
+            Err(_) => bad += 1,
+        }
+    }
+    assert!(good >= 3 && bad >= 1, "{good} good, {bad} bad");
 }

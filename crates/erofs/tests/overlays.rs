@@ -140,3 +140,44 @@ fn a_hundred_layers() {
     assert_eq!(names.iter().map(|name| name.to_vec()).collect::<Vec<_>>(), expected);
     fsck(&path, &devices);
 }
+
+/// A container's root filesystem: the image below, its own layer above.
+#[test]
+fn a_merged_image_is_a_lower_directory() {
+    if !can_mount() {
+        return;
+    }
+    let bed = Bed::new();
+    let file = |name: &str| {
+        (conex_archive::Header::new(name, conex_archive::Kind::File { size: 5 }), b"image".to_vec())
+    };
+    let low =
+        bed.write("low.erofs", &tar(&vec![file("d/kept"), file("d/hidden"), file("d/removed")])).unwrap();
+    let high = bed.write("high.erofs", &tar(&vec![file("d/.wh.hidden"), file("d/new")])).unwrap();
+    let image = bed.mount_merged(&[low, high]);
+    let [upper, work] = ["upper", "work"].map(|name| {
+        let path = bed.images.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    });
+    let root = match Root::writable(&image.path(), &upper, &work) {
+        Ok(root) => root,
+        // Before Linux 6.15 no layer of an overlay may be a detached mount.
+        Err(error) => {
+            println!("skipped: overlayfs does not take a detached mount: {error}");
+            return;
+        }
+    };
+    let names = || {
+        let entries = std::fs::read_dir(root.path().join("d")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["kept", "new", "removed"]);
+    std::fs::remove_file(root.path().join("d/removed")).unwrap();
+    std::fs::write(root.path().join("d/kept"), "changed").unwrap();
+    assert_eq!(names(), ["kept", "new"]);
+    assert_eq!(std::fs::read(image.path().join("d/kept")).unwrap(), b"image");
+    assert_eq!(std::fs::read(upper.join("d/kept")).unwrap(), b"changed");
+}

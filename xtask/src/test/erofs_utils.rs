@@ -36,9 +36,9 @@ pub(crate) fn find() -> Option<PathBuf> {
 fn works(fsck: &Path) -> bool {
     let Ok(output) = Command::new(fsck).arg("--version").output() else { return false };
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let number =
-        said.split_whitespace().last().and_then(|number| number.split('.').nth(1)?.parse::<u32>().ok());
-    number.is_some_and(|minor| minor >= 7)
+    let number = said.lines().next().and_then(|line| line.split_whitespace().last());
+    let minor = number.and_then(|number| number.split('.').nth(1)?.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor >= 7)
 }
 
 fn fetch(tree: &Path) -> Result<()> {

@@ -71,6 +71,11 @@ impl<S: ReadAt> Image<S> {
         Header::decode(&page)
     }
 
+    /// Where the inodes start.
+    pub(crate) fn metadata_start(&self) -> u64 {
+        u64::from(self.superblock.meta_block) << self.superblock.block_bits
+    }
+
     /// Reads metadata.
     pub(crate) fn metadata(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.pages.read(buffer, offset)
@@ -124,9 +129,9 @@ impl<S: ReadAt> Image<S> {
     /// # Errors
     /// [`Error::Damaged`] if it lies outside of the image or makes no sense.
     pub fn node(&self, id: NodeId) -> Result<Node> {
-        let meta = u64::from(self.superblock.meta_block) << self.superblock.block_bits;
-        let offset = id.0.checked_mul(SLOT).and_then(|offset| offset.checked_add(meta));
-        let offset = offset.ok_or_else(|| damaged(meta, "an inode's number leads nowhere"))?;
+        let start = self.metadata_start();
+        let offset = id.0.checked_mul(SLOT).and_then(|offset| offset.checked_add(start));
+        let offset = offset.ok_or_else(|| damaged(start, "an inode's number leads nowhere"))?;
         let mut bytes = [0; RawInode::EXTENDED];
         self.pages.read(&mut bytes[..RawInode::COMPACT], offset)?;
         let length = RawInode::length(u16_at(&bytes, 0));

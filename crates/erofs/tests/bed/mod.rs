@@ -129,6 +129,17 @@ impl Root {
         Self(rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).unwrap())
     }
 
+    /// One directory with a writable one over it.
+    pub(crate) fn writable(lower: &Path, upper: &Path, work: &Path) -> rustix::io::Result<Self> {
+        let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for (key, path) in [("lowerdir+", lower), ("upperdir", upper), ("workdir", work)] {
+            rustix::mount::fsconfig_set_string(context.as_fd(), key, path)?;
+        }
+        rustix::mount::fsconfig_create(context.as_fd())?;
+        let attributes = MountAttrFlags::empty();
+        rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(Self)
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}/.", self.0.as_raw_fd()).into()
     }
