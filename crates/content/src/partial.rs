@@ -176,6 +176,11 @@ impl Partial {
         Ok(have)
     }
 
+    /// The file that it is in, for who follows behind [`Hashing::position`] by offsets.
+    pub fn file(&self) -> io::Result<File> {
+        self.shared.file.try_clone()
+    }
+
     /// Adds the next bytes in order.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (from, size) = (self.hashing.position, self.shared.size);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use conex_oci::{ChainId, Descriptor, DiffId, Digest};
 
-use crate::layers::{LayerError, Prepared};
+use crate::layers::{Draft, LayerError, Prepared};
 use crate::{Error, Image, Progress, Result, State, Store};
 
 /// More threads than this only make the disk seek.
@@ -82,9 +82,17 @@ impl Store {
         };
         let file = self.content().reader(&blob.digest)?;
         let told = Told { inner: file, digest: &blob.digest, total: blob.size, bytes: 0, progress };
-        let failed = |source| LayerError::Unpack { layer: *layer, source: Box::new(source) };
-        draft.fill(&mut conex_archive::decompress(told).map_err(failed)?)?;
+        fill(draft, layer, told)?;
         progress.layer(&blob.digest, State::Done, blob.size, Some(blob.size));
+        Ok(())
+    }
+
+    /// The same out of `source`, which may still be growing; says nothing on the way.
+    pub(crate) fn unpack_stream(&self, blob: &Descriptor, layer: &DiffId, source: impl Read) -> Result<()> {
+        match self.layers().prepare(layer)? {
+            Prepared::Ready(_) => log::debug!("{}: layer {layer} is here", blob.digest),
+            Prepared::Draft(draft) => fill(draft, layer, source)?,
+        }
         Ok(())
     }
 
@@ -110,6 +118,12 @@ impl Store {
         let lowers = layers.iter().map(|layer| self.layers().lower(layer));
         Ok(lowers.collect::<std::result::Result<_, _>>()?)
     }
+}
+
+fn fill(draft: Box<dyn Draft>, layer: &DiffId, blob: impl Read) -> Result<()> {
+    let failed = |source| LayerError::Unpack { layer: *layer, source: Box::new(source) };
+    draft.fill(&mut conex_archive::decompress(blob).map_err(failed)?)?;
+    Ok(())
 }
 
 /// A reader that tells how far it came.

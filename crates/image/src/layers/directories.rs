@@ -39,6 +39,7 @@ impl Directories {
 
 impl Form for Unpacked {
     const NAME: &'static str = "fs";
+    const IS_QUICK: bool = false;
 
     fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats> {
         rustix::fs::mkdir(path, Mode::RWXU).map_err(store("create", path))?;

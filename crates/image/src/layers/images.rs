@@ -33,6 +33,7 @@ impl Images {
 
 impl Form for Packed {
     const NAME: &'static str = "layer.erofs";
+    const IS_QUICK: bool = true;
 
     fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats> {
         let failed = |source| LayerError::Store { what: "write", path: path.to_owned(), source };

@@ -31,6 +31,8 @@ const RECORD: &str = "layer.json";
 pub trait Form: Clone + Send + Sync + 'static {
     /// Its name in the layer's directory.
     const NAME: &'static str;
+    /// Whether making it takes less time than inflating the stream: then the stream is hashed on the same side.
+    const IS_QUICK: bool;
 
     /// Makes it at `path`, which does not exist, of the uncompressed stream, which is read to its end.
     ///
@@ -222,14 +224,20 @@ impl<F: Form> Draft for Partial<F> {
         // What a crash has left under the same lock.
         clear(&self.path, &self.lock)?;
         let path = self.path.join(F::NAME);
-        let mut tar = HashingReader::new(tar);
-        let stats = read_ahead(&mut tar, |tar| self.layers.form.make(&self.layer, tar, &path)).map_err(
-            |source| LayerError::Store { what: "start a thread for", path: path.clone(), source },
-        )??;
-        let failed = |source| LayerError::Unpack { layer: self.layer, source: Box::new(source) };
-        let offset = tar.count();
-        let (found, _) =
-            tar.finish().map_err(|source| failed(conex_archive::Error::Read { offset, source }))?;
+        let make = |tar: &mut dyn Read| self.layers.form.make(&self.layer, tar, &path);
+        let no_thread = |source| LayerError::Store { what: "start a thread for", path: path.clone(), source };
+        let (stats, found) = if F::IS_QUICK {
+            let hashed = |tar: &mut dyn Read| {
+                let mut tar = HashingReader::new(tar);
+                let stats = make(&mut tar)?;
+                Ok((stats, self.digest(tar)?))
+            };
+            read_ahead(tar, hashed).map_err(no_thread)??
+        } else {
+            let mut tar = HashingReader::new(tar);
+            let stats = read_ahead(&mut tar, make).map_err(no_thread)??;
+            (stats, self.digest(tar)?)
+        };
         if found != self.layer.0 {
             return Err(LayerError::DiffId { expected: self.layer, found: DiffId(found) });
         }
@@ -244,6 +252,16 @@ impl<F: Form> Draft for Partial<F> {
 }
 
 impl<F: Form> Partial<F> {
+    /// Of the whole stream, which trails off behind the archive.
+    fn digest(&self, tar: HashingReader<impl Read>) -> Result<Digest> {
+        let offset = tar.count();
+        let (found, _) = tar.finish().map_err(|source| LayerError::Unpack {
+            layer: self.layer,
+            source: Box::new(conex_archive::Error::Read { offset, source }),
+        })?;
+        Ok(found)
+    }
+
     fn note(&self, record: &Record) -> Result<()> {
         use std::io::Write;
         let path = self.path.join(RECORD);

@@ -8,6 +8,7 @@ use conex_content::DOCUMENT_LIMIT;
 use conex_oci::image::ImageManifest;
 use conex_oci::{Descriptor, DiffId, Platform, media_type};
 
+use super::follow::Growing;
 use super::{Pull, Refusal};
 use crate::{Error, Image, Result, State};
 
@@ -115,12 +116,31 @@ impl Pull<'_> {
         failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    /// Downloads a layer and unpacks it at once, while others are still on their way.
+    /// Downloads a layer and unpacks it while it comes.
     fn layer(&self, layer: &Descriptor, diff_id: &DiffId, stop: &AtomicBool) -> Result<()> {
         let tell = |bytes| self.progress.layer(&layer.digest, State::Downloading, bytes, Some(layer.size));
         tell(0);
-        if self.blob(layer, stop, &tell)? {
-            self.store.unpack_layer(layer, diff_id, self.progress)?;
+        let growing = Growing::default();
+        let (brought, unpacked) = std::thread::scope(|scope| {
+            let unpacker = std::thread::Builder::new().name("inflate".to_owned());
+            let unpack = || self.store.unpack_stream(layer, diff_id, growing.follow());
+            let unpacker = unpacker.spawn_scoped(scope, unpack);
+            let brought = self.followed_blob(layer, stop, &tell, &growing);
+            // Without a thread it is unpacked afterwards.
+            let unpacked = unpacker.is_ok_and(|unpacker| match unpacker.join() {
+                Ok(unpacked) => {
+                    unpacked.inspect_err(|error| log::debug!("{}: {error}", layer.digest)).is_ok()
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            (brought, unpacked)
+        });
+        if brought? {
+            // What was wrong with a download is told by its digest; with a layer that came as it should, by unpacking it again.
+            match unpacked {
+                true => self.progress.layer(&layer.digest, State::Done, layer.size, Some(layer.size)),
+                false => self.store.unpack_layer(layer, diff_id, self.progress)?,
+            }
             self.remember(&diff_id.0);
         }
         Ok(())

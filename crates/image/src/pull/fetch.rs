@@ -9,6 +9,7 @@ use conex_content::{Partial, Pieces};
 use conex_oci::Descriptor;
 use conex_registry::Error as RegistryError;
 
+use super::follow::Growing;
 use super::{Pull, Refusal};
 use crate::{Error, Result};
 
@@ -26,6 +27,29 @@ impl Pull<'_> {
     /// Brings a blob here unless it is, telling how many bytes have come. False when it gave up because `stop` was set:
     /// somebody else has the error.
     pub(super) fn blob(&self, descriptor: &Descriptor, stop: &AtomicBool, tell: Tell<'_>) -> Result<bool> {
+        self.followed_blob(descriptor, stop, tell, &Growing::default())
+    }
+
+    /// The same with somebody who reads it while it comes; when this returns, nobody waits any more.
+    pub(super) fn followed_blob(
+        &self,
+        descriptor: &Descriptor,
+        stop: &AtomicBool,
+        tell: Tell<'_>,
+        growing: &Growing,
+    ) -> Result<bool> {
+        let brought = self.bring(descriptor, stop, tell, growing);
+        growing.end(matches!(brought, Ok(true)));
+        brought
+    }
+
+    fn bring(
+        &self,
+        descriptor: &Descriptor,
+        stop: &AtomicBool,
+        tell: Tell<'_>,
+        growing: &Growing,
+    ) -> Result<bool> {
         self.lease.add(&descriptor.digest)?;
         let content = self.store.content();
         if content.has(&descriptor.digest) {
@@ -37,11 +61,13 @@ impl Pull<'_> {
             return Ok(true);
         }
         let mut resumed = 0;
-        match self.fetch(descriptor, stop, tell, &mut resumed) {
+        match self.fetch(descriptor, stop, tell, &mut resumed, growing) {
             // What was left here by somebody may have rotted: once more, from the beginning.
             Err(Error::Pull { why, .. }) if resumed > 0 && matches!(*why, Refusal::Corrupt { .. }) => {
                 log::debug!("{}: {why}; {resumed} bytes of it were here before", descriptor.digest);
-                self.fetch(descriptor, stop, tell, &mut resumed)
+                // Who follows has read what was wrong.
+                growing.end(false);
+                self.fetch(descriptor, stop, tell, &mut resumed, &Growing::default())
             }
             other => other,
         }
@@ -54,6 +80,7 @@ impl Pull<'_> {
         stop: &AtomicBool,
         tell: Tell<'_>,
         resumed: &mut u64,
+        growing: &Growing,
     ) -> Result<bool> {
         let piece = self.client.options().piece_of(descriptor.size);
         let mut partial = self.store.content().partial(&descriptor.digest, descriptor.size, piece)?;
@@ -63,14 +90,16 @@ impl Pull<'_> {
             log::debug!("{}: {have} of {} bytes are here already", descriptor.digest, descriptor.size);
             tell(have);
         }
+        let file = partial.file().map_err(|source| self.unwritten(descriptor, source))?;
+        growing.begin(file, have);
         let mut whole = match piece {
-            Some(_) => self.wide(descriptor, &mut partial, stop, tell),
-            None => self.narrow(descriptor, &mut partial, have, stop, tell),
+            Some(_) => self.wide(descriptor, &mut partial, stop, tell, growing),
+            None => self.narrow(descriptor, &mut partial, have, stop, tell, growing),
         };
         if let Err(Error::Registry(RegistryError::Ranges { .. })) = &whole {
             log::debug!("{}: the registry knows no ranges", descriptor.digest);
             let have = partial.split().1.position();
-            whole = self.narrow(descriptor, &mut partial, have, stop, tell);
+            whole = self.narrow(descriptor, &mut partial, have, stop, tell, growing);
         }
         match whole {
             Ok(true) => {}
@@ -101,6 +130,7 @@ impl Pull<'_> {
         have: u64,
         stop: &AtomicBool,
         tell: Tell<'_>,
+        growing: &Growing,
     ) -> Result<bool> {
         let mut blob = self.client.fetch_range(self.reference, descriptor, have..descriptor.size)?;
         let (mut buffer, mut position, mut told) = (vec![0; CHUNK], have, have);
@@ -114,6 +144,7 @@ impl Pull<'_> {
             }
             partial.append(&buffer[..count]).map_err(|source| self.unwritten(descriptor, source))?;
             position += count as u64;
+            growing.reach(position);
             if position - told >= REPORT {
                 told = position;
                 tell(told);
@@ -129,6 +160,7 @@ impl Pull<'_> {
         partial: &mut Partial,
         stop: &AtomicBool,
         tell: Tell<'_>,
+        growing: &Growing,
     ) -> Result<bool> {
         let (pieces, hashing) = partial.split();
         let missing: Vec<usize> = (0..pieces.count()).filter(|index| !pieces.has(*index)).collect();
@@ -167,6 +199,7 @@ impl Pull<'_> {
                 hashing.advance(pieces, end, &mut |_| Ok(())).inspect_err(|_| {
                     work.ended.store(true, Ordering::Relaxed);
                 })?;
+                growing.reach(end);
             }
             Ok(true)
         });

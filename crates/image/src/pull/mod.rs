@@ -7,6 +7,7 @@
 mod choose;
 mod download;
 mod fetch;
+mod follow;
 mod refusal;
 mod whole;
 
