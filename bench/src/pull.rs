@@ -1,4 +1,5 @@
-//! A pull into an empty store from a registry on loopback: three gzip layers of this machine's own files.
+//! A pull into an empty store from a registry on loopback: three gzip layers of this machine's own files. Beside the peers stand
+//! the floors: the same blobs fetched by curl, and inflated and hashed by the fastest programs that are installed.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,10 +12,10 @@ use crate::measure::{Contestant, measure};
 use crate::options::Options;
 use crate::peers::Kind;
 use crate::report::Report;
-use crate::scene::{Scene, run};
+use crate::scene::{Scene, output, run};
 
 /// What the layers hold; as much as a usual image, and as compressible.
-const LAYERS: [&str; 3] = ["/usr/sbin", "/usr/share/perl", "/usr/lib/x86_64-linux-gnu/perl-base"];
+const LAYERS: [&str; 3] = ["/usr/sbin", "/usr/lib/python3", "/usr/share/perl"];
 
 /// A pull takes long: fewer rounds tell as much.
 const ROUNDS: usize = 8;
@@ -49,8 +50,25 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
         command.arg(format!("oci:{}:x", scene.directory.join("pull-skopeo").display()));
         command
     };
+    let directories = || {
+        let mut command = scene.conex_in("pull-directories");
+        command.args(["pull", "--quiet", &image]).env("CONEX_LAYERS", "directories");
+        command
+    };
+    let (fetch, inflate) = floors(&server, &scene.directory)?;
+    let shell = |script: &str| {
+        let script = script.to_owned();
+        move || {
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]);
+            command
+        }
+    };
     let mut contestants = vec![
+        Contestant::new(DOWNLOAD, "curl", shell(&fetch)),
+        Contestant::new(INFLATE, "igzip, sha256sum", shell(&inflate)),
         Contestant::with_before("conex", env!("CARGO_PKG_VERSION"), empty("pull-conex"), conex),
+        Contestant::with_before("conex, directories", "", empty("pull-directories"), directories),
         Contestant::with_before("skopeo (blobs only)", "", empty("pull-skopeo"), skopeo),
     ];
     // All podmans pull alike, whatever runs their containers.
@@ -67,7 +85,42 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
     }
     let mut report = report.times(measure(contestants, options.rounds.min(ROUNDS)));
     report.ratio("podman", 1.0 / 5.0);
+    report.ratio_to_slower([DOWNLOAD, INFLATE], 1.25);
+    for (name, store) in [("conex", "pull-conex"), ("conex, directories", "pull-directories")] {
+        report.figure(&format!("disk, {name}"), megabytes(&scene.directory.join(store))?, "MB");
+    }
     Ok(report)
+}
+
+const DOWNLOAD: &str = "floor: download";
+const INFLATE: &str = "floor: inflate";
+
+/// The shell's words for bringing the image's layers here and to nowhere, all at once; and for inflating and hashing them (blob
+/// and contents) from the page cache, as many at once as there are processors.
+fn floors(server: &Server, directory: &Path) -> Result<(String, String)> {
+    let layout = directory.join("registry/layout");
+    let digests = output(
+        Command::new("sh")
+            .args(["-c", "for b in \"$0\"/blobs/sha256/*; do gzip -t \"$b\" 2>/dev/null && basename \"$b\"; done; true"])
+            .arg(&layout),
+    )?;
+    let blobs: Vec<&str> = digests.lines().collect();
+    let url = format!("http://127.0.0.1:{}/v2/bench/layers/blobs/sha256:", server.port);
+    let fetch = blobs.iter().map(|blob| format!("-o /dev/null {url}{blob}")).collect::<Vec<_>>().join(" ");
+    let files =
+        blobs.iter().map(|blob| format!("{}/blobs/sha256/{blob}", layout.display())).collect::<Vec<_>>();
+    let inflate = "sha256sum \"$0\" >/dev/null & igzip -dc \"$0\" | sha256sum >/dev/null; wait";
+    let list = files.join("\\n");
+    Ok((
+        format!("curl -sfZ {fetch}"),
+        format!("printf '{list}\\n' | xargs -P \"$(nproc)\" -I F sh -c '{inflate}' F"),
+    ))
+}
+
+fn megabytes(directory: &Path) -> Result<f64> {
+    let said = output(Command::new("du").arg("-sk").arg(directory))?;
+    let kilobytes = said.split_whitespace().next().and_then(|text| text.parse::<f64>().ok());
+    kilobytes.map(|kilobytes| kilobytes / 1024.0).ok_or_else(|| format!("du: {said:?}"))
 }
 
 /// Debian's registry, with the image in it.
