@@ -126,15 +126,16 @@ impl Content {
         }
     }
 
-    /// Removes half blobs that nobody is going on with: all, or those of more than a day ago.
+    /// Removes half blobs and uploads that nobody is going on with: all, or those of more than a day ago.
     pub fn clear_partials(&self, all: bool) -> Result<()> {
         let directory = self.temporary_directory();
         let Ok(entries) = fs::read_dir(&directory) else { return Ok(()) };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let Some(hex) = name.to_str().and_then(|name| name.strip_prefix("partial-")) else { continue };
+            let Some(name) = name.to_str() else { continue };
+            let Some(rest) = name.strip_prefix("partial-").or(name.strip_prefix("upload-")) else { continue };
             let path = entry.path();
-            if let Some(hex) = hex.strip_suffix(".map") {
+            if let Some(hex) = rest.strip_suffix(".map") {
                 // One whose blob is gone.
                 if !directory.join(format!("partial-{hex}")).exists() {
                     let _ = fs::remove_file(&path);
