@@ -96,6 +96,14 @@ fn lines_for_programs() {
 }
 
 #[test]
+fn bars_on_a_terminal() {
+    let (conex, registry) = beds!();
+    let (code, seen) = conex.pty(&["pull", &format!("{}/some/alpine:3.20", registry.address())]).finish();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains("Pull complete") && seen.contains("Status: Downloaded newer image"), "{seen}");
+}
+
+#[test]
 fn zstd_layers() {
     let (conex, registry) = beds!();
     // By way of uncompressed layers: it keeps the compression that it finds.

@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conex-runtime", 2),
     ("conex-image", 3),
     ("conex-engine", 4),
+    ("conex-distribution", 5),
     ("conex", 6),
     ("conex-runtime-cli", 6),
 ];

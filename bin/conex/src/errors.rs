@@ -72,6 +72,9 @@ pub(crate) enum Error {
     /// Images.
     #[error(transparent)]
     Image(#[from] conex_image::Error),
+    /// The registry that is served here.
+    #[error(transparent)]
+    Distribution(#[from] conex_distribution::Error),
     /// Registries.
     #[error(transparent)]
     Registry(#[from] conex_registry::Error),

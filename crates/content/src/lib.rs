@@ -12,6 +12,7 @@ mod mark;
 mod partial;
 mod references;
 mod temporary;
+mod upload;
 mod writer;
 
 pub use blob::DOCUMENT_LIMIT;
@@ -21,4 +22,5 @@ pub use lease::{Claim, Guard, Lease};
 pub use mark::Reachable;
 pub use partial::{Hashing, Partial, Pieces};
 pub use references::{Name, REF_NAME, Root};
+pub use upload::Upload;
 pub use writer::BlobWriter;

@@ -23,6 +23,7 @@ mod pause;
 mod ps;
 mod pull;
 mod push;
+mod registry;
 mod rename;
 mod restart;
 mod rm;
@@ -125,6 +126,11 @@ pub(crate) static NOUNS: &[Noun] = &[
         name: "artifact",
         about: "Manage files in registries that are no images",
         verbs: &[("ls", &artifact::LIST), ("pull", &artifact::PULL), ("push", &artifact::PUSH)],
+    },
+    Noun {
+        name: "registry",
+        about: "Serve the images of this machine",
+        verbs: &[("serve", &registry::SERVE)],
     },
     Noun { name: "system", about: "Manage Conex", verbs: &[("info", &info::VERB)] },
 ];

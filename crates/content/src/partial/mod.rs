@@ -6,21 +6,22 @@
 //! order behind what is there, so a blob is verified once the last byte has come. Nothing is believed of what a crash left:
 //! it is hashed like any other byte.
 
+mod clear;
+mod pieces;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::ops::Range;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::Ordering;
 
 use conex_oci::{Digest, Hasher};
+pub use pieces::Pieces;
+use pieces::{map_of, open_map};
 use rustix::fs::FlockOperation;
 
 use crate::{Content, Error, Result};
 
-/// How long nobody may have gone on with half a blob before it is cleared away beside other work.
-const AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most pieces of a blob.
 const PIECES: u64 = 1 << 20;
 /// Bytes that no file has more of: off_t is signed.
@@ -37,17 +38,6 @@ pub struct Partial {
     target: PathBuf,
     path: PathBuf,
     ended: bool,
-}
-
-/// What several threads write at once.
-#[derive(Debug)]
-pub struct Pieces {
-    file: File,
-    size: u64,
-    /// Bytes of a piece; the whole blob for one that comes in order.
-    piece: u64,
-    map: Option<File>,
-    done: Vec<AtomicBool>,
 }
 
 /// What runs behind, in order.
@@ -124,41 +114,6 @@ impl Content {
                 return Ok(file);
             }
         }
-    }
-
-    /// Removes half blobs that nobody is going on with: all, or those of more than a day ago.
-    pub fn clear_partials(&self, all: bool) -> Result<()> {
-        let directory = self.temporary_directory();
-        let Ok(entries) = fs::read_dir(&directory) else { return Ok(()) };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some(hex) = name.to_str().and_then(|name| name.strip_prefix("partial-")) else { continue };
-            let path = entry.path();
-            if let Some(hex) = hex.strip_suffix(".map") {
-                // One whose blob is gone.
-                if !directory.join(format!("partial-{hex}")).exists() {
-                    let _ = fs::remove_file(&path);
-                }
-                continue;
-            }
-            let Ok(file) = File::open(&path) else { continue };
-            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-                continue;
-            }
-            let touched =
-                file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            let old = SystemTime::now().duration_since(touched).is_ok_and(|age| age > AGE);
-            if all || old {
-                let _ = fs::remove_file(map_of(&path));
-                match fs::remove_file(&path) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        return Err(Error::Remove { path, source });
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -246,41 +201,6 @@ impl Drop for Partial {
     }
 }
 
-impl Pieces {
-    /// How many pieces there are.
-    pub fn count(&self) -> usize {
-        self.done.len()
-    }
-
-    /// The bytes of a piece.
-    pub fn range(&self, index: usize) -> Range<u64> {
-        let start = index as u64 * self.piece;
-        start..(start + self.piece).min(self.size)
-    }
-
-    /// Whether a piece is there.
-    pub fn has(&self, index: usize) -> bool {
-        self.done[index].load(Ordering::Acquire)
-    }
-
-    /// Writes a part of a piece.
-    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        self.file.write_all_at(bytes, offset)
-    }
-
-    /// Says that all of a piece has been written.
-    pub fn finish(&self, index: usize) -> io::Result<()> {
-        if let Some(map) = &self.map {
-            map.write_all_at(b"#", head(self.piece).len() as u64 + index as u64)?;
-        }
-        self.done[index].store(true, Ordering::Release);
-        Ok(())
-    }
-}
-
 impl Hashing {
     /// Bytes hashed so far.
     pub fn position(&self) -> u64 {
@@ -305,32 +225,6 @@ impl Hashing {
         }
         Ok(())
     }
-}
-
-fn map_of(path: &std::path::Path) -> PathBuf {
-    path.with_extension("map")
-}
-
-/// The map, and which of its pieces are there; a new one if it is for pieces of another size. Its first line is the size.
-fn open_map(path: &std::path::Path, piece: u64, count: usize) -> io::Result<(File, Vec<AtomicBool>)> {
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    let head = head(piece);
-    let mut text = vec![0; head.len() + count];
-    let known = file.metadata()?.len() == text.len() as u64
-        && file.read_exact_at(&mut text, 0).is_ok()
-        && text.starts_with(head.as_bytes());
-    if !known {
-        text.fill(b'.');
-        text[..head.len()].copy_from_slice(head.as_bytes());
-        file.set_len(0)?;
-        file.write_all(&text)?;
-    }
-    Ok((file, text[head.len()..].iter().map(|byte| AtomicBool::new(*byte == b'#')).collect()))
-}
-
-fn head(piece: u64) -> String {
-    format!("{piece:020}\n")
 }
 
 #[cfg(test)]
