@@ -50,7 +50,7 @@ enum Inner<R: Read> {
 const ZSTD_WINDOW_LOG: u32 = 27;
 const BUFFER: usize = 128 << 10;
 /// The least that is inflated at once. After each call the inflater copies what it gave, up to 32 KiB, into its window:
-/// read by 8 KiB it takes a third longer. Whoever reads more than this gets it without a copy.
+/// read by 8 KiB it takes a fifth longer. Whoever reads more than this gets it without a copy.
 const INFLATED: usize = 64 << 10;
 
 /// Looks at the first bytes of `reader` and undoes the compression that they show.
