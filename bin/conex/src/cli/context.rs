@@ -33,12 +33,17 @@ impl Context {
         Ok(Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT))
     }
 
-    /// The images alone.
+    /// The images alone, cleared of what dead commands had not finished.
     ///
     /// # Errors
     /// When the store cannot be opened.
     pub(crate) fn images(&self) -> Result<Store, Error> {
-        Ok(Store::open(&self.paths.root)?)
+        let store = Store::open(&self.paths.root)?;
+        // Whoever may only read the store is not kept from it.
+        if let Err(error) = store.content().clear_temporary() {
+            log::warn!("{error}");
+        }
+        Ok(store)
     }
 }
 

@@ -6,6 +6,7 @@
 mod attach;
 mod completion;
 mod create;
+mod df;
 mod document;
 mod exec;
 mod history;
@@ -17,6 +18,7 @@ mod load;
 mod logs;
 mod man;
 mod pause;
+mod prune;
 mod ps;
 mod pull;
 mod rename;
@@ -88,6 +90,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("logs", &logs::VERB),
             ("ls", &ps::VERB),
             ("pause", &pause::VERB),
+            ("prune", &prune::CONTAINER),
             ("rename", &rename::VERB),
             ("restart", &restart::VERB),
             ("rm", &rm::VERB),
@@ -107,13 +110,18 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("inspect", &inspect::IMAGE),
             ("load", &load::VERB),
             ("ls", &images::VERB),
+            ("prune", &prune::IMAGE),
             ("pull", &pull::VERB),
             ("rm", &rmi::VERB),
             ("save", &save::VERB),
             ("tag", &tag::VERB),
         ],
     },
-    Noun { name: "system", about: "Manage Conex", verbs: &[("info", &info::VERB)] },
+    Noun {
+        name: "system",
+        about: "Manage Conex",
+        verbs: &[("df", &df::VERB), ("info", &info::VERB), ("prune", &prune::SYSTEM)],
+    },
 ];
 
 /// Does the same to each container named; prints the name, or the error, and goes on. 1 when one failed.
