@@ -126,9 +126,15 @@ impl Content {
         }
     }
 
-    /// Writes `index.json` again if it is not what the references say: whoever changed one may have been killed before.
-    pub fn mend_index(&self) -> Result<()> {
+    /// Puts right what somebody has left who was killed between two steps: writes `index.json` again if it is not what the
+    /// references say. Nameless roots whose targets have a name by now go.
+    pub fn mend(&self) -> Result<()> {
         let order = self.order()?;
+        let roots = self.files()?;
+        let named = named(&roots);
+        for root in roots.iter().filter(|root| is_hidden(root, &named)) {
+            self.erase(root)?;
+        }
         match fs::read(self.root().join("index.json")) {
             Ok(found) if found == self.index()? => Ok(()),
             _ => self.write_index(&order),
@@ -144,6 +150,15 @@ impl Content {
     /// All roots, in order of their names; a target that has a name is not listed a second time without one. One that is being
     /// renamed at this moment may be missed: what decides over deletion is [`mark`](Self::mark).
     pub fn roots(&self) -> Result<Vec<Root>> {
+        let mut roots = self.files()?;
+        let named = named(&roots);
+        roots.retain(|root| !is_hidden(root, &named));
+        roots.sort_by(|a, b| (&a.name, a.target.digest).cmp(&(&b.name, b.target.digest)));
+        Ok(roots)
+    }
+
+    /// The roots as they stand in the directory.
+    fn files(&self) -> Result<Vec<Root>> {
         let directory = self.references_directory();
         let failed = |source| Error::List { path: directory.clone(), source };
         let mut roots = Vec::new();
@@ -156,10 +171,6 @@ impl Content {
                 Err(source) => return Err(Error::List { path, source }),
             }
         }
-        let named: BTreeSet<Digest> =
-            roots.iter().filter(|root| root.reference().is_some()).map(|root| root.target.digest).collect();
-        roots.retain(|root| root.reference().is_some() || !named.contains(&root.target.digest));
-        roots.sort_by(|a, b| (&a.name, a.target.digest).cmp(&(&b.name, b.target.digest)));
         Ok(roots)
     }
 
@@ -198,6 +209,14 @@ impl Content {
         };
         Ok(serde_json::to_vec(&index).expect("an index is always JSON"))
     }
+}
+
+fn named(roots: &[Root]) -> BTreeSet<Digest> {
+    roots.iter().filter(|root| root.reference().is_some()).map(|root| root.target.digest).collect()
+}
+
+fn is_hidden(root: &Root, named: &BTreeSet<Digest>) -> bool {
+    root.reference().is_none() && named.contains(&root.target.digest)
 }
 
 /// The descriptor as it stands in `index.json`, with its name as an annotation and no others.

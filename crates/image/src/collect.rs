@@ -25,7 +25,7 @@ impl Store {
     /// damaged images are in nobody's way.
     pub(crate) fn collect_with(&self, claim: &Claim, spared: Option<&Reachable>) -> Result<Collected> {
         let mut collected = Collected { bytes: self.content().clear_temporary()?, ..Collected::default() };
-        self.content().mend_index()?;
+        self.content().mend()?;
         let Some(needed) = self.needed(spared)? else { return Ok(collected) };
         let mut blobs = Vec::new();
         for digest in self.content().blobs()? {

@@ -10,7 +10,7 @@ use conex_oci::image::ImageDocument;
 use conex_oci::{Digest, Reference};
 use jiff::Timestamp;
 
-use crate::remove::unnamed;
+use crate::remove::{Images, unnamed};
 use crate::resolve::Holding;
 use crate::{Collected, Error, Removed, Result, Store};
 
@@ -104,8 +104,17 @@ impl Store {
         let claim = self.content().claim().map_err(Error::from)?;
         let claimed = self.claim_unused(&claim, options, &users()?)?;
         // Until then a lease may have turned into a container, or into another name.
-        let users = users()?;
-        Ok(self.prune_claimed(&claim, &claimed, options, &users)?)
+        let used = users()?;
+        let (mut pruned, told) = self.forget_claimed(&claim, &claimed, options, &used)?;
+        let spared = match self.spared(&used) {
+            // Unless the container has gone since, and then somebody else has pruned its image.
+            Err(_) => self.spared(&users()?),
+            spared => spared,
+        };
+        // The ids stay claimed until their blobs are gone: whoever waits to lease one must not find half an image.
+        let collected = self.collect_sparing(&claim, spared, &mut pruned);
+        self.tell_of(told, &collected, &mut pruned);
+        Ok(pruned)
     }
 
     /// Claims what may go, each image whole or not at all.
@@ -127,13 +136,14 @@ impl Store {
         Ok(claimed)
     }
 
-    fn prune_claimed(
+    /// Forgets the roots of what was claimed and is still not used; gives what there will be to tell when it is deleted.
+    fn forget_claimed(
         &self,
         claim: &Claim,
         claimed: &HashSet<Digest>,
         options: &PruneOptions,
         users: &Users,
-    ) -> Result<Pruned> {
+    ) -> Result<(Pruned, Vec<Gone>)> {
         let holdings = self.holdings()?;
         let named = named(&holdings);
         let mut pruned = Pruned::default();
@@ -149,8 +159,7 @@ impl Store {
                 victims.push(holding);
             } else if let Some(error) = holding.damage {
                 let Root { name, target } = &holding.root;
-                let unnamed = *name == Name::Unnamed;
-                if unnamed && nobodys && claim.try_add(&target.digest)? {
+                if *name == Name::Unnamed && nobodys && claim.try_add(&target.digest)? {
                     damaged.push(holding.root);
                 } else {
                     let name =
@@ -161,22 +170,36 @@ impl Store {
         }
         let roots: Vec<Root> = victims.iter().map(|holding| holding.root.clone()).collect();
         let images = self.images_below(&rooted, &roots);
-        let kept =
-            |id: &Digest| rooted.iter().any(|rooted| rooted.id == *id && !roots.contains(&rooted.root));
-
-        let hidden = [unnamed(&roots), damaged].concat();
-        self.content().forget_all(&hidden)?;
-        let mut untagged = Vec::new();
-        for (root, forgotten) in roots.iter().zip(self.content().forget_all(&roots)?) {
-            untagged.push(root.reference().filter(|_| forgotten).map(Reference::familiar));
+        let mut told: Vec<Gone> = Vec::new();
+        self.content().forget_all(&[unnamed(&roots), damaged].concat())?;
+        for (holding, forgotten) in victims.iter().zip(self.content().forget_all(&roots)?) {
+            let kept = |id: &Digest| rooted.iter().any(|r| r.id == *id && !roots.contains(&r.root));
+            let ids: Vec<Digest> =
+                holding.images.iter().map(|image| image.id).filter(|id| !kept(id)).collect();
+            let name = holding.root.reference().filter(|_| forgotten).map(Reference::familiar);
+            match told.iter_mut().find(|other| other.ids == ids) {
+                Some(other) => other.names.extend(name),
+                None => {
+                    let images = ids.iter().filter_map(|id| Some((*id, images.get(id)?.clone()))).collect();
+                    told.push(Gone { ids, names: name.into_iter().collect(), images });
+                }
+            }
         }
-        // The ids stay claimed until their blobs are gone: whoever waits to lease one must not find half an image.
-        let collected = match self.spared(users) {
+        Ok((pruned, told))
+    }
+
+    fn collect_sparing(
+        &self,
+        claim: &Claim,
+        spared: Result<Reachable, Left>,
+        pruned: &mut Pruned,
+    ) -> Collected {
+        let collected = match spared {
             Ok(spared) => self.collect_with(claim, Some(&spared)),
             Err(lost) => {
                 pruned.left.push(lost);
-                let bytes = self.content().clear_temporary()?;
-                Ok(Collected { bytes, ..Collected::default() })
+                let cleared = self.content().clear_temporary();
+                cleared.map(|bytes| Collected { bytes, ..Collected::default() }).map_err(Error::from)
             }
         };
         let collected = collected.unwrap_or_else(|error| {
@@ -184,12 +207,14 @@ impl Store {
             Collected::default()
         });
         pruned.bytes = collected.bytes;
-        for (ids, names) in by_image(&victims, untagged) {
+        collected
+    }
+
+    fn tell_of(&self, told: Vec<Gone>, collected: &Collected, pruned: &mut Pruned) {
+        for Gone { ids, names, images } in told {
             pruned.removed.extend(names.into_iter().map(Removed::Untagged));
-            let gone: Vec<Digest> = ids.into_iter().filter(|id| !kept(id)).collect();
-            self.tell(&collected, &images, &gone, &mut pruned.removed);
+            self.tell(collected, &images, &ids, &mut pruned.removed);
         }
-        Ok(pruned)
     }
 
     /// Whether the root is of the kind that is asked for, and no container was made from what it leads to.
@@ -239,6 +264,13 @@ impl Holding {
     }
 }
 
+/// An image, or those of one index, whose names are forgotten.
+struct Gone {
+    ids: Vec<Digest>,
+    names: Vec<String>,
+    images: Images,
+}
+
 /// Whoever is bringing the root or one of its images has leased one of these.
 fn needed_to_remove(holding: &Holding) -> impl Iterator<Item = Digest> {
     holding.images.iter().map(|image| image.id).chain([holding.root.target.digest])
@@ -248,17 +280,4 @@ fn needed_to_remove(holding: &Holding) -> impl Iterator<Item = Digest> {
 fn named(holdings: &[Holding]) -> HashSet<Digest> {
     let named = holdings.iter().filter(|holding| holding.root.reference().is_some());
     named.flat_map(|holding| &holding.images).map(|image| image.id).collect()
-}
-
-/// The names that are gone of each image, or of those of one index.
-fn by_image(victims: &[Holding], untagged: Vec<Option<String>>) -> Vec<(Vec<Digest>, Vec<String>)> {
-    let mut groups: Vec<(Vec<Digest>, Vec<String>)> = Vec::new();
-    for (holding, name) in victims.iter().zip(untagged) {
-        let ids: Vec<Digest> = holding.images.iter().map(|image| image.id).collect();
-        match groups.iter_mut().find(|(other, _)| *other == ids) {
-            Some((_, names)) => names.extend(name),
-            None => groups.push((ids, name.into_iter().collect())),
-        }
-    }
-    groups
 }
