@@ -33,6 +33,7 @@ pub enum Entry<'a> {
 /// An image in the making, named `evil:latest`.
 #[derive(Debug, Clone, Default)]
 pub struct Forge {
+    name: Option<String>,
     layers: Vec<Vec<u8>>,
     config: Value,
     raw: Option<Vec<u8>>,
@@ -51,6 +52,13 @@ impl Forge {
         let mut entries = vec![Entry::Directory("bin"), Entry::File("bin/busybox", program)];
         entries.extend(links.iter().map(|link| Entry::Symlink(link, "busybox")));
         Some(Self::new().layer(&entries))
+    }
+
+    /// Named otherwise; an empty name is none.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
     }
 
     /// One more layer, upon the others.
@@ -84,8 +92,11 @@ impl Forge {
     pub fn archive(&self) -> Vec<u8> {
         let config = self.raw.clone().unwrap_or_else(|| self.honest().to_string().into_bytes());
         let names: Vec<String> = (0..self.layers.len()).map(|number| format!("{number}.tar")).collect();
-        let manifest =
-            json!([{"Config": "config.json", "RepoTags": ["evil:latest"], "Layers": names}]).to_string();
+        let tags = match self.name.as_deref().unwrap_or("evil:latest") {
+            "" => json!(null),
+            name => json!([name]),
+        };
+        let manifest = json!([{"Config": "config.json", "RepoTags": tags, "Layers": names}]).to_string();
         let mut entries =
             vec![Entry::File("manifest.json", manifest.as_bytes()), Entry::File("config.json", &config)];
         entries.extend(names.iter().zip(&self.layers).map(|(name, layer)| Entry::File(name, layer)));

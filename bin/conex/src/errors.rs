@@ -139,7 +139,7 @@ impl Error {
 }
 
 /// An error never breaks its line, whatever was in a name or a file, and says what the kernel said in words alone.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     const NUMBER: &str = " (os error ";
     while let Some(start) = line.find(NUMBER) {

@@ -34,6 +34,11 @@ pub(crate) fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", harmless(text.as_ref(), true));
 }
 
+/// Says, in one line, what could not be done; the rest went on.
+pub(crate) fn warning(text: impl std::fmt::Display) {
+    note(format!("WARNING: {}", crate::errors::one_line(&text.to_string())));
+}
+
 fn harmless(text: &str, terminal: bool) -> Cow<'_, str> {
     if terminal { visible(text, &['\n', '\t']) } else { Cow::Borrowed(text) }
 }

@@ -5,6 +5,7 @@
 //! waiting, looks again whether any root reaches it, and only then deletes. A lease excludes a claim of the same digest
 //! and nothing else: all are bytes of the one file `locks`, at an offset made from the digest, so that a lease of a
 //! thousand blobs needs one descriptor. Claims never wait while they hold something, so nothing can deadlock.
+//! Names are locked in the same file, in a range of their own: a blob's bytes are anybody's to choose, also those of a name.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -51,7 +52,7 @@ impl Content {
     /// Waits until nobody else changes what is called `name`.
     pub fn guard(&self, name: &str) -> Result<Guard> {
         let locks = self.locks()?;
-        locks.wait(&Digest::of(name.as_bytes()), Mode::Exclusive)?;
+        locks.wait(NAMES | offset(&Digest::of(name.as_bytes())), Mode::Exclusive)?;
         Ok(Guard(locks))
     }
 
@@ -66,14 +67,17 @@ impl Content {
 }
 
 impl Locks {
-    fn wait(&self, digest: &Digest, mode: Mode) -> Result<()> {
-        lock(&self.file, offset(digest), mode).map_err(|source| self.failed(source))
+    fn wait(&self, offset: u64, mode: Mode) -> Result<()> {
+        lock(&self.file, offset, mode).map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: std::io::Error) -> Error {
         Error::Lock { path: self.path.clone(), source }
     }
 }
+
+/// Where the locks of names begin: above all of those of digests.
+const NAMES: u64 = 1 << 60;
 
 /// 60 bits of the digest: two digests that share them merely wait for each other.
 fn offset(digest: &Digest) -> u64 {
@@ -83,7 +87,7 @@ fn offset(digest: &Digest) -> u64 {
 impl Lease {
     /// Adds a digest (of a blob, a layer's diff_id, an image's id). Waits while it is being deleted.
     pub fn add(&self, digest: &Digest) -> Result<()> {
-        self.0.wait(digest, Mode::Shared)
+        self.0.wait(offset(digest), Mode::Shared)
     }
 }
 
@@ -91,6 +95,11 @@ impl Claim {
     /// Adds a digest unless somebody leases or claims it; never waits.
     pub fn try_add(&self, digest: &Digest) -> Result<bool> {
         try_lock(&self.0.file, offset(digest), Mode::Exclusive).map_err(|source| self.0.failed(source))
+    }
+
+    /// Gives a digest back: it may be leased again.
+    pub fn release(&self, digest: &Digest) -> Result<()> {
+        self.0.wait(offset(digest), Mode::Unlocked)
     }
 }
 
@@ -112,6 +121,21 @@ mod tests {
         assert!(claim.try_add(&other).unwrap());
         drop(lease);
         assert!(claim.try_add(&ours).unwrap());
+        claim.release(&ours).unwrap();
+        assert!(content.claim().unwrap().try_add(&ours).unwrap());
+        assert!(!content.claim().unwrap().try_add(&other).unwrap(), "the other one was not given back");
+    }
+
+    #[test]
+    fn a_blob_with_the_bytes_of_a_name_is_in_no_names_way() {
+        let root = tempfile::tempdir().unwrap();
+        let content = Content::open(root.path()).unwrap();
+        let lease = content.lease().unwrap();
+        for name in ["docker.io/library/a:latest", "index.json"] {
+            lease.add(&Digest::of(name.as_bytes())).unwrap();
+            // Would wait for ever.
+            drop(content.guard(name).unwrap());
+        }
     }
 
     #[test]

@@ -3,29 +3,45 @@
 use std::collections::HashSet;
 
 use conex_oci::image::{ImageDocument, ImageIndex, ImageManifest};
-use conex_oci::{Descriptor, DiffId, Digest};
+use conex_oci::{Descriptor, DiffId, Digest, media_type};
 
-use crate::{Claim, Content, Error, Result};
+use crate::{Claim, Content, Error, Result, Root};
 
 /// Indexes in indexes are legal; a cycle cannot be (a digest would contain itself), but a hostile depth can.
 const DEPTH: usize = 8;
 
 /// What must stay.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Reachable {
     /// Blobs: indexes, manifests, configurations, layers.
     pub blobs: HashSet<Digest>,
     /// Unpacked layers.
     pub layers: HashSet<DiffId>,
+    /// Roots that have lost a document, with what is wrong with it: nobody can tell what else they need.
+    pub damaged: Vec<(Root, Error)>,
 }
 
 impl Content {
-    /// Follows all roots. A blob that is not here reaches nothing (other platforms of an index); one that is here and
-    /// cannot be read is an error, because nobody can tell what it still needs.
+    /// Follows all roots. A child of an index that is not here reaches nothing (other platforms); any other document that
+    /// is missing or rotten damages its root.
     pub fn mark(&self) -> Result<Reachable> {
+        self.mark_from(&self.roots_at_once()?)
+    }
+
+    /// The same for some roots alone.
+    pub fn mark_from(&self, roots: &[Root]) -> Result<Reachable> {
         let mut reachable = Reachable::default();
-        for root in self.roots()? {
-            self.mark_target(&root.target, DEPTH, &mut reachable)?;
+        for root in roots {
+            match self.mark_target(&root.target, DEPTH, &mut reachable) {
+                Err(error) if is_damage(&error) => {
+                    // Or somebody has forgotten it since, and its blobs are gone with it.
+                    if self.holds(root)? {
+                        reachable.blobs.insert(root.target.digest);
+                        reachable.damaged.push((root.clone(), error));
+                    }
+                }
+                marked => marked?,
+            }
         }
         Ok(reachable)
     }
@@ -34,21 +50,35 @@ impl Content {
         if !reachable.blobs.insert(target.digest) || depth == 0 {
             return Ok(());
         }
+        let followed = self.mark_below(target, depth, reachable);
+        if followed.is_err() {
+            // Another root that leads here has to find out, too.
+            reachable.blobs.remove(&target.digest);
+        }
+        followed
+    }
+
+    fn mark_below(&self, target: &Descriptor, depth: usize, reachable: &mut Reachable) -> Result<()> {
         if target.is_index() {
-            if let Some(index) = present(self.document::<ImageIndex>(target))? {
-                for child in &index.manifests {
+            for child in &self.document::<ImageIndex>(target)?.manifests {
+                if self.has(&child.digest) {
                     self.mark_target(child, depth - 1, reachable)?;
+                } else {
+                    reachable.blobs.insert(child.digest);
                 }
             }
-        } else if target.is_manifest()
-            && let Some(manifest) = present(self.document::<ImageManifest>(target))?
-        {
+        } else if target.is_manifest() {
+            let manifest = self.document::<ImageManifest>(target)?;
             reachable.blobs.insert(manifest.config.digest);
             reachable.blobs.extend(manifest.layers.iter().map(|layer| layer.digest));
-            // Artifacts and attestations have configurations of other kinds: they unpack to nothing.
+            // Artifacts and attestations have configurations of other kinds, which need not be documents at all.
+            let kind = manifest.config.media_type.as_str();
             match self.document::<ImageDocument>(&manifest.config) {
                 Ok(document) => reachable.layers.extend(document.rootfs.diff_ids),
-                Err(Error::Malformed { .. } | Error::Missing { .. }) => {}
+                Err(error) if [media_type::CONFIG, media_type::DOCKER_CONFIG].contains(&kind) => {
+                    return Err(error);
+                }
+                Err(error) if is_damage(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -68,11 +98,12 @@ impl Content {
     }
 }
 
-fn present<T>(document: Result<T>) -> Result<Option<T>> {
-    match document {
-        Err(Error::Missing { .. }) => Ok(None),
-        other => other.map(Some),
-    }
+/// Whether a document is not what it should be, and not merely out of reach at this moment.
+fn is_damage(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Missing { .. } | Error::Corrupt { .. } | Error::Malformed { .. } | Error::TooLarge { .. }
+    )
 }
 
 #[cfg(test)]
@@ -126,12 +157,30 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_manifest_stops_the_collection() {
+    fn a_root_that_lost_a_document_is_damaged_and_the_others_are_not() {
         let root = tempfile::tempdir().unwrap();
         let content = Content::open(root.path()).unwrap();
-        let (target, _) = image(&content, "a");
+        let ((target, layer), (other, theirs)) = (image(&content, "a"), image(&content, "b"));
         content.set(&"a".parse().unwrap(), &target).unwrap();
-        std::fs::write(content.path(&target.digest), "rot").unwrap();
-        assert!(matches!(content.mark(), Err(Error::Corrupt { .. })));
+        content.set(&"b".parse().unwrap(), &other).unwrap();
+        let config = content.document::<ImageManifest>(&target).unwrap().config.digest;
+        for damage in [target.digest, config] {
+            let path = content.path(&damage);
+            let kept = std::fs::read(&path).unwrap();
+            std::fs::write(&path, "rot").unwrap();
+            let found = |reachable: Reachable| {
+                assert!(
+                    reachable.layers.contains(&DiffId(theirs)) && !reachable.layers.contains(&DiffId(layer))
+                );
+                assert_eq!(reachable.damaged.len(), 1, "{reachable:?}");
+                assert_eq!(reachable.damaged[0].0.reference().unwrap().familiar(), "a:latest");
+                reachable.damaged.into_iter().next().unwrap().1
+            };
+            assert!(matches!(found(content.mark().unwrap()), Error::Corrupt { .. }));
+            std::fs::remove_file(&path).unwrap();
+            assert!(matches!(found(content.mark().unwrap()), Error::Missing { .. }));
+            std::fs::write(&path, kept).unwrap();
+        }
+        assert!(content.mark().unwrap().damaged.is_empty());
     }
 }

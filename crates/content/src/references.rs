@@ -10,7 +10,7 @@ use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, Reference, media_type};
 
 use crate::temporary::{replace, sync_directory};
-use crate::{Content, Error, Result};
+use crate::{Content, Error, Guard, Result};
 
 /// image-spec annotations.md: the name of an index entry.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -81,12 +81,12 @@ impl Content {
     /// As [`set`](Self::set) and [`keep`](Self::keep), for many at once and in order: `index.json` is written once.
     pub fn set_all(&self, roots: &[Root]) -> Result<()> {
         sync_directory(&self.blobs_directory())?;
+        let order = self.order()?;
         for root in roots {
             let Some(reference) = root.reference() else {
                 self.write(root)?;
                 continue;
             };
-            let _guard = self.guard(&reference.to_string())?;
             match self.get(reference)? {
                 Some(old) if old.digest == root.target.digest => continue,
                 Some(old) => self.write(&Root { name: Name::Unnamed, target: old })?,
@@ -95,25 +95,70 @@ impl Content {
             self.write(root)?;
             self.erase(&Root { name: Name::Unnamed, target: root.target.clone() })?;
         }
-        self.write_index()
+        self.write_index(&order)
     }
 
     /// Forgets a name's hold on its target; false when it had none (any more). Blobs stay until they are collected.
     pub fn forget(&self, root: &Root) -> Result<bool> {
-        let _guard = root.reference().map(|reference| self.guard(&reference.to_string())).transpose()?;
-        if let Some(reference) = root.reference() {
-            // It may point at something else by now, which is none of the caller's business.
-            if self.get(reference)?.is_none_or(|now| now.digest != root.target.digest) {
-                return Ok(false);
-            }
+        Ok(self.forget_all([root])?.contains(&true))
+    }
+
+    /// The same for many at once; `index.json` is written once.
+    pub fn forget_all<'r>(&self, roots: impl IntoIterator<Item = &'r Root>) -> Result<Vec<bool>> {
+        let order = self.order()?;
+        let mut forgotten = Vec::new();
+        for root in roots {
+            // A name may point at something else by now, which is none of the caller's business.
+            forgotten.push(self.holds(root)? && self.erase(root)?);
         }
-        let forgotten = self.erase(root)?;
-        self.write_index()?;
+        self.write_index(&order)?;
         Ok(forgotten)
     }
 
-    /// All roots, in order of their names; a target that has a name is not listed a second time without one.
+    /// Whether the root is still there, and its name points at the same target.
+    pub fn holds(&self, root: &Root) -> Result<bool> {
+        match root.reference() {
+            Some(reference) => Ok(self.get(reference)?.is_some_and(|now| now.digest == root.target.digest)),
+            None => {
+                let path = self.references_directory().join(root.file_name());
+                Ok(rustix::fs::access(path, rustix::fs::Access::EXISTS).is_ok())
+            }
+        }
+    }
+
+    /// Puts right what somebody has left who was killed between two steps: writes `index.json` again if it is not what the
+    /// references say. Nameless roots whose targets have a name by now go.
+    pub fn mend(&self) -> Result<()> {
+        let order = self.order()?;
+        let roots = self.files()?;
+        let named = named(&roots);
+        for root in roots.iter().filter(|root| is_hidden(root, &named)) {
+            self.erase(root)?;
+        }
+        match fs::read(self.root().join("index.json")) {
+            Ok(found) if found == self.index()? => Ok(()),
+            _ => self.write_index(&order),
+        }
+    }
+
+    /// All roots at one moment: none is overlooked because it changes its name meanwhile, as [`roots`](Self::roots) may.
+    pub(crate) fn roots_at_once(&self) -> Result<Vec<Root>> {
+        let _order = self.order()?;
+        self.roots()
+    }
+
+    /// All roots, in order of their names; a target that has a name is not listed a second time without one. One that is being
+    /// renamed at this moment may be missed: what decides over deletion is [`mark`](Self::mark).
     pub fn roots(&self) -> Result<Vec<Root>> {
+        let mut roots = self.files()?;
+        let named = named(&roots);
+        roots.retain(|root| !is_hidden(root, &named));
+        roots.sort_by(|a, b| (&a.name, a.target.digest).cmp(&(&b.name, b.target.digest)));
+        Ok(roots)
+    }
+
+    /// The roots as they stand in the directory.
+    fn files(&self) -> Result<Vec<Root>> {
         let directory = self.references_directory();
         let failed = |source| Error::List { path: directory.clone(), source };
         let mut roots = Vec::new();
@@ -126,10 +171,6 @@ impl Content {
                 Err(source) => return Err(Error::List { path, source }),
             }
         }
-        let named: BTreeSet<Digest> =
-            roots.iter().filter(|root| root.reference().is_some()).map(|root| root.target.digest).collect();
-        roots.retain(|root| root.reference().is_some() || !named.contains(&root.target.digest));
-        roots.sort_by(|a, b| (&a.name, a.target.digest).cmp(&(&b.name, b.target.digest)));
         Ok(roots)
     }
 
@@ -149,19 +190,33 @@ impl Content {
         }
     }
 
-    /// Under a lock of its own, so that of two changes the later one's list wins.
-    fn write_index(&self) -> Result<()> {
-        let _guard = self.guard("index.json")?;
+    /// The one who changes references now. Held for the writing of a few small files, and by collection while it lists them.
+    fn order(&self) -> Result<Guard> {
+        self.guard("index.json")
+    }
+
+    fn write_index(&self, _order: &Guard) -> Result<()> {
+        let path = self.root().join("index.json");
+        replace(self, &path, &self.index()?).map_err(|source| Error::Write { path, source })
+    }
+
+    fn index(&self) -> Result<Vec<u8>> {
         let index = ImageIndex {
             schema_version: 2,
             media_type: Some(media_type::INDEX.to_owned()),
             manifests: self.roots()?.iter().map(entry).collect(),
             annotations: None,
         };
-        let path = self.root().join("index.json");
-        let bytes = serde_json::to_vec(&index).expect("an index is always JSON");
-        replace(self, &path, &bytes).map_err(|source| Error::Write { path, source })
+        Ok(serde_json::to_vec(&index).expect("an index is always JSON"))
     }
+}
+
+fn named(roots: &[Root]) -> BTreeSet<Digest> {
+    roots.iter().filter(|root| root.reference().is_some()).map(|root| root.target.digest).collect()
+}
+
+fn is_hidden(root: &Root, named: &BTreeSet<Digest>) -> bool {
+    root.reference().is_none() && named.contains(&root.target.digest)
 }
 
 /// The descriptor as it stands in `index.json`, with its name as an annotation and no others.

@@ -28,8 +28,10 @@ impl Temporary {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                     // People clear directories of this name.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        DirBuilder::new().mode(0o700).create(content.temporary_directory())?;
-                        continue;
+                        match DirBuilder::new().mode(0o700).create(content.temporary_directory()) {
+                            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                            _ => continue,
+                        }
                     }
                     Err(error) => return Err(error),
                 };
@@ -91,12 +93,17 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
 }
 
 impl Content {
-    /// Removes what dead writers have left in `tmp/`; the files of living ones are locked and stay, and so does half a blob
-    /// that somebody may still go on with.
-    pub fn clear_temporary(&self) -> Result<()> {
+    /// Removes what dead writers have left in `tmp/`, and tells its size in bytes; the files of living ones are locked and stay,
+    /// and so does half a blob that somebody may still go on with.
+    pub fn clear_temporary(&self) -> Result<u64> {
         let directory = self.temporary_directory();
         let listed = |source| Error::List { path: directory.clone(), source };
-        for entry in fs::read_dir(&directory).map_err(listed)? {
+        let mut cleared = 0;
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries.map_err(listed)?,
+        };
+        for entry in entries {
             let entry = entry.map_err(listed)?;
             let name = entry.file_name();
             let ours =
@@ -110,14 +117,15 @@ impl Content {
                 continue;
             }
             // The lock may have been free because the file was just renamed to its place: then the name is gone.
+            let size = file.metadata().map_or(0, |metadata| metadata.len());
             match fs::remove_file(&path) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Remove { path, source });
-                }
-                _ => {}
+                Ok(()) => cleared += size,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Remove { path, source }),
             }
         }
-        self.clear_partials(false)
+        self.clear_partials(false)?;
+        Ok(cleared)
     }
 }
 
@@ -134,7 +142,7 @@ mod tests {
         fs::write(&dead, "half a blob").unwrap();
         let foreign = root.path().join("tmp/layer-1");
         fs::write(&foreign, "somebody else's").unwrap();
-        content.clear_temporary().unwrap();
+        assert_eq!(content.clear_temporary().unwrap(), 11);
         assert!(living.path.exists() && foreign.exists() && !dead.exists());
         let path = living.path.clone();
         drop(living);

@@ -27,5 +27,5 @@ pub use error::{Error, Failure, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
     AttachOptions, ContainerSummary, ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery,
-    RemoveOptions, StartMode, Top, WaitCondition,
+    PrunedContainers, RemoveOptions, StartMode, SystemUsage, Top, WaitCondition,
 };

@@ -86,7 +86,7 @@ pub enum Conflict {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Images by id, with their layers where they can be read.
-type Images = BTreeMap<Digest, Option<Image>>;
+pub(crate) type Images = BTreeMap<Digest, Option<Image>>;
 type InUse<'a> = &'a dyn Fn(&Digest) -> Vec<Usage>;
 
 impl Store {
@@ -126,10 +126,10 @@ impl Store {
             }
             // The containers keep the image; it goes on without a name.
             self.content().keep(&root.target)?;
-            self.untag(victims, &mut removed)?;
+            self.untag(&victims, &mut removed)?;
             return Ok(removed);
         }
-        self.untag(victims, &mut removed)?;
+        self.untag(&victims, &mut removed)?;
         self.forget_unnamed(&rooted, &root, &gone)?;
         self.finish(claim, &images, &gone, removed)
     }
@@ -165,23 +165,22 @@ impl Store {
             for root in &roots {
                 self.content().keep(&root.target)?;
             }
-            self.untag(roots.into_iter().filter(|root| root.reference().is_some()), &mut removed)?;
+            let named: Vec<Root> = roots.into_iter().filter(|root| root.reference().is_some()).collect();
+            self.untag(&named, &mut removed)?;
             return Ok(removed);
         }
-        for root in &roots {
-            self.content().forget(&Root { name: Name::Unnamed, target: root.target.clone() })?;
-        }
-        self.untag(roots, &mut removed)?;
+        self.content().forget_all(&unnamed(&roots))?;
+        self.untag(&roots, &mut removed)?;
         let gone: Vec<Digest> = images.keys().copied().collect();
         self.finish(claim, &images, &gone, removed)
     }
 
-    fn untag(&self, roots: impl IntoIterator<Item = Root>, removed: &mut Vec<Removed>) -> Result<()> {
-        for root in roots {
-            // Somebody else may have been faster; what counts is that the name is gone.
-            if self.content().forget(&root)? {
-                removed.extend(root.reference().map(|reference| Removed::Untagged(reference.familiar())));
-            }
+    /// Forgets the roots, and notes the names that are gone.
+    pub(crate) fn untag(&self, roots: &[Root], removed: &mut Vec<Removed>) -> Result<()> {
+        // Somebody else may have been faster; what counts is that the name is gone.
+        for (root, forgotten) in roots.iter().zip(self.content().forget_all(roots)?) {
+            let reference = root.reference().filter(|_| forgotten);
+            removed.extend(reference.map(|reference| Removed::Untagged(reference.familiar())));
         }
         Ok(())
     }
@@ -217,32 +216,44 @@ impl Store {
             return Ok(removed);
         }
         // The ids stay claimed until their blobs are gone: whoever waits to lease one must not find half an image.
-        let collected = self.collect_with(&claim).unwrap_or_else(|error| {
+        let collected = self.collect_with(&claim, None).unwrap_or_else(|error| {
             // The names are gone, as they should be; only space is not freed.
             log::warn!("cannot delete what is not needed any more: {error}");
             Collected::default()
         });
+        self.tell(&collected, images, gone, &mut removed);
+        Ok(removed)
+    }
+
+    /// Notes what went: images, and their chains of layers from the top down.
+    pub(crate) fn tell(
+        &self,
+        collected: &Collected,
+        images: &Images,
+        gone: &[Digest],
+        removed: &mut Vec<Removed>,
+    ) {
         // What somebody is bringing in again at this very moment is not gone.
         for id in gone.iter().filter(|id| !self.content().has(id)) {
-            removed.push(Removed::Deleted(*id));
+            let mut lines = vec![Removed::Deleted(*id)];
             let layers = images.get(id).and_then(Option::as_ref).map(|image| &image.document.rootfs.diff_ids);
             let layers = layers.map_or(&[][..], Vec::as_slice);
-            for height in (1..=layers.len()).rev() {
-                if !collected.layers.contains(&layers[height - 1]) {
-                    continue;
-                }
-                let deleted = ChainId::of(&layers[..height]).map(|chain| Removed::Deleted(chain.0));
-                // Two images may stand on one chain.
-                if let Some(line) = deleted.filter(|line| !removed.contains(line)) {
+            let heights =
+                (1..=layers.len()).rev().filter(|height| collected.layers.contains(&layers[height - 1]));
+            lines.extend(
+                heights.filter_map(|height| ChainId::of(&layers[..height])).map(|c| Removed::Deleted(c.0)),
+            );
+            // Two images may stand on one chain.
+            for line in lines {
+                if !removed.contains(&line) {
                     removed.push(line);
                 }
             }
         }
-        Ok(removed)
     }
 
     /// The images that the roots lead to, with their layers where they can be read.
-    fn images_below(&self, rooted: &[Rooted], roots: &[Root]) -> Images {
+    pub(crate) fn images_below(&self, rooted: &[Rooted], roots: &[Root]) -> Images {
         let below = rooted.iter().filter(|rooted| roots.contains(&rooted.root));
         below
             .map(|rooted| (rooted.id, self.image_of_manifest(&rooted.root.target, &rooted.manifest).ok()))
@@ -296,6 +307,11 @@ fn with_digests(rooted: &[Rooted], root: &Root) -> Vec<Root> {
         victims.dedup();
     }
     victims
+}
+
+/// The nameless roots of the same targets, which are hidden behind the named ones.
+pub(crate) fn unnamed(roots: &[Root]) -> Vec<Root> {
+    roots.iter().map(|root| Root { name: Name::Unnamed, target: root.target.clone() }).collect()
 }
 
 fn unique_roots<'a>(rooted: impl Iterator<Item = &'a Rooted>) -> Vec<Root> {

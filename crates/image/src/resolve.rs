@@ -11,6 +11,17 @@ use conex_oci::{Descriptor, Digest, Platform, Reference};
 
 use crate::{Error, Image, Result, Store};
 
+/// A root and the images that it leads to.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    /// The root.
+    pub(crate) root: Root,
+    /// Those whose manifests are here.
+    pub(crate) images: Vec<Rooted>,
+    /// A document that it has lost.
+    pub(crate) damage: Option<Error>,
+}
+
 /// An image that some root leads to.
 #[derive(Debug, Clone)]
 pub(crate) struct Rooted {
@@ -34,8 +45,13 @@ impl Store {
         if !(id_like && hex.len() == 64) {
             match name.parse::<Reference>() {
                 Ok(reference) => {
-                    if let Some(target) = self.target(&reference)? {
-                        return self.image_of(&target, Some(&reference), platform);
+                    while let Some(target) = self.target(&reference)? {
+                        match self.image_of(&target, Some(&reference), platform) {
+                            // Removed between the two looks: the name went before the blobs, so that the next look tells.
+                            Err(Error::Content(_) | Error::Platform { .. })
+                                if self.target(&reference)?.as_ref() != Some(&target) => {}
+                            found => return found,
+                        }
                     }
                 }
                 Err(source) if !id_like => return Err(Error::Reference { source }),
@@ -66,8 +82,12 @@ impl Store {
             if root.target.digest == *digest {
                 return Ok(Some(root.target));
             }
-            if let Some(manifest) = self.manifests_in(&root.target)?.into_iter().find(|m| m.digest == *digest)
-            {
+            let below = match self.manifests_in(&root.target) {
+                // Removed meanwhile, or damaged, which is for those who use that name.
+                Err(Error::Content(conex_content::Error::Missing { .. })) => continue,
+                below => below?,
+            };
+            if let Some(manifest) = below.into_iter().find(|manifest| manifest.digest == *digest) {
                 return Ok(Some(manifest));
             }
         }
@@ -75,20 +95,24 @@ impl Store {
     }
 
     fn resolve_id(&self, name: &str, hex: &str, platform: Option<&Platform>) -> Result<Image> {
-        let rooted = self.images_of_roots()?;
-        let mut matches: Vec<Digest> =
-            rooted.iter().map(|rooted| rooted.id).filter(|id| id.hex().starts_with(hex)).collect();
-        matches.sort_unstable();
-        matches.dedup();
-        let id = match matches.as_slice() {
-            [] => return Err(Error::NotFound { name: name.to_owned() }),
-            [id] => *id,
-            _ => return Err(Error::Ambiguous { prefix: name.to_owned(), matches }),
+        let (mut image, rooted) = loop {
+            let rooted = self.images_of_roots()?;
+            let mut matches: Vec<Digest> =
+                rooted.iter().map(|rooted| rooted.id).filter(|id| id.hex().starts_with(hex)).collect();
+            matches.sort_unstable();
+            matches.dedup();
+            let id = match matches.as_slice() {
+                [] => return Err(Error::NotFound { name: name.to_owned() }),
+                [id] => *id,
+                _ => return Err(Error::Ambiguous { prefix: name.to_owned(), matches }),
+            };
+            let ours: Vec<Rooted> = rooted.into_iter().filter(|rooted| rooted.id == id).collect();
+            match self.image_of_manifest(&ours[0].root.target, &ours[0].manifest) {
+                Err(Error::Content(_)) if !self.content().holds(&ours[0].root)? => {}
+                image => break (image?, ours),
+            }
         };
-        let ours: Vec<&Rooted> = rooted.iter().filter(|rooted| rooted.id == id).collect();
-        let found = ours[0];
-        let mut image = self.image_of_manifest(&found.root.target, &found.manifest)?;
-        image.references = ours.iter().filter_map(|rooted| rooted.root.reference().cloned()).collect();
+        image.references = rooted.iter().filter_map(|rooted| rooted.root.reference().cloned()).collect();
         match platform {
             Some(wanted) if !image.platform().serves(wanted) => Err(Error::Platform {
                 name: name.to_owned(),
@@ -103,26 +127,41 @@ impl Store {
     /// out with a warning, so that one damaged image does not hide the others.
     pub(crate) fn images_of_roots(&self) -> Result<Vec<Rooted>> {
         let mut rooted = Vec::new();
+        for holding in self.holdings()? {
+            if let Some(error) = holding.damage {
+                log::warn!("an image is passed over: {error}");
+            }
+            rooted.extend(holding.images);
+        }
+        Ok(rooted)
+    }
+
+    /// All roots with what they lead to. A root that is removed meanwhile is left out, not taken for damaged.
+    pub(crate) fn holdings(&self) -> Result<Vec<Holding>> {
+        let mut holdings = Vec::new();
         for root in self.content().roots()? {
-            let manifests = match self.manifests_in(&root.target) {
-                Ok(manifests) => manifests,
-                Err(error) => {
-                    log::warn!("an image is passed over: {error}");
-                    continue;
-                }
-            };
+            let mut holding = Holding { root, images: Vec::new(), damage: None };
+            let manifests = self.manifests_in(&holding.root.target).unwrap_or_else(|error| {
+                holding.damage = Some(error);
+                Vec::new()
+            });
             for manifest in manifests {
                 match self.content().document::<ImageManifest>(&manifest) {
                     Ok(document) => {
-                        let id = document.config.digest;
-                        rooted.push(Rooted { root: root.clone(), manifest, id });
+                        let (root, id) = (holding.root.clone(), document.config.digest);
+                        holding.images.push(Rooted { root, manifest, id });
                     }
-                    Err(conex_content::Error::Missing { .. }) => {}
-                    Err(error) => log::warn!("an image is passed over: {error}"),
+                    // Another platform's.
+                    Err(conex_content::Error::Missing { digest }) if digest != holding.root.target.digest => {
+                    }
+                    Err(error) => holding.damage = Some(error.into()),
                 }
             }
+            if holding.damage.is_none() || self.content().holds(&holding.root)? {
+                holdings.push(holding);
+            }
         }
-        Ok(rooted)
+        Ok(holdings)
     }
 
     /// The image manifests at or below `target`, in order, whether they are here or not.

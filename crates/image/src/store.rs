@@ -1,12 +1,22 @@
 //! The store: content and layers together, and the lease that a starting run takes.
 //!
-//! How nothing that is needed is ever deleted, in order of what happens:
+//! Images are removed, pruned and collected while others are loaded, pulled and started, and nobody is asked to wait for
+//! anybody but over one digest. A *lease* says "I am about to need this", a *claim* "I am about to delete this"; for one
+//! digest they exclude each other ([`conex_content::Lease`]). How nothing that is needed is ever deleted, in order of
+//! what happens:
 //! - load and pull *lease* every blob and diff_id before they look whether it is here, and let go after the reference is
 //!   written; so what they found, and what they brought, is there when the reference appears.
-//! - run leases the image's id ([`Store::lease`]), sees that the image still has its root, writes the container's
-//!   record, and lets go.
-//! - rmi *claims* the image's id, asks which containers use it, and only then forgets its roots ([`Store::remove`]).
-//! - collection deletes what no root reaches, each thing under a claim, after looking again ([`Store::collect`]).
+//! - run, save and tag lease the image's id ([`Store::lease`]) and then look whether the image still has its root. If it
+//!   has, it keeps it, and all that is below it, until they have written the container's record, the archive, the name.
+//! - rmi and prune *claim* the image's id, ask which containers were made from it, and only then forget its roots
+//!   ([`Store::remove`], which waits a moment for a claim; [`Store::prune`], which passes over what it cannot claim).
+//!   Roots go before blobs: whoever misses a blob looks again and finds that the name is gone.
+//! - collection deletes what no root reaches, each thing under a claim, after looking again ([`Store::collect`]). It lists
+//!   the roots while nobody changes them. A root that has lost a document might have led to anything: while there is one,
+//!   only a prune collects, which knows what containers need.
+//!
+//! Containers need no lease for as long as they live: their record is what rmi and prune ask for. All locks end with their
+//! process, so that a SIGKILL leaves at most unreferenced blobs and unlocked temporaries, which the next collection clears.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,6 +25,7 @@ use conex_content::{Content, Lease};
 use conex_oci::Reference;
 
 use crate::layers::{Backend, Directories, Images, LayerError, Layers, Merged};
+use crate::resolve::Rooted;
 use crate::{Error, Image, Result};
 
 /// The images of one ROOT. Cheap to open; holds no lock and no thread.
@@ -86,17 +97,23 @@ impl Store {
     pub fn lease(&self, image: &Image) -> Result<Lease> {
         let lease = self.content.lease()?;
         lease.add(&image.id)?;
-        // Whoever removes the image held the id alone until all was forgotten: what has a root now keeps it.
+        if self.is_rooted(image)? { Ok(lease) } else { Err(Error::NotFound { name: image.name() }) }
+    }
+
+    /// Whether the root that the image was found by is still there. While the image's id is leased this stays so: whoever
+    /// removes it holds the id alone until all is forgotten.
+    pub(crate) fn is_rooted(&self, image: &Image) -> Result<bool> {
         let target = image.target.digest;
         if let Some(reference) = image.references.first()
             && self.content.get(reference)?.is_some_and(|now| now.digest == target)
         {
-            return Ok(lease);
+            return Ok(true);
         }
-        if self.images_of_roots()?.iter().any(|rooted| rooted.id == image.id) {
-            return Ok(lease);
-        }
-        Err(Error::NotFound { name: image.name() })
+        let same = |rooted: &Rooted| {
+            (rooted.id, rooted.manifest.digest) == (image.id, image.manifest_digest)
+                && [rooted.root.target.digest, rooted.manifest.digest].contains(&target)
+        };
+        Ok(self.images_of_roots()?.iter().any(same))
     }
 
     /// All references that lead to the image, by themselves or by an index, in order.

@@ -39,12 +39,17 @@ impl Context {
         Client::new(Options::from_env())
     }
 
-    /// The images alone.
+    /// The images alone, cleared of what dead commands had not finished.
     ///
     /// # Errors
     /// When the store cannot be opened.
     pub(crate) fn images(&self) -> Result<Store, Error> {
-        Ok(Store::open_to_run(&self.paths.root, &self.paths.run)?)
+        let store = Store::open_to_run(&self.paths.root, &self.paths.run)?;
+        // Whoever may only read the store is not kept from it.
+        if let Err(error) = store.content().clear_temporary() {
+            log::warn!("{error}");
+        }
+        Ok(store)
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) const VERB: Verb = Verb {
     run,
 };
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
     ("Digest", "DIGEST"),
@@ -117,14 +117,14 @@ fn filter(given: &Given<'_>) -> Result<Filter, Error> {
 }
 
 /// What stands in the first columns of one row.
-struct Name {
+pub(super) struct Name {
     repository: String,
     tag: String,
     digest: String,
 }
 
 /// A row a tag; with digests a row for each pair that belongs together.
-fn names(image: &Summary, digests: bool) -> Vec<Name> {
+pub(super) fn names(image: &Summary, digests: bool) -> Vec<Name> {
     let none = || "<none>".to_owned();
     let digest_of = |repository: &str| {
         let digest = image.digests.iter().find(|reference| reference.familiar_name() == repository);
@@ -153,7 +153,7 @@ fn names(image: &Summary, digests: bool) -> Vec<Name> {
     names
 }
 
-fn row(image: &Summary, name: &Name, full: bool, now: i64) -> Value {
+pub(super) fn row(image: &Summary, name: &Name, full: bool, now: i64) -> Value {
     let id = image.id().to_string();
     let created = image.image.document.created.as_deref().and_then(time::seconds_of);
     json!({

@@ -7,6 +7,7 @@ mod artifact;
 mod attach;
 mod completion;
 mod create;
+mod df;
 mod document;
 mod exec;
 mod history;
@@ -20,6 +21,7 @@ mod logout;
 mod logs;
 mod man;
 mod pause;
+mod prune;
 mod ps;
 mod pull;
 mod push;
@@ -96,6 +98,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("logs", &logs::VERB),
             ("ls", &ps::VERB),
             ("pause", &pause::VERB),
+            ("prune", &prune::CONTAINER),
             ("rename", &rename::VERB),
             ("restart", &restart::VERB),
             ("rm", &rm::VERB),
@@ -115,6 +118,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("inspect", &inspect::IMAGE),
             ("load", &load::VERB),
             ("ls", &images::VERB),
+            ("prune", &prune::IMAGE),
             ("pull", &pull::VERB),
             ("push", &push::VERB),
             ("rm", &rmi::VERB),
@@ -132,7 +136,11 @@ pub(crate) static NOUNS: &[Noun] = &[
         about: "Serve the images of this machine",
         verbs: &[("serve", &registry::SERVE)],
     },
-    Noun { name: "system", about: "Manage Conex", verbs: &[("info", &info::VERB)] },
+    Noun {
+        name: "system",
+        about: "Manage Conex",
+        verbs: &[("df", &df::VERB), ("info", &info::VERB), ("prune", &prune::SYSTEM)],
+    },
 ];
 
 /// Does the same to each container named; prints the name, or the error, and goes on. 1 when one failed.

@@ -28,7 +28,7 @@ pub(crate) const VERB: Verb = Verb {
     run,
 };
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -108,7 +108,7 @@ fn last(given: &Given<'_>) -> Result<Option<usize>, Error> {
     Ok(number.and_then(|number| usize::try_from(number).ok()).filter(|number| *number > 0))
 }
 
-fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
+pub(super) fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
     let labels: Vec<_> = container.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mounts: Vec<_> =
         container.mounts.iter().map(|mount| if full { mount.clone() } else { ellipsis(mount, 15) }).collect();
@@ -146,7 +146,7 @@ fn image(container: &ContainerSummary, full: bool) -> String {
 }
 
 /// `.Label "key"`
-fn label(labels: &BTreeMap<String, String>, name: &str, arguments: &[Value]) -> Option<Value> {
+pub(super) fn label(labels: &BTreeMap<String, String>, name: &str, arguments: &[Value]) -> Option<Value> {
     match (name, arguments) {
         ("Label", [Value::String(key)]) => Some(Value::String(labels.get(key).cloned().unwrap_or_default())),
         _ => None,

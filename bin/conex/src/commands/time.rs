@@ -1,4 +1,4 @@
-//! `--since` and `--until`: a point in time as Docker takes it.
+//! `--since`, `--until` and `--filter until=`: a point in time as Docker takes it.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -9,11 +9,16 @@ use crate::errors::Error;
 /// Nanoseconds since 1970, of seconds (`1136073600.5`), RFC 3339, a date and time in UTC (`2006-01-02T15:04`), or
 /// how long ago (`1h30m`).
 pub(super) fn parse(flag: &str, text: &str) -> Result<i128, Error> {
-    at(text, Timestamp::now()).ok_or_else(|| {
+    point(text).ok_or_else(|| {
         Error::usage(format!(
             "invalid argument {text:?} for \"--{flag}\" flag: expected a time as 2006-01-02T15:04:05Z, seconds since 1970, or a duration as 10m"
         ))
     })
+}
+
+/// The same; `None` of a text that is no time.
+pub(super) fn point(text: &str) -> Option<i128> {
+    at(text, Timestamp::now())
 }
 
 fn at(text: &str, now: Timestamp) -> Option<i128> {
@@ -26,8 +31,18 @@ fn at(text: &str, now: Timestamp) -> Option<i128> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time.as_nanosecond());
     }
+    if let Some(time) = zoned_date(text) {
+        return Some(time.as_nanosecond());
+    }
     let civil = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|date| date.at(0, 0, 0, 0)));
     Some(civil.ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp().as_nanosecond())
+}
+
+/// `2006-01-02Z`, `2006-01-02+07:00`: midnight there.
+fn zoned_date(text: &str) -> Option<Timestamp> {
+    let (date, zone) = text.split_at_checked(10)?;
+    date.parse::<Date>().ok()?;
+    format!("{date}T00:00:00{zone}").parse().ok()
 }
 
 /// Seconds since 1970 of an RFC 3339 text.
@@ -49,7 +64,10 @@ fn seconds(text: &str) -> Option<i128> {
 
 /// Go's durations: `1h15m30.5s`, `300ms`; nanoseconds.
 fn duration(text: &str) -> Option<i128> {
-    let mut rest = text.strip_prefix('-').unwrap_or(text);
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
     let mut total: i128 = 0;
     if rest.is_empty() {
         return None;
@@ -81,7 +99,7 @@ fn duration(text: &str) -> Option<i128> {
         total += whole * unit + part * unit / 1_000_000_000;
         rest = tail;
     }
-    Some(total)
+    Some(sign * total)
 }
 
 #[cfg(test)]
@@ -101,16 +119,37 @@ mod tests {
             ("1h30m", start - 5400 * second),
             ("1.5s", start - 1_500_000_000),
             ("300ms", start - 300_000_000),
+            ("+300ms", start - 300_000_000),
+            ("-10m", start + 600 * second),
+            ("10", 10 * second),
             ("2024-06-01T11:00:00Z", start - 3600 * second),
             ("2024-06-01T13:00:00+02:00", start - 3600 * second),
             ("2024-06-01T11:00:00", start - 3600 * second),
             ("2024-06-01T11:00", start - 3600 * second),
+            ("2024-06-01T11", start - 3600 * second),
+            ("2024-06-01T11:00Z", start - 3600 * second),
+            ("2024-06-01T13+02:00", start - 3600 * second),
+            ("2024-06-01Z", start - 12 * 3600 * second),
+            ("2024-06-01+02:00", start - 14 * 3600 * second),
             ("2024-06-01", start - 12 * 3600 * second),
         ] {
             assert_eq!(at(text, now), Some(expected), "{text}");
         }
-        for bad in ["", "x", "10", "10x", "-", "1..2s", "99999999999999", ".", "2024-13-01", "m"] {
-            assert!(bad == "10" || at(bad, now).is_none(), "{bad}");
+        for bad in [
+            "",
+            "x",
+            "10x",
+            "-",
+            "+",
+            "--1s",
+            "1..2s",
+            "99999999999999",
+            ".",
+            "2024-13-01",
+            "2024-06-01x",
+            "m",
+        ] {
+            assert!(at(bad, now).is_none(), "{bad}");
         }
     }
 

@@ -4,16 +4,26 @@ use super::print::{general, quote};
 
 /// `7.8MB`: three significant digits, powers of 1000.
 pub(crate) fn size(bytes: u64) -> String {
+    with_digits(bytes, 3)
+}
+
+/// `7.797MB`: four, as where Docker adds sizes up.
+pub(crate) fn sum(bytes: u64) -> String {
+    with_digits(bytes, 4)
+}
+
+fn with_digits(bytes: u64, digits: usize) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    #[expect(clippy::cast_precision_loss, reason = "three or four digits are shown")]
     let mut value = bytes as f64;
     let mut unit = 0;
     // 999.5 would be shown as 1e+03: it is one of the next unit.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
+    let limit = if digits == 3 { 999.5 } else { 999.95 };
+    while value >= limit && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;
     }
-    format!("{}{}", general(value, Some(3)), UNITS[unit])
+    format!("{}{}", general(value, Some(digits)), UNITS[unit])
 }
 
 /// `Less than a second`, `About an hour`, `5 weeks`: go-units' words, which Docker's tables show.
@@ -78,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_three_digits() {
+    fn sizes_have_three_digits_and_sums_four() {
         for (bytes, shown) in [
             (0, "0B"),
             (1, "1B"),
@@ -92,6 +102,15 @@ mod tests {
             (u64::MAX, "18.4EB"),
         ] {
             assert_eq!(size(bytes), shown, "{bytes}");
+        }
+        for (bytes, shown) in [
+            (0, "0B"),
+            (7_796_519, "7.797MB"),
+            (999_949, "999.9kB"),
+            (999_999, "1MB"),
+            (16_431_000, "16.43MB"),
+        ] {
+            assert_eq!(sum(bytes), shown, "{bytes}");
         }
     }
 

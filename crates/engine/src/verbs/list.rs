@@ -216,10 +216,12 @@ impl Engine {
     pub fn image_users(&self, image: &Digest) -> Result<Vec<Usage>> {
         let mut users = Vec::new();
         for id in self.parts.store.ids()? {
-            if let Ok(Some(row)) = self.row(&id, true)
-                && row.summary.image_id == *image
-            {
-                users.push(Usage { container: id.short().to_owned(), running: row.state.is_live() });
+            // One that cannot be looked at is taken to run.
+            let running =
+                self.parts.store.state(&id).map_or(true, |state| state.is_some_and(|s| s.is_live()));
+            let record = self.parts.store.directory(&id).join("config.json");
+            if write::read_json::<Summary>(&record)?.is_some_and(|summary| summary.image_id == *image) {
+                users.push(Usage { container: id.short().to_owned(), running });
             }
         }
         Ok(users)
@@ -271,7 +273,7 @@ fn phrase(state: &ContainerState) -> String {
 }
 
 /// Bytes of the regular files below a directory; what cannot be read counts nothing.
-fn tree_size(directory: &Path) -> u64 {
+pub(super) fn tree_size(directory: &Path) -> u64 {
     let (mut total, mut left) = (0, vec![directory.to_owned()]);
     while let Some(directory) = left.pop() {
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {

@@ -189,14 +189,11 @@ impl Pull<'_> {
             Err(Error::Content(_) | Error::Platform { .. } | Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        for digest in image.manifest.layers.iter().map(|layer| layer.digest) {
-            self.lease.add(&digest)?;
-            if !content.has(&digest) {
-                return Ok(None);
-            }
-        }
-        for digest in [here.digest, image.manifest_digest, image.id] {
-            self.lease.add(&digest)?;
+        self.store.hold(&self.lease, &image)?;
+        // What is leased now may have been removed before.
+        let stays = content.get(self.reference)?.as_ref() == Some(&here);
+        if !stays || !image.manifest.layers.iter().all(|layer| content.has(&layer.digest)) {
+            return Ok(None);
         }
         self.store.unpack(&image, self.progress)?;
         Ok(Some(image))

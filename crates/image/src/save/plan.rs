@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use conex_content::{Lease, REF_NAME};
 use conex_oci::image::{ImageIndex, ImageManifest};
-use conex_oci::{Descriptor, Digest, Reference, media_type};
+use conex_oci::{Descriptor, Digest, Platform, Reference, media_type};
 
 use super::{Format, SaveOptions};
 use crate::{Error, Image, Result, Store};
@@ -38,8 +38,15 @@ impl Plan {
         let mut items: BTreeMap<Digest, Item> = BTreeMap::new();
         let mut blobs = BTreeMap::new();
         for name in names {
-            for (image, reference) in chosen(store, name, options)? {
+            for Chosen { mut image, reference, by_id } in chosen(store, name, options)? {
                 store.hold(lease, &image)?;
+                // From here on it stays, if it has not gone since it was looked up.
+                if !store.is_rooted(&image)? {
+                    return Err(Error::NotFound { name: (*name).to_owned() });
+                }
+                if by_id {
+                    image.target = alone(&image, store)?;
+                }
                 let (target, needed) = extent(store, &image, options, lease)?;
                 blobs.extend(needed);
                 let item =
@@ -62,8 +69,17 @@ impl Plan {
     }
 }
 
+/// An image that is meant.
+struct Chosen {
+    image: Image,
+    /// The tag that it is saved under.
+    reference: Option<Reference>,
+    /// Named by its id: that very image, not the index that it came in.
+    by_id: bool,
+}
+
 /// The images meant by a name, each with the tag it is saved under.
-fn chosen(store: &Store, name: &str, options: &SaveOptions) -> Result<Vec<(Image, Option<Reference>)>> {
+fn chosen(store: &Store, name: &str, options: &SaveOptions) -> Result<Vec<Chosen>> {
     let platform = options.platform.as_ref();
     let reference = name.parse::<Reference>().ok().filter(|reference| reference.digest().is_none());
     let last = name.rsplit('/').next().unwrap_or_default();
@@ -72,24 +88,34 @@ fn chosen(store: &Store, name: &str, options: &SaveOptions) -> Result<Vec<(Image
         for root in store.content().roots()? {
             let Some(known) = root.reference().filter(|known| known.digest().is_none()) else { continue };
             if known.familiar_name() == repository.familiar_name() {
-                tags.push((store.primary(&root.target, Some(known), platform)?, Some(known.clone())));
+                tags.extend(tagged(store, known, platform)?);
             }
         }
         if !tags.is_empty() {
             return Ok(tags);
         }
     }
-    if let Some(reference) = reference
-        && let Some(target) = store.content().get(&reference)?
+    if let Some(reference) = &reference
+        && let Some(chosen) = tagged(store, reference, platform)?
     {
-        return Ok(vec![(store.primary(&target, Some(&reference), platform)?, Some(reference))]);
+        return Ok(vec![chosen]);
     }
-    let mut image = store.resolve(name, platform)?;
-    if name.parse::<Reference>().map_or(true, |reference| reference.digest().is_none()) {
-        // Named by its id: that very image, not the index that it came in.
-        image.target = alone(&image, store)?;
+    let image = store.resolve(name, platform)?;
+    let by_id = name.parse::<Reference>().map_or(true, |reference| reference.digest().is_none());
+    Ok(vec![Chosen { image, reference: None, by_id }])
+}
+
+/// The image that has the tag; `None` when no image has it (any more).
+fn tagged(store: &Store, tag: &Reference, platform: Option<&Platform>) -> Result<Option<Chosen>> {
+    while let Some(target) = store.content().get(tag)? {
+        match store.primary(&target, Some(tag), platform) {
+            // Removed between the two looks.
+            Err(Error::Content(_) | Error::Platform { .. })
+                if store.content().get(tag)?.as_ref() != Some(&target) => {}
+            image => return Ok(Some(Chosen { image: image?, reference: Some(tag.clone()), by_id: false })),
+        }
     }
-    Ok(vec![(image, None)])
+    Ok(None)
 }
 
 /// What the image's entry points at, and all blobs below it.

@@ -1,0 +1,203 @@
+//! `image prune`, `container prune` and `system prune`: what nobody uses goes, after a question.
+//!
+//! What cannot be removed is told of in one line, and the rest goes on.
+
+use std::io::Read;
+
+use clap::Command;
+use conex_engine::Engine;
+use conex_image::{PruneFilter, PruneOptions, Removed};
+
+use super::time;
+use crate::cli::args::{flag, list};
+use crate::cli::{Arity, Context, Given, Verb};
+use crate::errors::Error;
+use crate::format::units::sum;
+use crate::output;
+
+pub(crate) const IMAGE: Verb = Verb {
+    name: "prune",
+    aliases: &[],
+    about: "Remove unused images",
+    usage: "",
+    arity: Arity::None,
+    examples: "  conex image prune -f
+  conex image prune --all --filter until=24h --filter label!=keep",
+    unsupported: &[],
+    failure: 1,
+    define: |command| {
+        shared(command).arg(flag("all").short('a').help("Remove all unused images, not just dangling ones"))
+    },
+    run: image,
+};
+
+pub(crate) const CONTAINER: Verb = Verb {
+    about: "Remove all stopped containers",
+    examples: "  conex container prune --filter until=10m",
+    define: shared,
+    run: container,
+    ..IMAGE
+};
+
+pub(crate) const SYSTEM: Verb = Verb {
+    about: "Remove unused data",
+    examples: "  conex system prune -a -f\n  conex system prune --filter label=stage=test",
+    unsupported: &["--volumes"],
+    define: |command| {
+        shared(command).arg(flag("all").short('a').help("Remove all unused images not just dangling ones"))
+    },
+    run: system,
+    ..IMAGE
+};
+
+fn shared(command: Command) -> Command {
+    command.args([
+        flag("force").short('f').help("Do not prompt for confirmation"),
+        list("filter", "filter")
+            .help("Provide filter values (until=<timestamp>, label=<key>=<value>, label!=…)"),
+    ])
+}
+
+const ALL_IMAGES: &str = "all images without at least one container associated to them";
+const DANGLING_IMAGES: &str = "all dangling images";
+const CONTAINERS: &str = "all stopped containers";
+const SURE: &str = "Are you sure you want to continue?";
+
+fn image(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let all = given.on("all");
+    let filter = filter(given, Some(!all))?;
+    let what = if all { ALL_IMAGES } else { DANGLING_IMAGES };
+    if !confirmed(given, &format!("WARNING! This will remove {what}.\n{SURE}"))? {
+        return Ok(0);
+    }
+    let bytes = images(&context.engine()?, &PruneOptions { all, filter })?;
+    total(bytes)
+}
+
+fn container(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let filter = filter(given, None)?;
+    if !confirmed(given, &format!("WARNING! This will remove {CONTAINERS}.\n{SURE}"))? {
+        return Ok(0);
+    }
+    let bytes = containers(&context.engine()?, &filter)?;
+    total(bytes)
+}
+
+fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let all = given.on("all");
+    let filter = filter(given, None)?;
+    let images_too = if all { ALL_IMAGES } else { DANGLING_IMAGES };
+    let mut question = format!("WARNING! This will remove:\n  - {CONTAINERS}\n  - {images_too}\n");
+    let mut filters: Vec<&str> = given.texts("filter").collect();
+    if !filters.is_empty() {
+        filters.sort_unstable();
+        question += "\n  Items to be pruned will be filtered with:\n";
+        filters.iter().for_each(|filter| question += &format!("  - {filter}\n"));
+    }
+    if !confirmed(given, &format!("{question}\n{SURE}"))? {
+        return Ok(0);
+    }
+    let engine = context.engine()?;
+    // Containers first: their images may go with them.
+    let bytes = containers(&engine, &filter)?;
+    total(bytes + images(&engine, &PruneOptions { all, filter })?)
+}
+
+/// Asks on standard output, as Docker does. Anything but a `y` is a no, and no error.
+fn confirmed(given: &Given<'_>, question: &str) -> Result<bool, Error> {
+    if given.on("force") {
+        return Ok(true);
+    }
+    output::text(&format!("{question} [y/N] "))?;
+    let mut answer = Vec::new();
+    // Byte by byte: what follows the line is not ours.
+    for byte in std::io::stdin().lock().bytes().take(256) {
+        match byte {
+            Ok(b'\n') | Err(_) => break,
+            Ok(byte) => answer.push(byte),
+        }
+    }
+    Ok(answer.trim_ascii().eq_ignore_ascii_case(b"y"))
+}
+
+/// Bytes that were freed.
+fn images(engine: &Engine, options: &PruneOptions) -> Result<u64, Error> {
+    let pruned = engine.prune_images(options)?;
+    let mut lines = String::new();
+    for removed in &pruned.removed {
+        match removed {
+            Removed::Untagged(name) => lines += &format!("untagged: {name}\n"),
+            Removed::Deleted(id) => lines += &format!("deleted: {id}\n"),
+        }
+    }
+    section("Deleted Images:", &lines)?;
+    pruned.left.iter().for_each(output::warning);
+    Ok(pruned.bytes)
+}
+
+/// Bytes that were freed.
+fn containers(engine: &Engine, filter: &PruneFilter) -> Result<u64, Error> {
+    let pruned = engine.prune_containers(filter)?;
+    let lines: String = pruned.removed.iter().map(|id| format!("{id}\n")).collect();
+    section("Deleted Containers:", &lines)?;
+    for (id, error) in &pruned.left {
+        output::warning(format!("container {} is left: {error}", id.short()));
+    }
+    Ok(pruned.bytes)
+}
+
+fn section(heading: &str, lines: &str) -> Result<(), Error> {
+    if lines.is_empty() { Ok(()) } else { output::text(&format!("{heading}\n{lines}\n")) }
+}
+
+fn total(bytes: u64) -> Result<u8, Error> {
+    output::line(format!("Total reclaimed space: {}", sum(bytes)))?;
+    Ok(0)
+}
+
+/// Of images also `dangling=`, which can only say what `--all` says.
+fn filter(given: &Given<'_>, dangling: Option<bool>) -> Result<PruneFilter, Error> {
+    let mut filter = PruneFilter::default();
+    let mut until = None;
+    for text in given.texts("filter") {
+        let invalid = |why: &str| Error::usage(format!("invalid filter {text:?}: {why}"));
+        let (key, value) = text.split_once('=').ok_or_else(|| invalid("expected KEY=VALUE, as until=24h"))?;
+        let label = || match value.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (value.to_owned(), None),
+        };
+        match (key, dangling) {
+            ("until", _) => {
+                if until.replace(value).is_some_and(|other| other != value) {
+                    return Err(invalid("more than one until filter specified"));
+                }
+                let time = time::point(value).ok_or_else(|| {
+                    invalid(
+                        "expected a time as 2006-01-02T15:04:05Z, seconds since 1970, or a duration as 10m",
+                    )
+                })?;
+                filter.until = Some(time);
+            }
+            ("label", _) => filter.labels.push(label()),
+            ("label!", _) => filter.without.push(label()),
+            ("dangling", Some(dangling)) => {
+                let wanted = match value {
+                    "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(invalid("expected true or false")),
+                };
+                if wanted != dangling {
+                    return Err(invalid(
+                        "--all prunes the others too, and without it only dangling images go",
+                    ));
+                }
+            }
+            _ => {
+                let known = ["until", "label", "label!"];
+                let near = conex_engine::options::nearest(key, known).unwrap_or("until, label, label!");
+                return Err(Error::usage(format!("invalid filter {key:?}; did you mean {near}?")));
+            }
+        }
+    }
+    Ok(filter)
+}
