@@ -98,6 +98,12 @@ impl Store {
         Ok(list)
     }
 
+    /// The mount point that a person means by `path`, without links; `None` when it is none of ours.
+    pub fn mounted_on(&self, path: &Path) -> Option<PathBuf> {
+        let path = real_path(&open(path).ok()?).ok()?;
+        self.mounted().ok()?.into_iter().map(|mounted| mounted.path).find(|mounted| *mounted == path)
+    }
+
     /// Takes the mount of an image off, and its directory if it was made for it.
     ///
     /// # Errors

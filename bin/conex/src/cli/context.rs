@@ -33,6 +33,11 @@ impl Context {
         Ok(Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT))
     }
 
+    /// What is gone after a reboot.
+    pub(crate) fn run_directory(&self) -> &std::path::Path {
+        &self.paths.run
+    }
+
     /// The images alone.
     ///
     /// # Errors

@@ -59,6 +59,9 @@ pub enum Request {
     Pause,
     /// Thaw.
     Unpause,
+    /// Freeze for as long as the client stays connected, or until somebody thaws: a client that is killed leaves no frozen
+    /// container behind.
+    Hold,
 }
 
 /// What follows a container's end.
