@@ -257,6 +257,8 @@ impl<'a> Life<'a> {
                 }
                 self.set_live(&Live::Paused(launched.process.clone()))?;
             }
+            Request::Release if !self.held => {}
+            Request::Release => self.thaw(launched, paused)?,
             Request::Unpause if !*paused => return Err(Error::NotPaused { name: name() }),
             Request::Unpause => self.thaw(launched, paused)?,
         }
@@ -348,7 +350,11 @@ impl<'a> Life<'a> {
                                 client.role = Role::Wait;
                                 client.reply(&Reply::Ok);
                             }
-                            Request::Attach { .. } | Request::Pause | Request::Unpause | Request::Hold => {
+                            Request::Attach { .. }
+                            | Request::Pause
+                            | Request::Unpause
+                            | Request::Hold
+                            | Request::Release => {
                                 client
                                     .reply(&refusal(&Error::Restarting { name: self.id.short().to_owned() }));
                             }

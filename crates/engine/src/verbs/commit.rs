@@ -86,9 +86,9 @@ struct Hold(Attachment);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // It goes on before anything else happens, and not some time after the connection is closed. Somebody may have
-        // thawed or killed it meanwhile, which is as good.
-        if let Err(error) = self.0.ask(&Request::Unpause) {
+        // It goes on before anything else happens, and not some time after the connection is closed. It may also have
+        // ended meanwhile.
+        if let Err(error) = self.0.ask(&Request::Release) {
             log::debug!("{error}");
         }
     }

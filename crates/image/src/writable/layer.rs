@@ -2,12 +2,16 @@
 
 use std::io::Write;
 
+use rustix::fs::FileType;
+
 use super::changes::differ;
 use super::pack::Packer;
 use super::stubs::is_stub;
 use super::walk::{Lower, Walk};
 use super::{Writable, WritableError};
 
+/// What `Limits` lets a layer have when it is unpacked: known before hours are spent on reading a hole.
+const LARGEST_FILE: u64 = 256 << 30;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
@@ -43,8 +47,20 @@ impl Writable<'_> {
             if below.is_none() && is_stub(&self.upper, &path, &file)? {
                 continue;
             }
+            if file.kind() == FileType::RegularFile
+                && u64::try_from(file.stat.st_size).unwrap_or(0) > LARGEST_FILE
+            {
+                return Err(WritableError::unfit(
+                    &path,
+                    "it is larger than 256 GiB, the most that a layer's file may have",
+                ));
+            }
             packer.add(&path, &file)?;
-            filled = true;
+            // A directory may be here only because something was made in it.
+            filled |= match &below {
+                Some(below) => differ(&file, below, &path)?,
+                None => true,
+            };
             if file.is_directory() {
                 if file.is_opaque().map_err(WritableError::walk("look at", &path))? {
                     packer.mark([&path[..], b"/", OPAQUE].concat())?;
