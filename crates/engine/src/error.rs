@@ -132,6 +132,9 @@ pub enum Error {
     /// No spec can be made of the options.
     #[error(transparent)]
     Spec(#[from] crate::spec::SpecError),
+    /// `commit --change`
+    #[error(transparent)]
+    Change { source: conex_image::configure::ChangeError },
     /// The image store.
     #[error(transparent)]
     Image(#[from] conex_image::Error),

@@ -26,6 +26,6 @@ pub use engine::{Engine, Paths};
 pub use error::{Error, Failure, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
-    AttachOptions, ContainerSummary, ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery,
-    PrunedContainers, RemoveOptions, StartMode, SystemUsage, Top, WaitCondition,
+    AttachOptions, CommitOptions, ContainerSummary, ExecOptions, Grace, ListFilter, LogLine, LogStream,
+    LogsQuery, PrunedContainers, RemoveOptions, StartMode, SystemUsage, Top, WaitCondition,
 };

@@ -134,6 +134,47 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A source that is no root filesystem in a tar.
+    #[error("cannot import {name}: {source}")]
+    Import {
+        /// The source.
+        name: String,
+        /// Why.
+        source: conex_archive::Error,
+    },
+    /// A container's writable layer.
+    #[error(transparent)]
+    Writable(#[from] crate::writable::WritableError),
+    /// An image's files could not be read.
+    #[error(transparent)]
+    Contents(#[from] crate::contents::ContentsError),
+    /// An image's root filesystem could not be mounted to look at.
+    #[error(transparent)]
+    View(crate::rootfs::RootfsError),
+    /// A directory for a view or a mount, or the mount on it.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Place {
+        /// The step that failed.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another image's mount point.
+    #[error("cannot mount on {}: image {} is mounted there (conex image unmount takes it off)", path.display(), image.short())]
+    MountPoint {
+        /// The directory.
+        path: PathBuf,
+        /// What is there.
+        image: Digest,
+    },
+    /// Something is open in it.
+    #[error("cannot unmount {}: it is in use; leave it, or use --force", path.display())]
+    MountBusy {
+        /// The directory.
+        path: PathBuf,
+    },
     /// An archive could not be written.
     #[error("cannot save: {source}")]
     Save {

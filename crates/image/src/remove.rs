@@ -74,6 +74,14 @@ pub enum Conflict {
         /// Of the image.
         id: Digest,
     },
+    /// `image mount` shows it somewhere.
+    #[error("unable to delete {} (cannot be forced) - image is mounted on {} (conex image unmount takes it off)", id.short(), path.display())]
+    Mounted {
+        /// Of the image.
+        id: Digest,
+        /// Where.
+        path: std::path::PathBuf,
+    },
     /// A container is being made from it right now, or it is being loaded or pulled.
     #[error("unable to delete {} - it is being loaded, pulled or started from at this moment; try again", id.short())]
     Busy {
@@ -117,6 +125,7 @@ impl Store {
             })
         };
         let gone: Vec<Digest> = images.keys().copied().filter(|id| !kept_elsewhere(id)).collect();
+        self.check_mounts(&gone)?;
         let user = gone.iter().find_map(|id| in_use(id).into_iter().next().map(|usage| (*id, usage)));
         let mut removed = Vec::new();
         if let Some((id, usage)) = user {
@@ -144,6 +153,7 @@ impl Store {
         if roots.is_empty() {
             return Err(Error::NotFound { name: name.to_owned() });
         }
+        self.check_mounts(&images.keys().copied().collect::<Vec<_>>())?;
         let usages: Vec<Usage> = images.keys().flat_map(in_use).collect();
         let id = image.id;
         if let Some(usage) = usages.iter().find(|usage| usage.running) {
@@ -173,6 +183,14 @@ impl Store {
         self.untag(&roots, &mut removed)?;
         let gone: Vec<Digest> = images.keys().copied().collect();
         self.finish(claim, &images, &gone, removed)
+    }
+
+    /// An image that is mounted keeps its layers, whatever is forced.
+    fn check_mounts(&self, images: &[Digest]) -> Result<()> {
+        match self.mounted()?.into_iter().find(|mounted| images.contains(&mounted.image)) {
+            Some(mounted) => Err(Conflict::Mounted { id: mounted.image, path: mounted.path }.into()),
+            None => Ok(()),
+        }
     }
 
     /// Forgets the roots, and notes the names that are gone.

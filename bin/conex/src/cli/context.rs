@@ -34,6 +34,11 @@ impl Context {
         Ok(Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT))
     }
 
+    /// What is gone after a reboot.
+    pub(crate) fn run_directory(&self) -> &std::path::Path {
+        &self.paths.run
+    }
+
     /// A client for registries, with the user's credentials.
     pub(crate) fn registries(&self) -> Client {
         Client::new(Options::from_env())

@@ -18,6 +18,8 @@ pub(crate) enum Arity {
     AtLeast(usize),
     /// "requires at most …"
     AtMost(usize),
+    /// "requires at least … and at most …"
+    Between(usize, usize),
 }
 
 /// One verb of the command line.

@@ -43,7 +43,7 @@ fn run(_context: &Context, given: &Given<'_>) -> Result<u8, Error> {
 
 /// Verbs whose arguments are containers, and those whose first one is an image.
 const OF_CONTAINERS: &str =
-    "start stop restart kill wait rm rename attach exec logs inspect top pause unpause";
+    "start stop restart kill wait rm rename attach exec logs inspect top pause unpause diff commit export";
 const OF_IMAGES: &str = "run create save tag rmi history";
 
 /// What the definitions do not know: the names of containers and images that there are.

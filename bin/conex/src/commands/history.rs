@@ -75,7 +75,8 @@ fn row(step: &HistoryRow, full: bool, human: bool, now: i64) -> Value {
     json!({
         "ID": if full || step.id.is_none() { &id } else { short_id(&id) },
         "CreatedSince": created.map_or_else(|| "N/A".to_owned(), |created| ago(created, now)),
-        "CreatedAt": step.created.clone().unwrap_or_default(),
+        // RFC 3339 in whole seconds.
+        "CreatedAt": created.map(time::rfc3339).unwrap_or_default(),
         "CreatedBy": if full { command } else { ellipsis(&command, 45) },
         "Size": if human { size(step.size) } else { step.size.to_string() },
         "Comment": step.comment,

@@ -3,15 +3,23 @@
 //! A verb reads its flags, calls the engine or the image store, and prints. It holds no state and knows no exit code
 //! but those of the processes it reports on: errors get theirs in `errors`.
 
+mod archive_file;
 mod artifact;
 mod attach;
+mod commit;
 mod completion;
 mod create;
 mod df;
+mod diff;
 mod document;
 mod exec;
+mod export;
 mod history;
+mod image_diff;
+mod image_mount;
+mod image_tree;
 mod images;
+mod import;
 mod info;
 mod inspect;
 mod kill;
@@ -68,7 +76,11 @@ pub(crate) static VERBS: &[&Verb] = &[
     &top::VERB,
     &pause::VERB,
     &unpause::VERB,
+    &diff::VERB,
+    &commit::VERB,
+    &export::VERB,
     &images::VERB,
+    &import::VERB,
     &load::VERB,
     &save::VERB,
     &tag::VERB,
@@ -91,8 +103,11 @@ pub(crate) static NOUNS: &[Noun] = &[
         about: "Manage containers",
         verbs: &[
             ("attach", &attach::VERB),
+            ("commit", &commit::VERB),
             ("create", &create::VERB),
+            ("diff", &diff::VERB),
             ("exec", &exec::VERB),
+            ("export", &export::VERB),
             ("inspect", &inspect::CONTAINER),
             ("kill", &kill::VERB),
             ("logs", &logs::VERB),
@@ -114,16 +129,21 @@ pub(crate) static NOUNS: &[Noun] = &[
         name: "image",
         about: "Manage images",
         verbs: &[
+            ("diff", &image_diff::VERB),
             ("history", &history::VERB),
+            ("import", &import::VERB),
             ("inspect", &inspect::IMAGE),
             ("load", &load::VERB),
             ("ls", &images::VERB),
+            ("mount", &image_mount::MOUNT),
             ("prune", &prune::IMAGE),
             ("pull", &pull::VERB),
             ("push", &push::VERB),
             ("rm", &rmi::VERB),
             ("save", &save::VERB),
             ("tag", &tag::VERB),
+            ("tree", &image_tree::VERB),
+            ("unmount", &image_mount::UNMOUNT),
         ],
     },
     Noun {

@@ -1,16 +1,14 @@
 //! `save`
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Command;
 use conex_image::{Compression, Format, SaveOptions};
 
+use super::archive_file;
 use crate::cli::args::{many, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
-use crate::terminal;
 
 pub(crate) const VERB: Verb = Verb {
     name: "save",
@@ -52,21 +50,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         (None, Format::OciDir) => {
             return Err(Error::usage("--format oci-dir needs a directory: give it with --output"));
         }
-        (Some(path), _) => {
-            let output = Output::create(Path::new(path))?;
-            images.save(&names, &options, BufWriter::new(&output.file))?;
-            output.commit()?;
-        }
-        (None, _) if terminal::output_is_terminal() => {
-            return Err(Error::Refused(
-                "cowardly refusing to save to a terminal; use the -o flag or redirect".to_owned(),
-            ));
-        }
-        (None, _) => {
-            let mut out = std::io::stdout().lock();
-            images.save(&names, &options, &mut out)?;
-            out.flush().map_err(Error::Output)?;
-        }
+        (path, _) => archive_file::write("save", path, |sink| Ok(images.save(&names, &options, sink)?))?,
     }
     Ok(0)
 }
@@ -79,48 +63,5 @@ fn compression(text: &str) -> Result<Compression, Error> {
         _ => Err(Error::usage(format!(
             "invalid argument {text:?} for \"--compression\" flag: expected none, gzip or zstd"
         ))),
-    }
-}
-
-/// A file that appears under its name when it is whole, and not at all when saving fails. What is no regular file
-/// (`/dev/stdout`, a pipe) is written as it is.
-struct Output {
-    file: File,
-    path: PathBuf,
-    temporary: Option<PathBuf>,
-}
-
-impl Output {
-    fn create(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::File { action: "write", path: path.to_owned(), source };
-        if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-            let file = File::options().write(true).open(path).map_err(failed)?;
-            return Ok(Self { file, path: path.to_owned(), temporary: None });
-        }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let file = File::create_new(&temporary).map_err(failed)?;
-        Ok(Self { file, path: path.to_owned(), temporary: Some(temporary) })
-    }
-
-    fn commit(mut self) -> Result<(), Error> {
-        if let Some(temporary) = &self.temporary {
-            std::fs::rename(temporary, &self.path).map_err(|source| Error::File {
-                action: "write",
-                path: self.path.clone(),
-                source,
-            })?;
-            self.temporary = None;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            let _ = std::fs::remove_file(temporary);
-        }
     }
 }

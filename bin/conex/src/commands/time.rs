@@ -50,6 +50,11 @@ pub(super) fn seconds_of(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
+/// `2024-09-06T20:05:30Z`
+pub(super) fn rfc3339(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
+}
+
 /// `1136073600`, `1136073600.000000001`
 fn seconds(text: &str) -> Option<i128> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));

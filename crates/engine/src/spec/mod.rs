@@ -32,6 +32,7 @@ pub use idrange::{IdRange, free_range, id_pool};
 pub use image_files::{ImageFiles, RootfsFiles};
 pub use live_host::LiveHost;
 pub(crate) use mounts::point_shm_at;
+pub(crate) use process::merge as merge_env;
 
 use std::path::{Path, PathBuf};
 

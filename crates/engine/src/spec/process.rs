@@ -104,7 +104,7 @@ pub(super) fn defaults(hostname: &str, tty: bool) -> Vec<String> {
 }
 
 /// Puts each `NAME=value` in the place of an earlier one; a `NAME` alone takes it away.
-pub(super) fn merge(env: &mut Vec<String>, more: &[String]) {
+pub(crate) fn merge(env: &mut Vec<String>, more: &[String]) {
     let name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
     // By name and not by a search: an image may bring a hundred thousand.
     let mut places: HashMap<String, usize> =

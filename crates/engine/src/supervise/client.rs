@@ -30,6 +30,8 @@ pub(super) enum Role {
     Silent,
     /// The exit status, or one answer.
     Wait,
+    /// The container is frozen while it is here.
+    Hold,
     /// Streams.
     Streams { stdin: bool, stdout: bool, stderr: bool },
 }

@@ -106,6 +106,8 @@ struct Life<'a> {
     stop_timeout: Duration,
     /// When memory is given back.
     lean_at: Option<Instant>,
+    /// Whether it is frozen for a client that holds it, and not by a person.
+    held: bool,
 }
 
 impl<'a> Life<'a> {
@@ -129,6 +131,7 @@ impl<'a> Life<'a> {
             stop_signal: record.stop_signal,
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
             lean_at: None,
+            held: false,
         })
     }
 
@@ -207,6 +210,13 @@ impl<'a> Life<'a> {
                 }
             }
             self.streams.forget_gone();
+            let holds = |client: &Client| client.role == Role::Hold;
+            if self.held
+                && !self.streams.clients.iter().any(holds)
+                && let Err(error) = self.thaw(launched, &mut paused)
+            {
+                log::warn!("{error}");
+            }
             if let Some(code) = code {
                 return (code, then);
             }
@@ -237,25 +247,33 @@ impl<'a> Life<'a> {
                 self.streams.clients[client].role = Role::Wait;
             }
             Request::Pause if *paused => return Err(Error::AlreadyPaused { name: name() }),
-            Request::Pause => {
+            Request::Hold if *paused => return Err(Error::AlreadyPaused { name: name() }),
+            Request::Pause | Request::Hold => {
                 launched.group.freeze()?;
                 *paused = true;
+                if *request == Request::Hold {
+                    self.held = true;
+                    self.streams.clients[client].role = Role::Hold;
+                }
                 self.set_live(&Live::Paused(launched.process.clone()))?;
             }
+            Request::Release if !self.held => {}
+            Request::Release => self.thaw(launched, paused)?,
             Request::Unpause if !*paused => return Err(Error::NotPaused { name: name() }),
             Request::Unpause => self.thaw(launched, paused)?,
         }
         Ok(())
     }
 
-    fn thaw(&self, launched: &Launched, paused: &mut bool) -> Result<()> {
+    fn thaw(&mut self, launched: &Launched, paused: &mut bool) -> Result<()> {
+        self.held = false;
         launched.group.thaw()?;
         *paused = false;
         self.set_live(&Live::Running(launched.process.clone()))
     }
 
     /// A signal to the first process. One that is meant to end it has to reach it, so a paused container goes on.
-    fn signal(&self, launched: &Launched, signal: i32, paused: &mut bool) -> Result<()> {
+    fn signal(&mut self, launched: &Launched, signal: i32, paused: &mut bool) -> Result<()> {
         match signal::send(launched.pidfd.as_fd(), signal) {
             // It has ended and will be reaped in a moment.
             Err(error) if error.raw_os_error() == Some(3) => {}
@@ -270,6 +288,7 @@ impl<'a> Life<'a> {
     /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
         let Launched { process, group, private_pids, .. } = launched;
+        self.held = false;
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
@@ -331,7 +350,11 @@ impl<'a> Life<'a> {
                                 client.role = Role::Wait;
                                 client.reply(&Reply::Ok);
                             }
-                            Request::Attach { .. } | Request::Pause | Request::Unpause => {
+                            Request::Attach { .. }
+                            | Request::Pause
+                            | Request::Unpause
+                            | Request::Hold
+                            | Request::Release => {
                                 client
                                     .reply(&refusal(&Error::Restarting { name: self.id.short().to_owned() }));
                             }

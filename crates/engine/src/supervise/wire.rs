@@ -59,6 +59,11 @@ pub enum Request {
     Pause,
     /// Thaw.
     Unpause,
+    /// Freeze for as long as the client stays connected, or until somebody thaws: a client that is killed leaves no frozen
+    /// container behind.
+    Hold,
+    /// Ends a hold. What a person has frozen or thawed meanwhile stays as it is.
+    Release,
 }
 
 /// What follows a container's end.

@@ -153,17 +153,7 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
     let process = spec.process.clone().unwrap_or_default();
     let empty = conex_oci::image::ImageConfig::default();
     let image = image.unwrap_or(&empty);
-    let own = options.process.entrypoint.as_deref();
-    let entrypoint = match own {
-        Some("") => None,
-        Some(program) => Some(vec![program.to_owned()]),
-        None => image.entrypoint.clone(),
-    };
-    let command = match (options.process.command.is_empty(), own) {
-        (false, _) => Some(options.process.command.clone()),
-        (true, Some(_)) => None,
-        (true, None) => image.cmd.clone(),
-    };
+    let (entrypoint, command) = program(record, image);
     json!({
         "Hostname": record.hostname,
         "Domainname": options.namespaces.domainname.clone().unwrap_or_default(),
@@ -186,6 +176,26 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
         "StopSignal": signal_name(record.stop_signal).unwrap_or_else(|| record.stop_signal.to_string()),
         "StopTimeout": options.supervision.stop_timeout.map(|timeout| timeout.as_secs()),
     })
+}
+
+/// The container's entrypoint and command, its own or the image's, by Docker's rules.
+pub(super) fn program(
+    record: &Record,
+    image: &conex_oci::image::ImageConfig,
+) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    let process = &record.options.process;
+    let own = process.entrypoint.as_deref();
+    let entrypoint = match own {
+        Some("") => None,
+        Some(program) => Some(vec![program.to_owned()]),
+        None => image.entrypoint.clone(),
+    };
+    let command = match (process.command.is_empty(), own) {
+        (false, _) => Some(process.command.clone()),
+        (true, Some(_)) => None,
+        (true, None) => image.cmd.clone(),
+    };
+    (entrypoint, command)
 }
 
 fn network(record: &Record, state: &ContainerState) -> Value {

@@ -209,12 +209,18 @@ impl Engine {
         Ok((written, written + image.unwrap_or(0)))
     }
 
-    /// The containers that were made from an image: what stands in the way of `rmi`.
+    /// The containers that were made from an image, and the places where it is mounted: what stands in the way of `rmi`.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn image_users(&self, image: &Digest) -> Result<Vec<Usage>> {
-        let mut users = Vec::new();
+        let mounted = self.parts.images.mounted()?.into_iter().filter(|mounted| mounted.image == *image);
+        let mut users: Vec<Usage> = mounted
+            .map(|mounted| Usage {
+                container: format!("(mounted on {})", mounted.path.display()),
+                running: true,
+            })
+            .collect();
         for id in self.parts.store.ids()? {
             // One that cannot be looked at is taken to run.
             let running =

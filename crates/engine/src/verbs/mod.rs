@@ -3,6 +3,8 @@
 //! A verb reads the container's record and state, acts, and returns. It never prints and never decides an exit code.
 
 mod attach;
+mod changes;
+mod commit;
 mod create;
 mod exec;
 mod info;
@@ -21,6 +23,7 @@ mod usage;
 mod wait;
 
 pub use attach::AttachOptions;
+pub use commit::CommitOptions;
 pub use exec::ExecOptions;
 pub use list::{ContainerSummary, ListFilter};
 pub use logs::{LogLine, LogStream, LogsQuery};
