@@ -16,6 +16,13 @@ pub struct Collected {
     pub layers: Vec<DiffId>,
 }
 
+/// What no root reached when it was claimed.
+#[derive(Default)]
+struct Unneeded {
+    blobs: Vec<Digest>,
+    layers: Vec<DiffId>,
+}
+
 impl Store {
     /// Deletes what dead processes have left, and the blobs and layers that no image needs and nobody is about to need.
     /// While an image is damaged, the latter stay.
@@ -47,24 +54,45 @@ impl Store {
     ) -> Result<Collected> {
         let mut collected = Collected::default();
         let Some(needed) = self.needed(spared)? else { return Ok(collected) };
-        let mut blobs = Vec::new();
+        let unneeded = self.claim_unneeded(claim, &needed, is_meant)?;
+        self.delete_unneeded(claim, unneeded, spared, &mut collected)?;
+        Ok(collected)
+    }
+
+    /// What is not needed and could be claimed: the first look.
+    fn claim_unneeded(
+        &self,
+        claim: &Claim,
+        needed: &Reachable,
+        is_meant: &dyn Fn(&Digest) -> bool,
+    ) -> Result<Unneeded> {
+        let mut unneeded = Unneeded::default();
         for digest in self.content().blobs()? {
             if is_meant(&digest) && !needed.blobs.contains(&digest) && claim.try_add(&digest)? {
-                blobs.push(digest);
+                unneeded.blobs.push(digest);
             }
         }
-        let mut layers = Vec::new();
         for layer in self.layers().list()? {
             if is_meant(&layer.0) && !needed.layers.contains(&layer) && claim.try_add(&layer.0)? {
-                layers.push(layer);
+                unneeded.layers.push(layer);
             }
         }
-        if blobs.is_empty() && layers.is_empty() {
-            return Ok(collected);
+        Ok(unneeded)
+    }
+
+    /// Whoever let go of a lease between the first look and the claim has written its reference by now: the second look.
+    fn delete_unneeded(
+        &self,
+        claim: &Claim,
+        unneeded: Unneeded,
+        spared: Option<&Reachable>,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        if unneeded.blobs.is_empty() && unneeded.layers.is_empty() {
+            return Ok(());
         }
-        // Whoever let go of a lease between the first look and the claim has written its reference by now.
-        let Some(needed) = self.needed(spared)? else { return Ok(collected) };
-        for layer in layers.into_iter().filter(|layer| !needed.layers.contains(layer)) {
+        let Some(needed) = self.needed(spared)? else { return Ok(()) };
+        for layer in unneeded.layers.into_iter().filter(|layer| !needed.layers.contains(layer)) {
             let size = self.layers().size(&layer)?.unwrap_or(0);
             self.layers().remove(&layer)?;
             collected.bytes += size;
@@ -76,10 +104,10 @@ impl Store {
             merged.forget(&collected.layers.iter().copied().collect())?;
         }
         // Manifests last: a collection that is cut short leaves what the next one still understands.
-        for digest in blobs.into_iter().filter(|digest| !needed.blobs.contains(digest)) {
+        for digest in unneeded.blobs.into_iter().filter(|digest| !needed.blobs.contains(digest)) {
             collected.bytes += self.content().delete(&digest, claim)?;
         }
-        Ok(collected)
+        Ok(())
     }
 
     /// What has to stay; `None` when nobody can tell.
@@ -97,5 +125,48 @@ impl Store {
             (None, None) => {}
         }
         Ok(Some(needed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conex_oci::image::ImageManifest;
+    use conex_oci::{Descriptor, media_type};
+
+    /// A name that is written between the first look and the claim: both looks are needed, in this order.
+    #[test]
+    fn what_is_named_between_the_looks_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let content = store.content();
+        let needed = store.needed(None).unwrap().unwrap();
+
+        let lease = content.lease().unwrap();
+        let config = content.writer(None).unwrap().commit_leased(&lease).unwrap();
+        let manifest = ImageManifest {
+            schema_version: 2,
+            media_type: None,
+            artifact_type: None,
+            config: Descriptor::new("application/x-nothing", config, 0),
+            layers: Vec::new(),
+            subject: None,
+            annotations: None,
+        };
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        lease.add(&Digest::of(&bytes)).unwrap();
+        let digest = content.put(&bytes).unwrap();
+
+        let claim = content.claim().unwrap();
+        let unneeded = store.claim_unneeded(&claim, &needed, &|_| true).unwrap();
+        assert_eq!(unneeded.blobs, [], "leased");
+        let target = Descriptor::new(media_type::MANIFEST, digest, bytes.len() as u64);
+        content.set(&"a".parse().unwrap(), &target).unwrap();
+        drop(lease);
+        let unneeded = store.claim_unneeded(&claim, &needed, &|_| true).unwrap();
+        assert_eq!(unneeded.blobs.len(), 2, "the first look is of an hour ago");
+        let mut collected = Collected::default();
+        store.delete_unneeded(&claim, unneeded, None, &mut collected).unwrap();
+        assert!(collected == Collected::default() && content.has(&digest) && content.has(&config));
     }
 }

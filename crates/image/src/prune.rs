@@ -3,7 +3,7 @@
 //! Nothing here waits. An image that cannot be claimed at once is being loaded, pulled, saved or started from, and stays;
 //! one that is damaged under a name stays too, and is told of.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use conex_content::{Claim, Name, Reachable, Root};
 use conex_oci::image::ImageDocument;
@@ -14,8 +14,8 @@ use crate::remove::{Images, unnamed};
 use crate::resolve::Holding;
 use crate::{Collected, Error, Removed, Result, Store};
 
-/// Image ids that containers were made from, and how many of them.
-pub type Users = BTreeMap<Digest, usize>;
+/// The images that containers were made from, each with the ids of these.
+pub type Users = BTreeMap<Digest, BTreeSet<String>>;
 
 /// What a prune may take, of images and of containers alike; everything set must hold. Docker's `--filter`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,15 +101,32 @@ impl Store {
         options: &PruneOptions,
         users: impl Fn() -> Result<Users, E>,
     ) -> Result<Pruned, E> {
+        let users = || -> Result<Users, E> {
+            let mut users = users()?;
+            // What is mounted is looked into.
+            for mounted in self.mounted()? {
+                users.entry(mounted.image).or_default();
+            }
+            Ok(users)
+        };
         let claim = self.content().claim().map_err(Error::from)?;
         let claimed = self.claim_unused(&claim, options, &users()?)?;
         // Until then a lease may have turned into a container, or into another name.
-        let used = users()?;
+        let mut used = users()?;
         let (mut pruned, told) = self.forget_claimed(&claim, &claimed, options, &used)?;
-        let spared = match self.spared(&used) {
-            // Unless the container has gone since, and then somebody else has pruned its image.
-            Err(_) => self.spared(&users()?),
-            spared => spared,
+        let spared = loop {
+            let (id, source) = match self.spared(&used) {
+                Ok(spared) => break Ok(spared),
+                Err(lost) => lost,
+            };
+            // A container that has gone since takes its image along, if somebody else prunes. One that is still there was
+            // there all the time.
+            let now = users()?;
+            let both = |containers: &BTreeSet<String>| !containers.is_disjoint(&used[&id]);
+            if now.get(&id).is_some_and(both) {
+                break Err(Left::Lost { id, source });
+            }
+            used = now;
         };
         // The ids stay claimed until their blobs are gone: whoever waits to lease one must not find half an image.
         let collected = self.collect_sparing(&claim, spared, &mut pruned);
@@ -243,14 +260,15 @@ impl Store {
         })
     }
 
-    /// What containers need of their images, whatever has become of these.
-    fn spared(&self, users: &Users) -> Result<Reachable, Left> {
+    /// What containers need of their images, whatever has become of these; or the first that cannot be asked.
+    fn spared(&self, users: &Users) -> Result<Reachable, (Digest, Box<Error>)> {
         let mut spared = Reachable::default();
         for id in users.keys() {
-            let lost = |source: Error| Left::Lost { id: *id, source: Box::new(source) };
-            let bytes = self.content().read_unsized(id).map_err(|error| lost(error.into()))?;
-            let document: ImageDocument = serde_json::from_slice(&bytes)
-                .map_err(|source| lost(conex_content::Error::Malformed { digest: *id, source }.into()))?;
+            let bytes = self.content().read_unsized(id).map_err(|error| (*id, Box::new(error.into())))?;
+            let document: ImageDocument = serde_json::from_slice(&bytes).map_err(|source| {
+                let malformed = conex_content::Error::Malformed { digest: *id, source };
+                (*id, Box::new(malformed.into()))
+            })?;
             spared.blobs.insert(*id);
             spared.layers.extend(document.rootfs.diff_ids);
         }

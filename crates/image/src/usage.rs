@@ -3,7 +3,7 @@
 //! An image takes its blobs and its unpacked layers; [`Store::list`] tells the size of the layers alone, as Docker does.
 //! The figures are added up while others change the store: a blob that goes meanwhile counts nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use conex_content::{Reachable, Root};
 use conex_oci::{DiffId, Digest};
@@ -52,7 +52,8 @@ impl Store {
         let (mut roots, mut kept) = (BTreeMap::<Digest, Vec<Root>>::new(), Vec::new());
         let mut containers: BTreeMap<Digest, usize> = BTreeMap::new();
         for holding in self.holdings()? {
-            let used = holding.images.iter().filter_map(|image| users.get(&image.id)).sum::<usize>();
+            let used = holding.images.iter().filter_map(|image| users.get(&image.id));
+            let used: usize = used.map(BTreeSet::len).sum();
             for image in &holding.images {
                 roots.entry(image.id).or_default().push(holding.root.clone());
                 let count = containers.entry(image.id).or_default();

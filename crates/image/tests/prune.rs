@@ -9,8 +9,13 @@ use conex_oci::{Digest, media_type};
 const ALL: PruneOptions =
     PruneOptions { all: true, filter: PruneFilter { until: None, labels: Vec::new(), without: Vec::new() } };
 
+/// So many containers of one image.
+fn containers(of: Digest, count: usize) -> Users {
+    Users::from([(of, (0..count).map(|number| number.to_string()).collect())])
+}
+
 fn prune(bed: &Bed, options: &PruneOptions, used: &[Digest]) -> Pruned {
-    let users: Users = used.iter().map(|id| (*id, 1)).collect();
+    let users: Users = used.iter().flat_map(|id| containers(*id, 1)).collect();
     bed.store.prune::<Error>(options, || Ok(users.clone())).unwrap()
 }
 
@@ -50,7 +55,7 @@ fn dangling_images_go_and_with_all_the_unused_ones() {
     assert!(pruned.left.is_empty() && pruned.bytes > 0);
     assert_eq!(names(&bed), ["a:1", "a:2", "b:1"]);
 
-    let usage = bed.store.disk_usage(&Users::from([(b, 2)])).unwrap();
+    let usage = bed.store.disk_usage(&containers(b, 2)).unwrap();
     let pruned = prune(&bed, &ALL, &[b]);
     let second = lines(&pruned);
     assert_eq!(
@@ -127,7 +132,7 @@ fn what_is_used_since_stays() {
     let calls = std::cell::Cell::new(0);
     let users = || {
         calls.set(calls.get() + 1);
-        Ok::<_, Error>(if calls.get() == 1 { Users::new() } else { Users::from([(a, 1)]) })
+        Ok::<_, Error>(if calls.get() == 1 { Users::new() } else { containers(a, 1) })
     };
     bed.store.prune(&ALL, users).unwrap();
     assert_eq!(names(&bed), ["a:1", "a:2"]);
@@ -158,7 +163,7 @@ fn an_index_goes_with_all_its_images_or_stays() {
     bed.load(&archive.tar()).unwrap();
     let other = bed.store.resolve("multi:1", Some(&"linux/s390x".parse().unwrap())).unwrap();
     assert!(prune(&bed, &ALL, &[other.id]).removed.is_empty());
-    let usage = bed.store.disk_usage(&Users::from([(other.id, 1)])).unwrap();
+    let usage = bed.store.disk_usage(&containers(other.id, 1)).unwrap();
     assert_eq!((usage.images.len(), usage.images[0].containers, usage.reclaimable), (1, 1, 0));
     assert_eq!(usage.images[0].size, usage.size);
     let gone = lines(&prune(&bed, &ALL, &[]));
@@ -172,7 +177,7 @@ fn shared_and_unique_sizes() {
         return;
     }
     let (bed, [a, ..]) = bed();
-    let usage = bed.store.disk_usage(&Users::from([(a, 3)])).unwrap();
+    let usage = bed.store.disk_usage(&containers(a, 3)).unwrap();
     assert_eq!(usage.images.len(), 3);
     // The base layer: as it came, an uncompressed tar, and unpacked.
     let shared = layer(&[("base", "shared by all")]).len() as u64 + "shared by all".len() as u64;
@@ -186,7 +191,7 @@ fn shared_and_unique_sizes() {
     assert_eq!(usage.reclaimable, usage.size - used.size);
     // A blob that nobody needs can be reclaimed.
     bed.store.content().put(&[0; 1000]).unwrap();
-    let more = bed.store.disk_usage(&Users::from([(a, 3)])).unwrap();
+    let more = bed.store.disk_usage(&containers(a, 3)).unwrap();
     assert_eq!((more.size, more.reclaimable), (usage.size + 1000, usage.reclaimable + 1000));
 }
 

@@ -84,7 +84,7 @@ impl Engine {
                 log::warn!("container {}: {error}", id.short());
             }
             if let Some(summary) = write::read_json::<Summary>(&store.directory(&id).join("config.json"))? {
-                *users.entry(summary.image_id).or_default() += 1;
+                users.entry(summary.image_id).or_default().insert(id.to_string());
             }
         }
         Ok(users)

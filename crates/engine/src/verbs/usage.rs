@@ -25,7 +25,7 @@ impl Engine {
         let containers = self.list(&filter)?;
         let mut users = Users::new();
         for container in &containers {
-            *users.entry(container.image_id).or_default() += 1;
+            users.entry(container.image_id).or_default().insert(container.id.to_string());
         }
         Ok(SystemUsage { images: self.parts.images.disk_usage(&users)?, containers })
     }
