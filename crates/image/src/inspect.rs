@@ -22,6 +22,9 @@ impl Store {
             "Parent": "",
             "Comment": document.history.last().and_then(|step| step.comment.as_deref()).unwrap_or_default(),
             "Created": document.created,
+            // Docker leaves these out by now; older templates ask for them.
+            "DockerVersion": "",
+            "VirtualSize": self.size(image)?,
             "Author": document.author.as_deref().unwrap_or_default(),
             "Config": config(&document.config),
             "Architecture": platform.architecture,
