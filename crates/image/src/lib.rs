@@ -32,6 +32,7 @@ mod store;
 mod tag;
 mod unpack;
 mod usage;
+mod verify;
 mod view;
 pub mod writable;
 
@@ -52,4 +53,5 @@ pub use remove::{Conflict, Removed, Usage};
 pub use save::{Compression, Format, SaveOptions};
 pub use store::Store;
 pub use usage::{DiskUsage, ImageUsage};
+pub use verify::{Fault, Verified};
 pub use view::View;

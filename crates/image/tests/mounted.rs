@@ -164,3 +164,37 @@ fn first_difference(ours: &str, theirs: &str) -> String {
     let pair = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
     format!("{pair:?}, {} and {} lines", ours.lines().count(), theirs.lines().count())
 }
+
+#[test]
+fn damage_is_found() {
+    use std::os::unix::fs::FileExt;
+    let Some(mounted) = Mounted::new() else { return };
+    let image = mounted.load(&bed::stacked(3));
+    let verified = mounted.store.verify(&image).unwrap();
+    assert_eq!((verified.blobs, verified.layers, verified.unchecked), (5, 3, 0));
+    assert!(verified.faults.is_empty(), "{:?}", verified.faults);
+    let layer = mounted.store.layers().lower(&image.document.rootfs.diff_ids[1]).unwrap().unwrap();
+    let blob = mounted.store.content().path(&image.manifest.layers[2].digest);
+    let merged = mounted.names("root/merged").into_iter().find(|name| name.ends_with("erofs")).unwrap();
+    let merged = mounted.bed.path("root/merged").join(merged);
+    // In the tar stream, behind it, in the superblock: and each time the byte is put back.
+    let end = fs::metadata(&layer).unwrap().len();
+    let places = [
+        (&layer, 4096 + 1024, "layer "),
+        (&layer, end - 500, "layer "),
+        (&layer, 1030, "layer "),
+        (&blob, 7, "blob "),
+        (&merged, 1040, "merged"),
+    ];
+    for (path, at, expected) in places {
+        let file = fs::File::options().read(true).write(true).open(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 0x55], at).unwrap();
+        let faults = mounted.store.verify(&image).unwrap().faults;
+        file.write_all_at(&byte, at).unwrap();
+        let [fault] = &faults[..] else { panic!("{} at {at}: {faults:?}", path.display()) };
+        assert!(fault.to_string().contains(expected), "{fault}");
+    }
+    assert!(mounted.store.verify(&image).unwrap().faults.is_empty());
+}

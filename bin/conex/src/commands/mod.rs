@@ -47,6 +47,7 @@ mod tag;
 mod time;
 mod top;
 mod unpause;
+mod verify;
 mod version;
 mod wait;
 
@@ -144,6 +145,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("tag", &tag::VERB),
             ("tree", &image_tree::VERB),
             ("unmount", &image_mount::UNMOUNT),
+            ("verify", &verify::VERB),
         ],
     },
     Noun {

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use conex_erofs::{Image, MergeLayer, WriteOptions};
@@ -84,6 +84,26 @@ impl Merged {
         self.image(chain, ids, layers).map(drop)
     }
 
+    /// The merged image, if it is here and not what the layers make.
+    ///
+    /// # Errors
+    /// As [`Merged::mount`].
+    pub(crate) fn differs(
+        &self,
+        chain: &ChainId,
+        ids: &[DiffId],
+        layers: &dyn Layers,
+    ) -> Result<Option<PathBuf>> {
+        let path = self.images.join(format!("{}.erofs", chain.0.hex()));
+        let here = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed("open", &path))?,
+        };
+        let made = self.merged(&path, ids, layers)?;
+        let same = same_bytes(&here, &made).map_err(failed("read", &path))?;
+        Ok((!same).then_some(path))
+    }
+
     /// Removes the merged images, and the mounts, of which one of these layers is a part.
     ///
     /// # Errors
@@ -126,16 +146,7 @@ impl Merged {
             Err(Errno::NOENT) => {}
             Err(error) => return Err(store("look at", &path)(error)),
         }
-        let mut files = Vec::with_capacity(ids.len());
-        for id in ids {
-            let layer = layers.lower(id)?.ok_or_else(|| LayerError::Missing { layer: *id })?;
-            let file = File::open(&layer).map_err(failed("open", &layer))?;
-            files.push((file, id.0.hex()));
-        }
-        let parts: Vec<_> = files.iter().map(|(image, name)| MergeLayer { image, name }).collect();
-        let file = self.temporary()?;
-        conex_erofs::merge(&parts, &file, &WriteOptions::default())
-            .map_err(|source| LayerError::Image { path: path.clone(), source: Box::new(source) })?;
+        let file = self.merged(&path, ids, layers)?;
         // The record first: an image without one would never go.
         let mut record = self.temporary()?;
         let text = serde_json::to_vec(ids).map_err(|error| failed("write", &path)(error.into()))?;
@@ -149,6 +160,21 @@ impl Merged {
             }
         }
         Ok(path)
+    }
+
+    /// The layers merged, in a file without a name; `path` is for errors.
+    fn merged(&self, path: &Path, ids: &[DiffId], layers: &dyn Layers) -> Result<File> {
+        let mut files = Vec::with_capacity(ids.len());
+        for id in ids {
+            let layer = layers.lower(id)?.ok_or_else(|| LayerError::Missing { layer: *id })?;
+            let file = File::open(&layer).map_err(failed("open", &layer))?;
+            files.push((file, id.0.hex()));
+        }
+        let parts: Vec<_> = files.iter().map(|(image, name)| MergeLayer { image, name }).collect();
+        let file = self.temporary()?;
+        conex_erofs::merge(&parts, &file, &WriteOptions::default())
+            .map_err(|source| LayerError::Image { path: path.to_owned(), source: Box::new(source) })?;
+        Ok(file)
     }
 
     /// A file that goes by itself unless it is given a name.
@@ -185,6 +211,22 @@ fn devices(image: &Path, layers: &dyn Layers) -> Result<Vec<PathBuf>> {
 
 fn is_mounted(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type as u64 == MAGIC)
+}
+
+fn same_bytes(one: &File, other: &File) -> io::Result<bool> {
+    let (length, theirs) = (one.metadata()?.len(), other.metadata()?.len());
+    let (mut left, mut right) = (vec![0; 256 << 10], vec![0; 256 << 10]);
+    let mut at = 0;
+    while length == theirs && at < length {
+        let count = usize::try_from(length - at).map_or(left.len(), |rest| rest.min(left.len()));
+        one.read_exact_at(&mut left[..count], at)?;
+        other.read_exact_at(&mut right[..count], at)?;
+        if left[..count] != right[..count] {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(length == theirs)
 }
 
 fn link(file: &File) -> String {
