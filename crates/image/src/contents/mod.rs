@@ -3,8 +3,8 @@
 //!
 //! The layers' tar streams are read once, from the lowest up ([`Store::contents`]), as they lie in the content store and not
 //! as they are unpacked: so it makes no difference how layers are kept, and nothing has to be mounted. Each layer is laid
-//! on a [`Stack`] by the rules that unpacking follows (image-spec layer.md). Contents are hashed and let go; what
-//! stays is about 200 bytes a file, and more than [`MOST`] files are refused.
+//! on a stack by the rules that unpacking follows (image-spec layer.md). Contents are hashed and let go; what
+//! stays is about 250 bytes a file, and more than [`MOST`] files are refused.
 
 mod compare;
 mod error;
@@ -23,7 +23,7 @@ use stack::Stack;
 use crate::{Image, Result, Store};
 
 /// Files, directories and whiteouts of all layers together.
-pub const MOST: usize = 2_000_000;
+pub const MOST: usize = 1_000_000;
 
 /// An image's files, layer upon layer.
 #[derive(Debug)]
