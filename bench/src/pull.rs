@@ -66,7 +66,7 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
     };
     let mut contestants = vec![
         Contestant::new(DOWNLOAD, "curl", shell(&fetch)),
-        Contestant::new(INFLATE, "igzip, sha256sum", shell(&inflate)),
+        Contestant::new(INFLATE, "igzip, openssl", shell(&inflate)),
         Contestant::with_before("conex", env!("CARGO_PKG_VERSION"), empty("pull-conex"), conex),
         Contestant::with_before("conex, directories", "", empty("pull-directories"), directories),
         Contestant::with_before("skopeo (blobs only)", "", empty("pull-skopeo"), skopeo),
@@ -87,7 +87,7 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
     report.ratio("podman", 1.0 / 5.0);
     report.ratio_to_slower([DOWNLOAD, INFLATE], 1.25);
     for (name, store) in [("conex", "pull-conex"), ("conex, directories", "pull-directories")] {
-        report.figure(&format!("disk, {name}"), megabytes(&scene.directory.join(store))?, "MB");
+        report.figure(format!("disk, {name}"), megabytes(&scene.directory.join(store))?, "MB");
     }
     Ok(report)
 }
@@ -109,7 +109,7 @@ fn floors(server: &Server, directory: &Path) -> Result<(String, String)> {
     let fetch = blobs.iter().map(|blob| format!("-o /dev/null {url}{blob}")).collect::<Vec<_>>().join(" ");
     let files =
         blobs.iter().map(|blob| format!("{}/blobs/sha256/{blob}", layout.display())).collect::<Vec<_>>();
-    let inflate = "sha256sum \"$0\" >/dev/null & igzip -dc \"$0\" | sha256sum >/dev/null; wait";
+    let inflate = "openssl sha256 \"$0\" >/dev/null & igzip -dc \"$0\" | openssl sha256 >/dev/null; wait";
     let list = files.join("\\n");
     Ok((
         format!("curl -sfZ {fetch}"),

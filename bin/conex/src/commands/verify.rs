@@ -42,7 +42,8 @@ fn verify(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let mut damaged = false;
     for image in wanted {
         let verified = images.verify(&image)?;
-        let name = images.names(&image)?.first().map_or_else(|| image.id.short(), |name| name.familiar());
+        let name =
+            images.names(&image)?.first().map_or_else(|| image.id.short(), conex_oci::Reference::familiar);
         for fault in &verified.faults {
             damaged = true;
             output::line(format!("{name}: {fault}"))?;

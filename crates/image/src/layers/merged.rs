@@ -166,7 +166,7 @@ impl Merged {
     fn merged(&self, path: &Path, ids: &[DiffId], layers: &dyn Layers) -> Result<File> {
         let mut files = Vec::with_capacity(ids.len());
         for id in ids {
-            let layer = layers.lower(id)?.ok_or_else(|| LayerError::Missing { layer: *id })?;
+            let layer = layers.lower(id)?.ok_or(LayerError::Missing { layer: *id })?;
             let file = File::open(&layer).map_err(failed("open", &layer))?;
             files.push((file, id.0.hex()));
         }
