@@ -11,7 +11,7 @@ fn main() {
     println!("cargo::rerun-if-changed=small.ld");
     println!("cargo::rustc-check-cfg=cfg(nolibc)");
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    if variable("OPT_LEVEL") != "z" {
+    if variable("OPT_LEVEL") != "s" {
         return;
     }
     let script = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("small.ld");
