@@ -2,8 +2,8 @@
 //!
 //! A [`Store`] joins the content store (blobs, references) with the layer store (unpacked, mountable layers). An
 //! [`Image`] is one platform's manifest and configuration, already chosen out of an index. This crate never starts a
-//! process, mounts nothing into the host's mount namespace but what [`Store::mount`] is asked to, and leaves no thread
-//! behind when a call returns.
+//! process, mounts nothing into the host's mount namespace but images below the run directory ([`layers::Merged`]) and what
+//! [`Store::mount`] is asked to, and leaves no thread behind when a call returns.
 
 mod assemble;
 mod collect;

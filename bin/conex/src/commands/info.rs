@@ -33,6 +33,13 @@ fn text(document: &Value) -> String {
     out
 }
 
+fn as_pair(value: &Value) -> Option<(&str, &str)> {
+    match value.as_array()?.as_slice() {
+        [name, value] => Some((name.as_str()?, value.as_str()?)),
+        _ => None,
+    }
+}
+
 /// A line a field; what has fields of its own is indented under its name.
 fn write(out: &mut String, name: &str, value: &Value, depth: usize) {
     let indent = depth + 1;
@@ -41,6 +48,13 @@ fn write(out: &mut String, name: &str, value: &Value, depth: usize) {
             let _ = writeln!(out, "{:indent$}{name}:", "");
             for (name, value) in fields {
                 write(out, name, value, indent);
+            }
+        }
+        // Docker's lists of names with values.
+        Value::Array(pairs) if !pairs.is_empty() && pairs.iter().all(|pair| as_pair(pair).is_some()) => {
+            let _ = writeln!(out, "{:indent$}{name}:", "");
+            for (name, value) in pairs.iter().filter_map(as_pair) {
+                let _ = writeln!(out, "{:width$}{name}: {value}", "", width = indent + 1);
             }
         }
         value => {

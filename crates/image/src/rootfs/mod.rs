@@ -1,7 +1,7 @@
 //! Root filesystems: an image's layers under overlayfs, as a mount that hangs nowhere.
 //!
 //! The mount is made with fsopen, fsconfig and fsmount and given as a file descriptor; whoever runs the container moves it
-//! into the container's own mount namespace. Nothing is ever mounted in the host's.
+//! into the container's own mount namespace. Nothing of it is ever mounted in the host's.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
