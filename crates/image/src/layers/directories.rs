@@ -21,14 +21,6 @@ pub struct Unpacked {
 pub type Directories = Shelf<Unpacked>;
 
 impl Directories {
-    /// The store at `root`, which is made when the first layer is. Clears what a crash has left.
-    ///
-    /// # Errors
-    /// [`LayerError::Store`].
-    pub fn open(root: &Path) -> Result<Self> {
-        Self::new(root, Unpacked::default())
-    }
-
     /// The same store, unpacking with other limits.
     #[must_use]
     pub fn with_options(mut self, options: UnpackOptions) -> Self {

@@ -21,16 +21,6 @@ pub struct Packed {
 /// Layers as EROFS images.
 pub type Images = Shelf<Packed>;
 
-impl Images {
-    /// The store at `root`, which is made when the first layer is. Clears what a crash has left.
-    ///
-    /// # Errors
-    /// [`LayerError::Store`].
-    pub fn open(root: &Path) -> Result<Self> {
-        Self::new(root, Packed::default())
-    }
-}
-
 impl Form for Packed {
     const NAME: &'static str = "layer.erofs";
     const IS_QUICK: bool = true;

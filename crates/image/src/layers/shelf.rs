@@ -47,8 +47,8 @@ pub trait Form: Clone + Send + Sync + 'static {
     fn sync(path: &Path, directory: &OwnedFd) -> Result<()>;
 }
 
-/// What was in a layer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What was in a layer; noted beside it (`layer.json`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Of all regular files, as they say themselves.
     pub bytes: u64,
@@ -67,22 +67,17 @@ pub struct Shelf<F> {
     form: F,
 }
 
-/// What is noted of a layer when it is unpacked (`layer.json`).
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    /// Of all regular files, as they say themselves.
-    bytes: u64,
-    entries: u64,
-    /// Entries and attributes that were not taken over.
-    skipped: u64,
-    dropped_xattrs: u64,
-}
-
 impl<F: Form> Shelf<F> {
     /// The store at `root`, which is made when the first layer is. Clears what a crash has left; without any, that
     /// is one system call.
-    pub(super) fn new(root: &Path, form: F) -> Result<Self> {
-        let layers = Self { root: root.to_owned(), form };
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
+    pub fn open(root: &Path) -> Result<Self>
+    where
+        F: Default,
+    {
+        let layers = Self { root: root.to_owned(), form: F::default() };
         let partial = layers.root.join(PARTIAL);
         match rustix::fs::access(&partial, rustix::fs::Access::EXISTS) {
             // What cannot be cleared is in nobody's way but the next maker's of that layer, who will say why.
@@ -202,7 +197,7 @@ impl<F: Form> Layers for Shelf<F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LayerError::Store { what: "read", path, source }),
         };
-        let record = serde_json::from_slice::<Record>(&bytes);
+        let record = serde_json::from_slice::<Stats>(&bytes);
         record.map(|record| Some(record.bytes)).map_err(|error| LayerError::Store {
             what: "read",
             path,
@@ -241,12 +236,7 @@ impl<F: Form> Draft for Partial<F> {
         if found != self.layer.0 {
             return Err(LayerError::DiffId { expected: self.layer, found: DiffId(found) });
         }
-        self.note(&Record {
-            bytes: stats.bytes,
-            entries: stats.entries,
-            skipped: stats.skipped,
-            dropped_xattrs: stats.dropped_xattrs,
-        })?;
+        self.note(&stats)?;
         self.publish()
     }
 }
@@ -262,10 +252,10 @@ impl<F: Form> Partial<F> {
         Ok(found)
     }
 
-    fn note(&self, record: &Record) -> Result<()> {
+    fn note(&self, stats: &Stats) -> Result<()> {
         use std::io::Write;
         let path = self.path.join(RECORD);
-        let bytes = serde_json::to_vec(record).expect("numbers are JSON");
+        let bytes = serde_json::to_vec(stats).expect("numbers are JSON");
         let write = || {
             let mut file = std::fs::File::create(&path)?;
             file.write_all(&bytes)?;
