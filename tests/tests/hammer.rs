@@ -200,7 +200,8 @@ impl Yard {
         if let Some(output) = self.must("prune", dice, &[what, "prune", "-a", "-f"], &[]) {
             if !output.stderr.is_empty() {
                 let _ = std::fs::create_dir("/tmp/hammer-dump");
-                let copied = Command::new("cp").arg("-a").arg(self.conex.scratch()).arg("/tmp/hammer-dump/").status();
+                let copied =
+                    Command::new("cp").arg("-a").arg(self.conex.scratch()).arg("/tmp/hammer-dump/").status();
                 eprintln!("{copied:?} {output:?}");
                 std::process::exit(3);
             }
