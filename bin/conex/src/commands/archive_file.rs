@@ -22,11 +22,20 @@ impl ArchiveFile {
             let file = File::options().write(true).open(path).map_err(failed)?;
             return Ok(Self { file, path: path.to_owned(), temporary: None });
         }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let file = File::create_new(&temporary).map_err(failed)?;
-        Ok(Self { file, path: path.to_owned(), temporary: Some(temporary) })
+        // A killed save has left its own, and its number may be this one's now.
+        for attempt in 0_u32.. {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}-{attempt}.part", std::process::id()));
+            let temporary = path.with_file_name(name);
+            match File::create_new(&temporary) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                file => {
+                    let file = file.map_err(failed)?;
+                    return Ok(Self { file, path: path.to_owned(), temporary: Some(temporary) });
+                }
+            }
+        }
+        unreachable!("there are more numbers than files")
     }
 
     pub(super) fn commit(mut self) -> Result<(), Error> {

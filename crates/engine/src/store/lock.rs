@@ -98,6 +98,7 @@ impl Store {
     pub fn own(&self, id: &ContainerId) -> Result<Option<Owned>> {
         let directory = self.run_directory(id);
         let fail = |source: io::Error| Error::Lock { path: directory.join("lock"), source };
+        let mut refused = 0;
         loop {
             match rustix::fs::mkdir(&directory, 0o700.into()) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -111,6 +112,11 @@ impl Store {
                 Ok(file) => return Ok(Some(Owned { file, directory, inherited: false })),
                 Err(Errno::NOENT) => continue,
                 Err(Errno::EXIST) => {}
+                // What ext4 says of a directory that was removed after it was found: somebody took it for the rest of one.
+                Err(Errno::PERM) if refused < 100 => {
+                    refused += 1;
+                    continue;
+                }
                 Err(errno) => return Err(fail(errno.into())),
             }
             let file = match File::options().read(true).write(true).open(directory.join("lock")) {
