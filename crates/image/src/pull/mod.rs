@@ -108,12 +108,30 @@ impl Store {
             let Pull { brought, lease, .. } = pull;
             drop(lease);
             let brought = brought.into_inner().unwrap_or_else(PoisonError::into_inner);
-            // The error that is told is the pull's.
-            if let Err(error) = self.collect_only(&brought) {
-                log::debug!("what was brought stays: {error}");
-            }
+            self.give_back(&brought);
         }
         pulled
+    }
+}
+
+/// How often what came to nothing is looked at again, and the pause between.
+const LOOKS: usize = 5;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+impl Store {
+    /// Removes what a pull has brought that came to nothing. A process that is being made somewhere in this one has a share in our
+    /// locks until it executes its program, so what cannot be claimed at once may be a moment later.
+    fn give_back(&self, brought: &HashSet<Digest>) {
+        for _ in 0..LOOKS {
+            // The error that is told is the pull's.
+            if let Err(error) = self.collect_only(brought) {
+                log::debug!("what was brought stays: {error}");
+            }
+            if !brought.iter().any(|digest| self.content().has(digest)) {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
