@@ -138,8 +138,14 @@ impl Parts {
     /// A container's spec.
     pub(crate) fn spec(&self, id: &ContainerId) -> Result<Spec> {
         let path = self.store.directory(id).join("spec.json");
-        write::read_json(&path)?
-            .ok_or_else(|| Error::Read { path, source: std::io::ErrorKind::NotFound.into() })
+        match write::read_json(&path)? {
+            Some(spec) => Ok(spec),
+            // Removed since its record was read: the record goes first.
+            None => {
+                self.store.must_record(id)?;
+                Err(Error::Read { path, source: std::io::ErrorKind::NotFound.into() })
+            }
+        }
     }
 
     /// Mounts a container's root filesystem, detached.
