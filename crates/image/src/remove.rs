@@ -278,8 +278,8 @@ impl Store {
             .collect()
     }
 
-    /// Claims the images below the roots that `roots` picks. Only what is found after that holds: until then a lease may
-    /// have turned into another name.
+    /// Claims the roots that `roots` picks, by what they point at and by the images below. Only what is found after that
+    /// holds: until then a lease may have turned into another name, or an image have gone and come back.
     fn claim_images(
         &self,
         claim: &Claim,
@@ -289,19 +289,24 @@ impl Store {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let rooted = self.images_of_roots()?;
-            let images = self.images_below(&rooted, &roots(&rooted));
-            let mut new = images.keys().filter(|id| !claimed.contains(*id)).peekable();
-            if new.peek().is_none() {
+            let roots = roots(&rooted);
+            let images = self.images_below(&rooted, &roots);
+            let targets = roots.iter().map(|root| root.target.digest);
+            let new: BTreeSet<Digest> =
+                images.keys().copied().chain(targets).filter(|digest| !claimed.contains(digest)).collect();
+            if new.is_empty() {
                 return Ok((rooted, images));
             }
-            for id in new.copied().collect::<Vec<_>>() {
-                while !claim.try_add(&id)? {
+            for digest in new {
+                while !claim.try_add(&digest)? {
                     if Instant::now() > deadline {
+                        // By its id where it can be told.
+                        let id = images.keys().next().copied().unwrap_or(digest);
                         return Err(Conflict::Busy { id }.into());
                     }
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                claimed.insert(id);
+                claimed.insert(digest);
             }
         }
     }

@@ -193,3 +193,33 @@ fn a_starting_run_keeps_its_image_or_learns_that_it_is_gone() {
     bed.store.remove("app:1", false, &nobody).unwrap();
     assert!(matches!(bed.store.lease(&image).unwrap_err(), Error::NotFound { .. }));
 }
+
+/// An image that is removed and loaded again at the same time is looked at when it is whole: until then it has no id that
+/// anybody could ask for.
+#[test]
+fn an_image_that_is_coming_back_is_not_taken_for_a_damaged_one() {
+    if !is_root() {
+        return;
+    }
+    let (bed, image) = bed_with(Some("a:1"));
+    let content = bed.store.content();
+    let lease = content.lease().unwrap();
+    lease.add(&image.manifest_digest).unwrap();
+    let path = content.path(&image.manifest_digest);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::thread::scope(|scope| {
+        let remover = scope.spawn(|| {
+            let store = conex_image::Store::open(bed.store.root()).unwrap();
+            store.remove("a:1", false, &used(image.id, true))
+        });
+        // Time enough to see that the manifest is missing.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::fs::write(&path, bytes).unwrap();
+        drop(lease);
+        assert!(
+            matches!(conflict(remover.join().unwrap()), Conflict::NameInUse { id, .. } if id == image.id)
+        );
+    });
+    assert!(bed.store.resolve("a:1", None).is_ok());
+}
