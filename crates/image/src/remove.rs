@@ -297,17 +297,25 @@ impl Store {
             if new.is_empty() {
                 return Ok((rooted, images));
             }
+            let mut busy = None;
             for digest in new {
-                while !claim.try_add(&digest)? {
-                    if Instant::now() > deadline {
-                        // By its id where it can be told.
-                        let id = images.keys().next().copied().unwrap_or(digest);
-                        return Err(Conflict::Busy { id }.into());
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
+                if !claim.try_add(&digest)? {
+                    busy = Some(digest);
+                    break;
                 }
                 claimed.insert(digest);
             }
+            let Some(digest) = busy else { continue };
+            // Whoever waits holds nothing that the other may be waiting for.
+            for digest in std::mem::take(&mut claimed) {
+                claim.release(&digest)?;
+            }
+            if Instant::now() > deadline {
+                // By its id where it can be told.
+                let id = images.keys().next().copied().unwrap_or(digest);
+                return Err(Conflict::Busy { id }.into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
