@@ -22,6 +22,9 @@ const LOCK: &str = "lock";
 /// The socket that a created container's first process waits on.
 const START: &str = "start";
 
+/// How often a directory is tried to be removed by itself, a millisecond apart, before all that is in it is.
+const ATTEMPTS: usize = 10;
+
 /// How long a command waits for another that changes the same container.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -252,6 +255,12 @@ impl Container {
         match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
             Err(errno) => Err(failed("lock", &self.path)(errno.into())),
+            // Whoever has removed the container since took the lock's file away after the record: then this lock is on a file
+            // of our own, and there is nothing any more.
+            Ok(()) if self.record.is_some() && !self.has(RECORD) => {
+                let _ = unlinkat(&self.directory, LOCK, AtFlags::empty());
+                Err(StateError::NotFound { id: self.id.clone() })
+            }
             Ok(()) => {
                 self.lock = Some(file);
                 Ok(true)
@@ -291,8 +300,7 @@ impl Container {
     /// [`StateError::File`] when the cgroup does not tell.
     pub fn live(&self) -> Result<Option<Live>, StateError> {
         let Some((init, pidfd)) = self.init() else { return Ok(None) };
-        if rustix::fs::accessat(&self.directory, START, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
-        {
+        if self.has(START) {
             return Ok(Some(Live { status: Status::Created, init, pidfd, cgroup: None }));
         }
         let cgroup = self.record.as_ref().and_then(|record| record.cgroup.as_ref());
@@ -325,22 +333,35 @@ impl Container {
         }
     }
 
-    /// Removes the directory, the record last: as long as there is something to clear, it says what.
+    fn has(&self, name: &str) -> bool {
+        rustix::fs::accessat(&self.directory, name, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
+    /// Removes the directory, the record when nothing is left that it tells of, and after it the lock: who gets that from now on
+    /// sees that he is too late.
     ///
     /// # Errors
     /// [`StateError::File`].
     pub fn forget(self) -> Result<(), StateError> {
-        for name in [START, CONFIG, UNFINISHED, LOCK, RECORD] {
+        for name in [START, CONFIG, UNFINISHED, RECORD] {
             // What is not there need not go; what does not go is told of below.
             let _ = unlinkat(&self.directory, name, AtFlags::empty());
         }
-        match std::fs::remove_dir(&self.path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // Sockets and the like that a verb has put there.
-            Err(_) => {
-                std::fs::remove_dir_all(&self.path).map_err(failed("remove the state directory", &self.path))
+        for _ in 0..ATTEMPTS {
+            let _ = unlinkat(&self.directory, LOCK, AtFlags::empty());
+            match std::fs::remove_dir(&self.path) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                // Somebody who is too late has made a lock for a moment.
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
+        }
+        // Sockets and the like that a verb has put there.
+        match std::fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove the state directory", &self.path)(error))
+            }
+            _ => Ok(()),
         }
     }
 
