@@ -25,6 +25,10 @@ fn labels(number: u8) -> Value {
     serde_json::json!({"number": number.to_string(), format!("only{number}"): ""})
 }
 
+fn is_erofs(conex: &Conex) -> bool {
+    conex.ok(&["info", "--format", "{{json .DriverStatus}}"]).contains("erofs")
+}
+
 macro_rules! apps {
     () => {{
         needs_root!();
@@ -293,7 +297,9 @@ fn df_counts_what_a_prune_frees() {
     };
     #[expect(clippy::cast_precision_loss, reason = "megabytes")]
     let disk = (on_disk("blobs") + on_disk("layers")) as f64;
-    assert!((bytes(row(0)[3]) / disk - 1.0).abs() < 0.001, "{rows:?}, on disk {disk}");
+    // A layer that is an image has its tar stream's headers besides.
+    let slack = if is_erofs(&conex) { 0.02 } else { 0.001 };
+    assert!((bytes(row(0)[3]) / disk - 1.0).abs() < slack, "{rows:?}, on disk {disk}");
 
     let document: Value =
         serde_json::from_str(&conex.ok(&["system", "df", "-v", "--format", "json"])).expect("a document");
