@@ -51,6 +51,8 @@ struct Yard {
     conex: Conex,
     /// Where what is saved is loaded again.
     other: Conex,
+    /// Held by who loads there and removes again: it is one name for all.
+    looking: std::sync::Mutex<()>,
     archives: Vec<PathBuf>,
     registry: Registry,
     /// Of those started, one in so many is killed.
@@ -82,7 +84,8 @@ impl Yard {
         }
         let counts = WORDS.map(|word| (word, Count::default()));
         let end = Instant::now() + duration();
-        Some(Self { conex, other: Conex::new(), archives, registry, kill, end, counts })
+        let looking = std::sync::Mutex::default();
+        Some(Self { conex, other: Conex::new(), looking, archives, registry, kill, end, counts })
     }
 
     fn count(&self, word: &str) -> &Count {
@@ -145,6 +148,7 @@ impl Yard {
         let gone = no_image(&image);
         if self.must("save", dice, &["save", "-o", path, &image], &[&gone]).is_some() {
             // Which looks at every byte.
+            let _one = self.looking.lock().expect("no panic with it");
             self.other.ok(&["load", "-q", "-i", path]);
             self.other.ok(&["rmi", &image]);
         }
