@@ -40,12 +40,7 @@ impl Form for Unpacked {
         let destination = open(path).map_err(store("open", path))?;
         let failed = |source| LayerError::Unpack { layer: *layer, source: Box::new(source) };
         let stats = unpack(tar, destination.as_fd(), &self.options).map_err(failed)?;
-        Ok(Stats {
-            bytes: stats.bytes,
-            entries: stats.entries,
-            skipped: stats.skipped,
-            dropped_xattrs: stats.dropped_xattrs,
-        })
+        Ok(stats.into())
     }
 
     fn sync(path: &Path, directory: &OwnedFd) -> Result<()> {

@@ -35,12 +35,7 @@ impl Form for Packed {
             source => LayerError::Image { path: path.to_owned(), source: Box::new(source) },
         })?;
         file.sync_data().map_err(failed)?;
-        Ok(Stats {
-            bytes: stats.bytes,
-            entries: stats.entries,
-            skipped: stats.skipped,
-            dropped_xattrs: stats.dropped_xattrs,
-        })
+        Ok(stats.into())
     }
 
     fn sync(path: &Path, directory: &OwnedFd) -> Result<()> {

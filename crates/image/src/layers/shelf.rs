@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use conex_archive::{HashingReader, read_ahead, remove_tree};
+use conex_archive::{HashingReader, UnpackStats, read_ahead, remove_tree};
 use conex_oci::{DiffId, Digest};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -58,6 +58,13 @@ pub struct Stats {
     pub skipped: u64,
     /// Attributes that were not.
     pub dropped_xattrs: u64,
+}
+
+impl From<UnpackStats> for Stats {
+    fn from(stats: UnpackStats) -> Self {
+        let UnpackStats { bytes, entries, skipped, dropped_xattrs, .. } = stats;
+        Self { bytes, entries, skipped, dropped_xattrs }
+    }
 }
 
 /// A store of layers of one form.

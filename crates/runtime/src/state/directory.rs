@@ -353,7 +353,8 @@ impl Container {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 // Somebody who is too late has made a lock for a moment.
-                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+                Err(_) if self.has(LOCK) => std::thread::sleep(Duration::from_millis(1)),
+                Err(_) => break,
             }
         }
         // Sockets and the like that a verb has put there.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The record is first written before anything is made that it would be needed to clear (the cgroup, the process): a
-//! directory without one holds nothing else. Whether the process lives is asked of the kernel, by its number and start time.
+//! directory without one holds nothing else but a lock. Whether the process lives is asked of the kernel, by its number and start time.
 
 mod directory;
 mod process;

@@ -2,7 +2,7 @@
 
 use core::ptr::{null, null_mut};
 
-use libc::{_SC_NPROCESSORS_ONLN, _SC_PAGESIZE, c_char, c_int, c_long, c_ulong};
+use libc::{c_char, c_ulong};
 
 use crate::error::fail;
 use crate::memory::{memcmp, strlen};
@@ -70,14 +70,4 @@ pub extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
     }
     fail(libc::ENOENT);
     0
-}
-
-/// sysconf(3), as far as it is asked here.
-#[unsafe(no_mangle)]
-pub extern "C" fn sysconf(name: c_int) -> c_long {
-    match name {
-        _SC_PAGESIZE => getauxval(libc::AT_PAGESZ) as c_long,
-        _SC_NPROCESSORS_ONLN => 1,
-        _ => fail(libc::EINVAL).into(),
-    }
 }

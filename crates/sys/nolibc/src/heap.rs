@@ -4,7 +4,7 @@
 
 use core::ptr::null_mut;
 
-use libc::{SYS_madvise, SYS_mmap, SYS_munmap, c_int, c_void, off_t};
+use libc::{SYS_mmap, SYS_munmap, c_int, c_void, off_t};
 
 use crate::call::call;
 
@@ -41,12 +41,6 @@ pub extern "C" fn mmap64(
 #[unsafe(no_mangle)]
 pub extern "C" fn munmap(address: *mut c_void, length: usize) -> c_int {
     call!(SYS_munmap, address, length) as c_int
-}
-
-/// madvise(2)
-#[unsafe(no_mangle)]
-pub extern "C" fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int {
-    call!(SYS_madvise, address, length, advice) as c_int
 }
 
 /// malloc(3)
