@@ -9,7 +9,7 @@ mod server;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, finish};
+use conex_tests::{Conex, finish, needs_root};
 use server::{Reply, Server};
 
 /// Bytes of address space that `conex pull` may use, threads and all.
@@ -53,7 +53,15 @@ fn image(
     size: u64,
     layer: impl Fn(&server::Asked) -> Reply + Send + 'static,
 ) -> impl Fn(&server::Asked) -> Reply + Send {
-    let digest = sha256(b"the layer");
+    image_of(b"the layer", size, layer)
+}
+
+fn image_of(
+    content: &[u8],
+    size: u64,
+    layer: impl Fn(&server::Asked) -> Reply + Send + 'static,
+) -> impl Fn(&server::Asked) -> Reply + Send {
+    let digest = sha256(content);
     let config = format!(
         r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{digest}"]}}}}"#
     );
@@ -134,4 +142,41 @@ fn who_asks() {
             .body("{\"errors\":[{\"message\":\"\\u001b]0;owned\\u0007\\nconex: all is well\"}]}")
     });
     assert!(error.contains("access denied") && !error.contains('\u{1b}'), "{error}");
+}
+
+/// An archive with nothing in it, which is a layer.
+const EMPTY: [u8; 1024] = [0; 1024];
+
+#[test]
+fn a_mirror_that_lies_is_passed_over() {
+    needs_root!();
+    let honest = || image_of(&EMPTY, 1024, |_| Reply::status(200).body(EMPTY));
+    let origin = Server::start(honest());
+    let liars = [
+        ("another layer", Server::start(image_of(&EMPTY, 1024, |_| Reply::status(200).body([1; 1024])))),
+        ("a longer layer", Server::start(image_of(&EMPTY, 1024, |_| Reply::status(200).body([0; 4096])))),
+        ("no manifest", Server::start(|_| Reply::status(200).body("<html>Please log in</html>"))),
+        (
+            "another digest than it says",
+            Server::start(move |asked| {
+                honest()(asked).header("Docker-Content-Digest", format!("sha256:{}", "0".repeat(64)))
+            }),
+        ),
+    ];
+    for (lie, mirror) in &liars {
+        let conex = Conex::new();
+        let directory = conex.scratch().join("home/.config/containers");
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let text = format!(
+            "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}\"\n",
+            origin.address(),
+            mirror.address()
+        );
+        std::fs::write(directory.join("registries.conf"), text).expect("registries.conf");
+        let name = format!("{}/a:t", origin.address());
+        let pulled = finish(conex.command(&["pull", "-q", &name]).env("CONEX_LOG", "warn"));
+        assert_eq!(pulled.code, 0, "{lie}: {}", pulled.stderr);
+        assert!(pulled.stderr.contains("is passed over"), "{lie}: {}", pulled.stderr);
+        conex.ok(&["image", "verify", &name]);
+    }
 }

@@ -28,7 +28,7 @@ pub struct Client {
     identity: Mutex<Option<Secret>>,
     /// By host: whether it is on this machine.
     near: Mutex<HashMap<String, bool>>,
-    /// Mirrors that cannot be reached.
+    /// Mirrors that cannot be reached, or serve what they should not.
     dead: Mutex<HashSet<String>>,
 }
 

@@ -54,6 +54,7 @@ impl Client {
         let resolved = self.manifest(reference, descriptor.digest.to_string(), Some(descriptor.digest))?;
         let got = resolved.bytes.len() as u64;
         if got != descriptor.size {
+            // The digest is right, so it is the descriptor that is wrong: no mirror's fault.
             return Err(Error::Size {
                 registry: reference.registry().to_owned(),
                 what: format!("manifest {}", descriptor.digest),
@@ -64,10 +65,30 @@ impl Client {
         Ok(resolved.bytes)
     }
 
+    /// From a mirror whose answer is what it should be, or from the registry, whatever that says.
     fn manifest(
         &self,
         reference: &Reference,
         selector: String,
+        expected: Option<Digest>,
+    ) -> Result<Resolved> {
+        loop {
+            match self.manifest_once(reference, &selector, expected) {
+                Err(
+                    Error::Digest { .. }
+                    | Error::TooLarge { .. }
+                    | Error::NotAManifest { .. }
+                    | Error::MalformedDigest { .. },
+                ) if self.pass_over_mirror(reference)? => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    fn manifest_once(
+        &self,
+        reference: &Reference,
+        selector: &str,
         expected: Option<Digest>,
     ) -> Result<Resolved> {
         let what = match expected {

@@ -114,6 +114,19 @@ impl Client {
         self.ask_at(last, ask)
     }
 
+    /// For who has got other bytes than were asked for: the first of the mirrors that are still asked is asked no more. False when
+    /// there is none, so that what came is the registry's own fault.
+    pub fn pass_over_mirror(&self, reference: &Reference) -> Result<bool> {
+        let places = self.options.places(reference, Access::Pull)?;
+        let mirrors = places.split_last().map_or(&[][..], |(_, mirrors)| mirrors);
+        let Some(mirror) = mirrors.iter().find(|mirror| !self.is_dead(&mirror.registry)) else {
+            return Ok(false);
+        };
+        log::warn!("mirror {} is passed over: it serves other bytes than were asked for", mirror.registry);
+        self.remember_dead(&mirror.registry);
+        Ok(true)
+    }
+
     /// Asks at one place.
     pub(crate) fn ask_at(&self, place: &Place, ask: &Ask<'_>) -> Result<Answer> {
         if let Some(endpoint) = self.way(place) {

@@ -61,16 +61,20 @@ impl Pull<'_> {
             return Ok(true);
         }
         let mut resumed = 0;
-        match self.fetch(descriptor, stop, tell, &mut resumed, growing) {
-            // What was left here by somebody may have rotted: once more, from the beginning.
-            Err(Error::Pull { why, .. }) if resumed > 0 && matches!(*why, Refusal::Corrupt { .. }) => {
-                log::debug!("{}: {why}; {resumed} bytes of it were here before", descriptor.digest);
-                // Who follows has read what was wrong.
-                growing.end(false);
-                self.fetch(descriptor, stop, tell, &mut resumed, &Growing::default())
+        let mut brought = self.fetch(descriptor, stop, tell, &mut resumed, growing);
+        while let Err(error) = &brought
+            && is_other(error)
+        {
+            // What was left here by somebody may have rotted: once more, from the beginning. Else it is the fault of who serves it.
+            if resumed == 0 && !self.client.pass_over_mirror(self.reference)? {
+                break;
             }
-            other => other,
+            log::debug!("{}: {error}; {resumed} bytes of it were here before", descriptor.digest);
+            // Who follows has read what was wrong.
+            growing.end(false);
+            brought = self.fetch(descriptor, stop, tell, &mut resumed, &Growing::default());
         }
+        brought
     }
 
     /// `resumed` is how many bytes were here before.
@@ -242,6 +246,15 @@ impl Pull<'_> {
             }
         }
         pieces.finish(index).map_err(|source| self.unwritten(descriptor, source))
+    }
+}
+
+/// Whether other bytes came than were asked for.
+fn is_other(error: &Error) -> bool {
+    match error {
+        Error::Pull { why, .. } => matches!(**why, Refusal::Corrupt { .. }),
+        Error::Registry(error) => matches!(error, RegistryError::Size { .. }),
+        _ => false,
     }
 }
 
