@@ -63,10 +63,12 @@ impl Store {
         let root = content.root().join("layers");
         let (layers, merged): (Box<dyn Layers + Send + Sync>, _) = match backend {
             Backend::Directories { .. } => (Box::new(Directories::open(&root)?), None),
-            Backend::Erofs { mounts: through } => {
+            Backend::Erofs { mounts: through, is_sealed } => {
                 let images = content.root().join("merged");
                 make(&images)?;
-                (Box::new(Images::open(&root)?), Some(Merged::new(images, mounts.to_owned(), through)))
+                let layers = Images::open(&root)?;
+                let layers = if is_sealed { layers.sealed() } else { layers };
+                (Box::new(layers), Some(Merged::new(images, mounts.to_owned(), through, is_sealed)))
             }
         };
         Ok(Self { content, layers, backend, merged })

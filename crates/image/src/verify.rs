@@ -89,7 +89,12 @@ impl Store {
             match self.layers().lower(layer)? {
                 // It is made when it is next needed.
                 None => {}
-                Some(path) => match verify_layer(layer, &path) {
+                Some(path) => match self
+                    .layers()
+                    .check_seal(layer)
+                    .map_err(Into::into)
+                    .and_then(|()| verify_layer(layer, &path))
+                {
                     Ok(()) => verified.layers += 1,
                     Err(source) => verified.faults.push(Fault::Layer { layer: *layer, source }),
                 },

@@ -18,3 +18,4 @@ pub mod range_lock;
 pub mod scheduling;
 pub mod seccomp;
 pub mod signal;
+pub mod verity;

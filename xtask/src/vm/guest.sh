@@ -14,7 +14,7 @@ mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 mount --make-rshared /
 ip link set lo up
 hostname cgroup2
-modprobe -a overlay veth bridge 2>/dev/null
+modprobe -a overlay veth bridge loop erofs 2>/dev/null
 # As a login under systemd: not in the root group.
 mkdir -p /sys/fs/cgroup/tests.scope && echo $$ >/sys/fs/cgroup/tests.scope/cgroup.procs
 

@@ -1,17 +1,19 @@
 //! Which form layers have here: EROFS images where the kernel and who we are allow to mount them, directories elsewhere.
 //!
 //! Only trying tells, so a small image is mounted once after each boot, and the answer kept beside the mounts:
-//! `erofs file`, `erofs loop`, or `directories:` and why.
+//! `erofs file`, `erofs loop`, or `directories:` and why. Whether its file system can seal files (fs-verity) is found and kept
+//! with it.
 
 use std::path::Path;
 
-use super::{LayerError, Result};
+use super::{LayerError, Result, seal};
 
 pub use conex_erofs::Backing as Mounts;
 
 /// `directories`, `erofs`, or `auto`, which it is without.
 const VARIABLE: &str = "CONEX_LAYERS";
 const FILE: &str = "backend";
+const SEALED: &str = ", fs-verity";
 
 /// The form of layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Backend {
     Erofs {
         /// What the kernel reads them through.
         mounts: Mounts,
+        /// Whether they are sealed with fs-verity.
+        is_sealed: bool,
     },
 }
 
@@ -56,7 +60,7 @@ impl Backend {
             return known;
         }
         let found = match conex_erofs::probe(root) {
-            Ok(mounts) => Self::Erofs { mounts },
+            Ok(mounts) => Self::Erofs { mounts, is_sealed: seal::is_possible(root) },
             Err(error) => Self::Directories { why: error.to_string() },
         };
         // Several may find the same at once; without the file it is found again.
@@ -69,10 +73,12 @@ impl Backend {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        match text.trim_end() {
-            "erofs file" => Some(Self::Erofs { mounts: Mounts::File }),
-            "erofs loop" => Some(Self::Erofs { mounts: Mounts::Loop }),
-            text => text.strip_prefix("directories: ").map(|why| Self::Directories { why: why.to_owned() }),
+        let text = text.trim_end();
+        let (form, is_sealed) = text.strip_suffix(SEALED).map_or((text, false), |form| (form, true));
+        match form {
+            "erofs file" => Some(Self::Erofs { mounts: Mounts::File, is_sealed }),
+            "erofs loop" => Some(Self::Erofs { mounts: Mounts::Loop, is_sealed }),
+            _ => text.strip_prefix("directories: ").map(|why| Self::Directories { why: why.to_owned() }),
         }
     }
 }
@@ -80,8 +86,13 @@ impl Backend {
 impl std::fmt::Display for Backend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Erofs { mounts: Mounts::File } => f.write_str("erofs file"),
-            Self::Erofs { mounts: Mounts::Loop } => f.write_str("erofs loop"),
+            Self::Erofs { mounts, is_sealed } => {
+                f.write_str(match mounts {
+                    Mounts::File => "erofs file",
+                    Mounts::Loop => "erofs loop",
+                })?;
+                f.write_str(if *is_sealed { SEALED } else { "" })
+            }
             Self::Directories { why } => write!(f, "directories: {why}"),
         }
     }
@@ -94,8 +105,8 @@ mod tests {
     #[test]
     fn what_is_kept_is_understood() {
         for backend in [
-            Backend::Erofs { mounts: Mounts::File },
-            Backend::Erofs { mounts: Mounts::Loop },
+            Backend::Erofs { mounts: Mounts::File, is_sealed: false },
+            Backend::Erofs { mounts: Mounts::Loop, is_sealed: true },
             Backend::Directories { why: "cannot mount: no".to_owned() },
         ] {
             assert_eq!(Backend::parse(&format!("{backend}\n")), Some(backend));

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use conex_oci::DiffId;
+use conex_oci::{DiffId, Digest};
 
 /// The result of this module's calls.
 pub type Result<T> = std::result::Result<T, LayerError>;
@@ -39,6 +39,19 @@ pub enum LayerError {
         /// Why.
         #[source]
         source: Box<conex_erofs::Error>,
+    },
+    /// A sealed file has another in its place.
+    #[error(
+        "{} is damaged: its fs-verity digest is {found}, {expected} was noted (remove the image and pull it again)",
+        path.display()
+    )]
+    Seal {
+        /// The file.
+        path: PathBuf,
+        /// As it was noted when the file was sealed.
+        expected: Digest,
+        /// As the kernel says.
+        found: Digest,
     },
     /// `CONEX_LAYERS` asks for what is not to be had.
     #[error("CONEX_LAYERS={asked}: {why}")]

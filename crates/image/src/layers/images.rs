@@ -10,16 +10,26 @@ use conex_erofs::{WriteOptions, write_layer};
 use conex_oci::DiffId;
 
 use super::shelf::{Form, Shelf, Stats, store};
-use super::{LayerError, Result};
+use super::{LayerError, Result, seal};
 
 /// A layer as an EROFS image that holds its tar stream.
 #[derive(Debug, Clone, Default)]
 pub struct Packed {
     options: WriteOptions,
+    is_sealed: bool,
 }
 
 /// Layers as EROFS images.
 pub type Images = Shelf<Packed>;
+
+impl Images {
+    /// The same store, whose layers to come are sealed (fs-verity), which its file system can.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.form_mut().is_sealed = true;
+        self
+    }
+}
 
 impl Form for Packed {
     const NAME: &'static str = "layer.erofs";
@@ -35,7 +45,9 @@ impl Form for Packed {
             source => LayerError::Image { path: path.to_owned(), source: Box::new(source) },
         })?;
         file.sync_data().map_err(failed)?;
-        Ok(stats.into())
+        drop(file);
+        let seal = if self.is_sealed { Some(seal::seal(path)?) } else { None };
+        Ok(Stats { seal, ..stats.into() })
     }
 
     fn sync(path: &Path, directory: &OwnedFd) -> Result<()> {

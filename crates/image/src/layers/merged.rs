@@ -24,7 +24,7 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, linkat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 
-use super::{Layers, Mounts, Result};
+use super::{Layers, Mounts, Result, seal};
 use crate::layers::LayerError;
 use crate::layers::shelf::store;
 
@@ -37,12 +37,13 @@ pub struct Merged {
     images: PathBuf,
     mounts: PathBuf,
     through: Mounts,
+    is_sealed: bool,
 }
 
 impl Merged {
     /// Images in `images`, mounts in `mounts`, which both exist.
-    pub(crate) fn new(images: PathBuf, mounts: PathBuf, through: Mounts) -> Self {
-        Self { images, mounts, through }
+    pub(crate) fn new(images: PathBuf, mounts: PathBuf, through: Mounts, is_sealed: bool) -> Self {
+        Self { images, mounts, through, is_sealed }
     }
 
     /// Where the layers are mounted, if they are. One system call: it is asked for each container that starts.
@@ -159,6 +160,10 @@ impl Merged {
                 Err(error) => return Err(store("create", &path)(error)),
             }
         }
+        drop(file);
+        if self.is_sealed {
+            seal::seal(&path)?;
+        }
         Ok(path)
     }
 
@@ -204,6 +209,7 @@ fn devices(image: &Path, layers: &dyn Layers) -> Result<Vec<PathBuf>> {
             std::str::from_utf8(tag).ok().and_then(|hex| format!("sha256:{hex}").parse().ok()).map(DiffId);
         let id = id
             .ok_or_else(|| damaged(conex_erofs::Error::Superblock("a device has no diff_id for its name")))?;
+        layers.check_seal(&id)?;
         layers.lower(&id)?.ok_or(LayerError::Missing { layer: id })
     };
     tags.iter().map(find).collect()

@@ -30,6 +30,7 @@ mod directories;
 mod error;
 mod images;
 mod merged;
+mod seal;
 mod shelf;
 
 use std::io::Read;
@@ -58,6 +59,9 @@ pub trait Layers: Send + Sync {
 
     /// All layers that are there, in no particular order.
     fn list(&self) -> Result<Vec<DiffId>>;
+
+    /// Compares the layer's file with its seal (fs-verity), if it has one: a few system calls, before it is mounted.
+    fn check_seal(&self, layer: &DiffId) -> Result<()>;
 
     /// Bytes of the layer's regular files, as they were when it was unpacked; `None` if it is not there.
     fn size(&self, layer: &DiffId) -> Result<Option<u64>>;

@@ -22,6 +22,7 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::seal;
 use super::{Draft, LayerError, Layers, Prepared, Result};
 
 pub(super) const PARTIAL: &str = ".partial";
@@ -58,12 +59,15 @@ pub struct Stats {
     pub skipped: u64,
     /// Attributes that were not.
     pub dropped_xattrs: u64,
+    /// What fs-verity says of a sealed file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Digest>,
 }
 
 impl From<UnpackStats> for Stats {
     fn from(stats: UnpackStats) -> Self {
         let UnpackStats { bytes, entries, skipped, dropped_xattrs, .. } = stats;
-        Self { bytes, entries, skipped, dropped_xattrs }
+        Self { bytes, entries, skipped, dropped_xattrs, seal: None }
     }
 }
 
@@ -197,15 +201,28 @@ impl<F: Form> Layers for Shelf<F> {
         Ok(layers)
     }
 
+    fn check_seal(&self, layer: &DiffId) -> Result<()> {
+        match self.record(layer)?.and_then(|record| record.seal) {
+            Some(noted) => seal::check(&self.layer(layer).join(F::NAME), &noted),
+            None => Ok(()),
+        }
+    }
+
     fn size(&self, layer: &DiffId) -> Result<Option<u64>> {
+        Ok(self.record(layer)?.map(|record| record.bytes))
+    }
+}
+
+impl<F: Form> Shelf<F> {
+    /// What was noted of the layer.
+    fn record(&self, layer: &DiffId) -> Result<Option<Stats>> {
         let path = self.layer(layer).join(RECORD);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LayerError::Store { what: "read", path, source }),
         };
-        let record = serde_json::from_slice::<Stats>(&bytes);
-        record.map(|record| Some(record.bytes)).map_err(|error| LayerError::Store {
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| LayerError::Store {
             what: "read",
             path,
             source: error.into(),
