@@ -17,7 +17,7 @@ const WAITING: usize = 2;
 /// Only if there can be no thread.
 pub fn read_ahead<T: Send>(
     source: &mut dyn Read,
-    work: impl FnOnce(&mut dyn Read) -> T + Send,
+    work: impl FnOnce(&mut (dyn Read + Send)) -> T + Send,
 ) -> io::Result<T> {
     let mut first = Portion::empty();
     let error = first.fill(source);

@@ -49,15 +49,13 @@ impl Unpacker<'_> {
     }
 
     fn file<R: Read>(&mut self, parent: &[u8], name: &[u8], entry: &mut Entry<'_, R>) -> Result<()> {
-        let inherits = self.tree.inherits;
+        let inherited = self.tree.inherited;
         let directory = self.tree.enter(parent)?;
         let setgid = directory.setgid;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || rustix::fs::openat(&*directory, name, flags, Mode::RUSR | Mode::WUSR);
         let file = replacing(directory.as_fd(), name, &entry.header().path, "create", open)?;
-        if inherits {
-            xattr::forget_inherited(directory.as_fd(), name, &entry.header().path)?;
-        }
+        inherited.forget(directory.as_fd(), name, &entry.header().path)?;
         let mut written = 0;
         while let Some(chunk) = entry.chunk()? {
             let (mut offset, mut data) = (chunk.offset, chunk.data);
@@ -94,7 +92,7 @@ impl Unpacker<'_> {
     }
 
     fn directory(&mut self, parent: &[u8], name: &[u8], header: &Header) -> Result<()> {
-        let (overlay, inherits) = (self.overlay, self.tree.inherits);
+        let (overlay, inherited) = (self.overlay, self.tree.inherited);
         let directory = self.tree.enter(parent)?;
         let setgid = directory.setgid;
         let (mut opaque, mut is_new) = (false, true);
@@ -114,8 +112,8 @@ impl Unpacker<'_> {
             }
         }
         made.map_err(unpack("create", &header.path))?;
-        if inherits && is_new {
-            xattr::forget_inherited(directory.as_fd(), name, &header.path)?;
+        if is_new {
+            inherited.forget(directory.as_fd(), name, &header.path)?;
         }
         let failed = |what| unpack(what, &header.path);
         if opaque || !header.xattrs.is_empty() {
@@ -125,7 +123,7 @@ impl Unpacker<'_> {
                 xattr::make_opaque(open.as_fd(), overlay, &header.path)?;
             }
             self.stats.dropped_xattrs += xattr::set(open.as_fd(), &header.xattrs, &header.path)?;
-            self.tree.inherits |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
+            self.tree.inherited.any |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
         }
         // One that is there already may be anybody's.
         self.dress(parent, name, header, setgid || !is_new)
@@ -139,7 +137,7 @@ impl Unpacker<'_> {
             let open =
                 rustix::fs::openat(&*root, c".", flags, Mode::empty()).map_err(unpack("open", b"/"))?;
             self.stats.dropped_xattrs += xattr::set(open.as_fd(), &header.xattrs, b"/")?;
-            self.tree.inherits |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
+            self.tree.inherited.any |= header.xattrs.iter().any(|(name, _)| xattr::is_inherited(name));
         }
         self.dress(b"", b".", header, true)?;
         self.tree.enter(b"")?.dressed(times(header).last_modification, header.mode);
@@ -196,12 +194,13 @@ impl Unpacker<'_> {
         header: &Header,
         make: impl Fn(BorrowedFd<'_>) -> rustix::io::Result<()>,
     ) -> Result<()> {
-        let inherits = self.tree.inherits && !matches!(header.kind, Kind::Symlink { .. });
+        let inherited = self.tree.inherited;
         let directory = self.tree.enter(parent)?;
         let setgid = directory.setgid;
         replacing(directory.as_fd(), name, &header.path, "create", || make(directory.as_fd()))?;
-        if inherits {
-            xattr::forget_inherited(directory.as_fd(), name, &header.path)?;
+        // Symbolic links have no lists.
+        if !matches!(header.kind, Kind::Symlink { .. }) {
+            inherited.forget(directory.as_fd(), name, &header.path)?;
         }
         self.stats.dropped_xattrs += header.xattrs.len() as u64;
         self.dress(parent, name, header, setgid)

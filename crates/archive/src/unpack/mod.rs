@@ -1,22 +1,25 @@
 //! Unpacks a layer into a directory that will be a lower layer of an overlay mount.
 //!
 //! Nothing in the archive can reach outside the directory: parents are resolved by openat2 within it, the last name is
-//! never followed, and everything is made, owned and dated through directory handles. What a layer says in AUFS's
+//! never followed, and everything is made, owned and dated through directory handles; and root's thread is in a mount
+//! namespace that has nothing but the directory. What a layer says in AUFS's
 //! whiteout names becomes what overlayfs understands.
 //!
 //! Devices are made as they are, as Docker does: a container opens none that its device filter does not allow. The
 //! directory must therefore lie where no other user of the host can enter, as it must for setuid programs too.
 
+mod confine;
 mod create;
 mod tree;
 mod xattr;
 
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
+use self::confine::confine;
 use self::tree::Tree;
 use crate::apply::{Destination, apply};
-use crate::{Entry, Header, Limits, Result};
+use crate::{Entry, Error, Header, Limits, Result};
 
 /// Which extended attributes overlayfs will look for when the directory is a lower layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,14 +67,43 @@ pub struct UnpackStats {
 
 /// Unpacks the tar stream `reader` into the directory `destination`, which should be empty, and reads the stream to its
 /// very end. After an error the directory holds a part of the archive and is only good to be removed.
+///
+/// That is done by a thread of its own, which has ended when this returns, in a mount namespace whose root is `destination`; `reader`
+/// is read there, and must have open what it reads. Who may make no such namespace has none.
 pub fn unpack(
+    reader: impl Read + Send,
+    destination: BorrowedFd<'_>,
+    options: &UnpackOptions,
+) -> Result<UnpackStats> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("unpack".to_owned());
+        let thread = thread.spawn_scoped(scope, || match confine(destination) {
+            Ok(root) => in_thread(reader, root.as_fd(), true, options),
+            // Without the namespace the handles alone hold.
+            Err(error) => {
+                log::debug!("unpacking without a namespace of its own: {error}");
+                in_thread(reader, destination, false, options)
+            }
+        });
+        let thread = thread.map_err(|source| Error::Unpack {
+            what: "start a thread for",
+            path: ".".to_owned(),
+            source,
+        })?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// `is_confined`: the working directory is this thread's own, and it has no /proc.
+fn in_thread(
     reader: impl Read,
     destination: BorrowedFd<'_>,
+    is_confined: bool,
     options: &UnpackOptions,
 ) -> Result<UnpackStats> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let mut unpacker = Unpacker {
-        tree: Tree::new(destination, options.overlay),
+        tree: Tree::new(destination, options.overlay, is_confined),
         overlay: options.overlay,
         owner: (uid.as_raw(), gid.as_raw()),
         is_root: uid.is_root(),

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, 
 use rustix::fs::{Timespec, UTIME_OMIT};
 use rustix::io::Errno;
 
+use super::xattr::Inherited;
 use super::{OverlayXattrs, xattr};
 use crate::error::shown;
 use crate::names::refused;
@@ -21,8 +22,7 @@ pub(super) struct Tree<'a> {
     current: Option<Directory>,
     /// Directories made because an entry lies in them, not because they are one.
     pub(super) implied: u64,
-    /// Some directory has a default access control list, which the kernel gives to what is made in it.
-    pub(super) inherits: bool,
+    pub(super) inherited: Inherited,
 }
 
 /// A directory that is open, as a path handle only.
@@ -63,8 +63,9 @@ impl AsFd for Directory {
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(root: BorrowedFd<'a>, overlay: OverlayXattrs) -> Self {
-        Self { root, overlay, current: None, implied: 0, inherits: false }
+    pub(super) fn new(root: BorrowedFd<'a>, overlay: OverlayXattrs, is_confined: bool) -> Self {
+        let inherited = Inherited { any: false, is_confined };
+        Self { root, overlay, current: None, implied: 0, inherited }
     }
 
     pub(super) fn overlay(&self) -> OverlayXattrs {
@@ -163,9 +164,7 @@ impl<'a> Tree<'a> {
             rustix::fs::unlinkat(parent, name, AtFlags::empty()).map_err(failed())?;
         }
         rustix::fs::mkdirat(parent, name, Mode::RWXU).map_err(failed())?;
-        if self.inherits {
-            xattr::forget_inherited(parent, name, path)?;
-        }
+        self.inherited.forget(parent, name, path)?;
         if rustix::process::geteuid().is_root() {
             let no_follow = AtFlags::SYMLINK_NOFOLLOW;
             rustix::fs::chownat(parent, name, Some(Uid::ROOT), Some(Gid::ROOT), no_follow)

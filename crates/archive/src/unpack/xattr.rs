@@ -33,19 +33,39 @@ pub(super) fn is_inherited(name: &[u8]) -> bool {
     name == b"system.posix_acl_default"
 }
 
-/// Takes away the access control lists that a new file or directory got from the directory it was made in: an archive has
-/// for each entry what it is to have.
-pub(super) fn forget_inherited(parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<()> {
-    let named = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
-    for list in ["system.posix_acl_access", "system.posix_acl_default"] {
-        match rustix::fs::lremovexattr(&named[..], list) {
-            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
-            // A default list of what is no directory.
-            Err(Errno::ACCESS) => {}
-            Err(error) => return Err(unpack("take the inherited access control list from", path)(error)),
+/// What new files and directories get from the directory they are made in, which an archive does not want: it has for each entry
+/// what it is to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inherited {
+    /// Some directory has a default access control list, which the kernel gives to what is made in it.
+    pub(super) any: bool,
+    /// Whether the thread has a working directory of its own, and no /proc.
+    pub(super) is_confined: bool,
+}
+
+impl Inherited {
+    /// Takes the access control lists away. There is no such call with a directory handle before Linux 6.13.
+    pub(super) fn forget(self, parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<()> {
+        if !self.any {
+            return Ok(());
         }
+        let failed = || unpack("take the inherited access control list from", path);
+        let named = if self.is_confined {
+            rustix::process::fchdir(parent).map_err(failed())?;
+            name.to_vec()
+        } else {
+            [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat()
+        };
+        for list in ["system.posix_acl_access", "system.posix_acl_default"] {
+            match rustix::fs::lremovexattr(&named[..], list) {
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+                // A default list of what is no directory.
+                Err(Errno::ACCESS) => {}
+                Err(error) => return Err(failed()(error)),
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Marks a directory: nothing of the layers below shows through it.

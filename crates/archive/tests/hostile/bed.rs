@@ -48,7 +48,7 @@ impl Bed {
         self.directory.path().join("dest").join(path)
     }
 
-    pub(crate) fn unpack_with(&self, tar: impl Read, limits: Limits) -> Result<UnpackStats, Error> {
+    pub(crate) fn unpack_with(&self, tar: impl Read + Send, limits: Limits) -> Result<UnpackStats, Error> {
         let options = UnpackOptions { limits, ..UnpackOptions::default() };
         let result = unpack(tar, File::open(self.dest("")).unwrap().as_fd(), &options);
         assert!(self.look_outside() == self.outside, "something outside the destination has changed");

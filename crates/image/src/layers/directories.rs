@@ -33,7 +33,7 @@ impl Form for Unpacked {
     const NAME: &'static str = "fs";
     const IS_QUICK: bool = false;
 
-    fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats> {
+    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Stats> {
         rustix::fs::mkdir(path, Mode::RWXU).map_err(store("create", path))?;
         // Not by mkdir, whose mode the process's umask cuts.
         rustix::fs::chmod(path, Mode::from_raw_mode(0o755)).map_err(store("create", path))?;

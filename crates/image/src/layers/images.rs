@@ -35,7 +35,7 @@ impl Form for Packed {
     const NAME: &'static str = "layer.erofs";
     const IS_QUICK: bool = true;
 
-    fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats> {
+    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Stats> {
         let failed = |source| LayerError::Store { what: "write", path: path.to_owned(), source };
         let file = File::options().read(true).write(true).create_new(true).open(path).map_err(failed)?;
         let stats = write_layer(tar, &file, &self.options).map_err(|error| match error {

@@ -39,7 +39,7 @@ pub trait Form: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// Any [`LayerError`].
-    fn make(&self, layer: &DiffId, tar: &mut dyn Read, path: &Path) -> Result<Stats>;
+    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Stats>;
 
     /// Makes durable what is in the layer's directory, which is open: a layer that is published is whole after a power cut, too.
     ///
@@ -243,10 +243,10 @@ impl<F: Form> Draft for Partial<F> {
         // What a crash has left under the same lock.
         clear(&self.path, &self.lock)?;
         let path = self.path.join(F::NAME);
-        let make = |tar: &mut dyn Read| self.layers.form.make(&self.layer, tar, &path);
+        let make = |tar: &mut (dyn Read + Send)| self.layers.form.make(&self.layer, tar, &path);
         let no_thread = |source| LayerError::Store { what: "start a thread for", path: path.clone(), source };
         let (stats, found) = if F::IS_QUICK {
-            let hashed = |tar: &mut dyn Read| {
+            let hashed = |tar: &mut (dyn Read + Send)| {
                 let mut tar = HashingReader::new(tar);
                 let stats = make(&mut tar)?;
                 Ok((stats, self.digest(tar)?))
