@@ -1,7 +1,7 @@
-//! The one network call a container without a network needs: its loopback device, up.
+//! What networks take beside netlink messages: a container's loopback device, up; a netlink socket that explains itself.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Sets `lo` of the caller's network namespace up (SIOCSIFFLAGS, netdevice(7)); 127.0.0.1 and ::1 follow by themselves.
 ///
@@ -25,4 +25,33 @@ pub fn loopback_up() -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Has a netlink socket's errors come with the kernel's words (NETLINK_EXT_ACK, Linux 4.12) and without the request
+/// (NETLINK_CAP_ACK, 4.3), and its filters for dumps checked (NETLINK_GET_STRICT_CHK, 4.20).
+///
+/// # Errors
+/// ENOPROTOOPT on an older kernel.
+pub fn extended_acknowledgements(socket: BorrowedFd<'_>) -> io::Result<()> {
+    const SOL_NETLINK: libc::c_int = 270;
+    const NETLINK_CAP_ACK: libc::c_int = 10;
+    const NETLINK_EXT_ACK: libc::c_int = 11;
+    const NETLINK_GET_STRICT_CHK: libc::c_int = 12;
+    let on: libc::c_int = 1;
+    for option in [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK] {
+        // SAFETY: the value is an int, its size is said, and it outlives the call.
+        let done = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                SOL_NETLINK,
+                option,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }

@@ -49,6 +49,7 @@ const PACKAGES: &[Package] = &[
         program: "ip",
         why: "the loopback device in those callers' network namespace",
     },
+    Package { name: "nftables", program: "nft", why: "reads back the rules that are written" },
     Package { name: "uidmap", program: "newuidmap", why: "maps several ids for an ordinary user" },
     Package { name: "strace", program: "strace", why: "counts the system calls of the runtime's verbs" },
     Package {
