@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conex-seccomp", 1),
     ("conex-content", 2),
     ("conex-erofs", 2),
+    ("conex-network", 2),
     ("conex-registry", 2),
     ("conex-runtime", 2),
     ("conex-image", 3),

@@ -206,7 +206,7 @@ fn greet(listener: TcpListener) {
 
 fn ask(address: (&str, u16)) -> std::io::Result<String> {
     let address = std::net::ToSocketAddrs::to_socket_addrs(&address)?.next().unwrap();
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(700))?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(1500))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;

@@ -17,6 +17,7 @@ const NFT_MSG_DELRULE: u16 = 8;
 const NFT_MSG_NEWSET: u16 = 9;
 const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_DELSETELEM: u16 = 14;
+const NFT_MSG_DESTROYSETELEM: u16 = 30;
 
 const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_CHAIN_TABLE: u16 = 1;
@@ -179,6 +180,11 @@ impl Batch {
     /// Takes elements, which must be there, out of a set.
     pub fn delete_elements(&mut self, table: Table<'_>, set: &str, elements: &[Element]) {
         self.elements(NFT_MSG_DELSETELEM, 0, table, set, elements);
+    }
+
+    /// Takes elements out of a set, if they are there (Linux 6.3; EINVAL before).
+    pub fn destroy_elements(&mut self, table: Table<'_>, set: &str, elements: &[Element]) {
+        self.elements(NFT_MSG_DESTROYSETELEM, 0, table, set, elements);
     }
 
     fn elements(&mut self, number: u16, flags: u16, table: Table<'_>, set: &str, elements: &[Element]) {

@@ -46,6 +46,10 @@ pub enum Field {
     ArpSource4,
     /// The MAC address that the sender of an ARP message says is its own.
     ArpSourceMac,
+    /// The type of an ICMP message; a byte.
+    IcmpType,
+    /// The address that an IPv6 neighbour message is about.
+    NeighbourTarget6,
     /// What kind of address the destination is: [`Field::LOCAL`]; four bytes in the machine's order.
     DestinationKind,
     /// The connection's state, one bit each, in the machine's order: 2 established, 4 related, 8 new.
@@ -72,8 +76,12 @@ impl Field {
     /// Bytes.
     pub(super) fn length(self) -> usize {
         match self {
-            Self::InputName | Self::OutputName | Self::Source6 | Self::Destination6 => 16,
-            Self::Protocol | Self::Transport => 1,
+            Self::InputName
+            | Self::OutputName
+            | Self::Source6
+            | Self::Destination6
+            | Self::NeighbourTarget6 => 16,
+            Self::Protocol | Self::Transport | Self::IcmpType => 1,
             Self::SourcePort | Self::DestinationPort | Self::EtherType | Self::OriginalPort => 2,
             Self::EtherSource | Self::ArpSourceMac => 6,
             Self::Source4
@@ -110,8 +118,9 @@ impl Field {
             Self::InputName | Self::OutputName => 41,
             Self::Protocol => 2,
             Self::Transport => 12,
+            Self::IcmpType => 29,
             Self::Source4 | Self::Destination4 | Self::ArpSource4 => 7,
-            Self::Source6 | Self::Destination6 => 8,
+            Self::Source6 | Self::Destination6 | Self::NeighbourTarget6 => 8,
             Self::SourcePort | Self::DestinationPort | Self::OriginalPort => 13,
             Self::EtherSource | Self::ArpSourceMac => 9,
             Self::EtherType => 10,
@@ -142,6 +151,9 @@ impl Field {
             Self::EtherSource => Load::Payload(LINK, 6),
             Self::ArpSourceMac => Load::Payload(NETWORK, 8),
             Self::ArpSource4 => Load::Payload(NETWORK, 14),
+            Self::IcmpType => Load::Payload(TRANSPORT, 0),
+            // Behind type, code, checksum and four bytes of flags (RFC 4861, section 4.4).
+            Self::NeighbourTarget6 => Load::Payload(TRANSPORT, 8),
             Self::ConnectionState => Load::Connection(0, None),
             Self::ConnectionStatus => Load::Connection(2, None),
             Self::OriginalPort => Load::Connection(12, Some(0)),

@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::kind::{Kind, LinkDetails};
-use super::{RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, Route};
+use super::{AF_INET6, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, Route};
 use crate::attributes::{attributes, text, u32_of};
 use crate::error::{Error, Result};
 use crate::message::Message;
@@ -20,6 +20,7 @@ const IFLA_IFALIAS: u16 = 20;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_STATS64: u16 = 23;
 const IFF_UP: u32 = 1;
+const IFF_RUNNING: u32 = 0x40;
 const HEADER: usize = 16;
 
 /// In which network namespace a device is, or goes to.
@@ -86,6 +87,9 @@ pub struct Change<'a> {
     pub master: Option<u32>,
     /// The namespace that it goes to.
     pub place: Option<Place<'a>>,
+    /// Whether the kernel is to make it no link-local IPv6 address, when it is next set up: those that it makes do not count
+    /// before a second has passed.
+    pub bare: bool,
 }
 
 /// A device that there is.
@@ -107,6 +111,8 @@ pub struct Link {
     pub parent: Option<u32>,
     /// Whether it is set up.
     pub is_up: bool,
+    /// Whether packets pass: it is set up, and has a carrier that the kernel has taken note of.
+    pub is_running: bool,
     /// A note for people.
     pub alias: Option<String>,
     /// Packets and bytes received, packets and bytes sent.
@@ -220,6 +226,9 @@ impl Route {
         if let Some(place) = change.place {
             place.put(&mut message);
         }
+        if change.bare {
+            bare(&mut message);
+        }
         self.socket.request(&message, &|| format!("change the network device number {index}"))
     }
 
@@ -242,6 +251,16 @@ impl Route {
     }
 }
 
+/// No addresses of the kernel's own making (IN6_ADDR_GEN_MODE_NONE).
+fn bare(message: &mut Message) {
+    const IFLA_AF_SPEC: u16 = 26;
+    const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+    const NONE: u8 = 1;
+    message.nest(IFLA_AF_SPEC, |families| {
+        families.nest(AF_INET6.into(), |inet6| inet6.put_u8(IFLA_INET6_ADDR_GEN_MODE, NONE));
+    });
+}
+
 fn creating(link: &NewLink<'_>) -> String {
     format!("create the {} device {}", link.kind.name(), link.name)
 }
@@ -258,6 +277,7 @@ impl Link {
             master: None,
             parent: None,
             is_up: u32_of(&payload[8..]) & IFF_UP != 0,
+            is_running: u32_of(&payload[8..]) & IFF_RUNNING != 0,
             alias: None,
             traffic: [0; 4],
         };

@@ -1,0 +1,143 @@
+//! Addresses: which subnets are free, and who has which address of one.
+//!
+//! A lease is a symbolic link named by the address whose target is the container's id: made and read in one system call, and never
+//! half. Nobody waits for anybody: two that want the same one find out by EEXIST, and the second takes the next.
+
+pub(crate) mod pool;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+
+use crate::definition::{Network, Subnet};
+use crate::store::{Lock, Networks};
+use crate::{Error, Result};
+
+/// An address that a container has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    /// Which address.
+    pub address: IpAddr,
+    /// The container's id.
+    pub container: String,
+}
+
+impl Networks {
+    /// Leases an address of each of the network's subnets to a container: one of `wanted`, or the first that is free. After an error
+    /// none is kept.
+    ///
+    /// # Errors
+    /// [`Error::NoAddress`], [`Error::AddressTaken`], [`Error::AddressOutside`], [`Error::NotFound`] for a network that is gone.
+    pub fn lease(&self, network: &Network, container: &str, wanted: &[IpAddr]) -> Result<Vec<IpAddr>> {
+        let directory = self.leases(&network.name);
+        let _lock = Lock::shared(&directory)?;
+        // It may have been removed while this one waited.
+        if self.get(&network.name)?.is_none_or(|now| now.id != network.id) {
+            return Err(Error::NotFound { name: network.name.to_string() });
+        }
+        let is_ours =
+            |address: &&IpAddr| !network.subnets.iter().any(|subnet| subnet.subnet.contains(*address));
+        if let Some(address) = wanted.iter().find(is_ours) {
+            return Err(Error::AddressOutside { name: network.name.to_string(), address: *address });
+        }
+        let mut leased = Vec::new();
+        for subnet in &network.subnets {
+            let wish = wanted.iter().find(|address| subnet.subnet.contains(*address));
+            let taken = match wish {
+                Some(address) => self.lease_that(network, subnet, container, *address).map(|()| *address),
+                None => self.lease_any(network, subnet, container),
+            };
+            match taken {
+                Ok(address) => leased.push(address),
+                Err(error) => {
+                    self.give_back(network, container, &leased);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(leased)
+    }
+
+    fn lease_that(&self, network: &Network, subnet: &Subnet, container: &str, address: IpAddr) -> Result<()> {
+        let taken = |holder: String| Error::AddressTaken { name: network.name.to_string(), address, holder };
+        if !subnet.is_free_for_containers(address) {
+            let holder = if address == subnet.gateway { "the gateway" } else { "the subnet itself" };
+            return Err(taken(holder.to_owned()));
+        }
+        if self.take(network, container, address)? {
+            return Ok(());
+        }
+        let path = self.leases(&network.name).join(address.to_string());
+        let holder = fs::read_link(&path).map(|holder| holder.to_string_lossy().chars().take(12).collect());
+        Err(taken(holder.unwrap_or_else(|_| "another container".to_owned())))
+    }
+
+    fn lease_any(&self, network: &Network, subnet: &Subnet, container: &str) -> Result<IpAddr> {
+        let mut taken: BTreeSet<IpAddr> =
+            self.leased(network)?.into_iter().map(|lease| lease.address).collect();
+        let out_of = subnet.given_out();
+        let mut offset = 0;
+        while offset < crate::definition::size(out_of) {
+            let address = crate::definition::at(out_of, offset);
+            offset += 1;
+            if !subnet.is_free_for_containers(address) || taken.contains(&address) {
+                continue;
+            }
+            if self.take(network, container, address)? {
+                return Ok(address);
+            }
+            // Another one was faster, and others probably are about to be.
+            taken = self.leased(network)?.into_iter().map(|lease| lease.address).collect();
+        }
+        Err(Error::NoAddress { name: network.name.to_string(), subnet: out_of })
+    }
+
+    /// False if somebody has it.
+    fn take(&self, network: &Network, container: &str, address: IpAddr) -> Result<bool> {
+        let path = self.leases(&network.name).join(address.to_string());
+        match std::os::unix::fs::symlink(container, &path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(Error::file("lease", &path)(error)),
+        }
+    }
+
+    /// Gives addresses back that the container has; another's stay.
+    pub fn give_back(&self, network: &Network, container: &str, addresses: &[IpAddr]) {
+        for address in addresses {
+            let path = self.leases(&network.name).join(address.to_string());
+            if fs::read_link(&path).is_ok_and(|holder| holder.as_os_str() == container)
+                && let Err(error) = fs::remove_file(&path)
+            {
+                log::warn!("cannot give {address} back: {error}");
+            }
+        }
+    }
+
+    /// All leases of a network, in order.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn leased(&self, network: &Network) -> Result<Vec<Lease>> {
+        let directory = self.leases(&network.name);
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::file("read", &directory)(error)),
+        };
+        let mut leases = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(Error::file("read", &directory))?;
+            let Some(address) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // One that was given back meanwhile is free.
+            if let Ok(holder) = fs::read_link(entry.path()) {
+                leases.push(Lease { address, container: holder.to_string_lossy().into_owned() });
+            }
+        }
+        leases.sort();
+        Ok(leases)
+    }
+}

@@ -1,0 +1,154 @@
+//! What can go wrong with a network.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+/// The result of this crate's calls.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why something could not be done with a network.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name that is none.
+    #[error(
+        "network name {name:?} is not valid: letters, digits and _.- behind the first letter or digit, at most 128"
+    )]
+    Name {
+        /// As it was given.
+        name: String,
+    },
+    /// A name that means something else.
+    #[error("{name} is a network of its own kind: it cannot be {verb}")]
+    Predefined {
+        /// `bridge`, `host` or `none`.
+        name: String,
+        /// `created`, `removed`.
+        verb: &'static str,
+    },
+    /// A name that is taken.
+    #[error("network with name {name} already exists")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// No such network.
+    #[error("network {name} not found")]
+    NotFound {
+        /// The name or the beginning of an id.
+        name: String,
+    },
+    /// More than one network has an id that begins so.
+    #[error("network {name} is ambiguous: several ids begin so")]
+    Ambiguous {
+        /// The beginning.
+        name: String,
+    },
+    /// A network that cannot go.
+    #[error("network {name} has active endpoints: {containers}")]
+    InUse {
+        /// The network.
+        name: String,
+        /// Names of containers, in order.
+        containers: String,
+    },
+    /// A definition that makes no sense.
+    #[error("{0}")]
+    Definition(#[from] crate::definition::DefinitionError),
+    /// Two networks of the same addresses.
+    #[error("subnet {subnet} overlaps with {with}")]
+    Overlap {
+        /// The one that was asked for.
+        subnet: IpNet,
+        /// `network db (10.89.0.0/24)`, `the host's route to 10.0.0.0/8`.
+        with: String,
+    },
+    /// All subnets that are given out are taken.
+    #[error("no subnet is left for a new network: give one with --subnet, or remove networks")]
+    NoSubnet,
+    /// All addresses of a network are taken.
+    #[error("network {name}: all addresses of {subnet} are taken")]
+    NoAddress {
+        /// The network.
+        name: String,
+        /// Its subnet, or the part of it that addresses are given out of.
+        subnet: IpNet,
+    },
+    /// An address that somebody has.
+    #[error("network {name}: the address {address} is in use by {holder}")]
+    AddressTaken {
+        /// The network.
+        name: String,
+        /// Which.
+        address: IpAddr,
+        /// A container's id, shortened, or `the gateway`.
+        holder: String,
+    },
+    /// An address that is not of the network.
+    #[error("network {name} has no subnet with the address {address}")]
+    AddressOutside {
+        /// The network.
+        name: String,
+        /// Which.
+        address: IpAddr,
+    },
+    /// A port that somebody has.
+    #[error("cannot publish port {port}: {source} (another program, or container, has it)")]
+    Port {
+        /// `0.0.0.0:8080/tcp`
+        port: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel refuses something of a network's.
+    #[error("network {name}: {source}")]
+    Kernel {
+        /// The network.
+        name: String,
+        /// What and why.
+        #[source]
+        source: conex_netlink::Error,
+    },
+    /// The packet filter cannot be written.
+    #[error("packet filter: {source}")]
+    Filter {
+        /// What and why.
+        #[source]
+        source: conex_netlink::Error,
+    },
+    /// A call on a file of ours, or a setting of the kernel's, failed.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// The step that failed.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of ours holds something else.
+    #[error("{} is damaged: {source}", path.display())]
+    Document {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { what, path, source }
+    }
+
+    pub(crate) fn kernel(name: &str) -> impl Fn(conex_netlink::Error) -> Self {
+        let name = name.to_owned();
+        move |source| Self::Kernel { name: name.clone(), source }
+    }
+}

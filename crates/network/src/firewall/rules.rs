@@ -1,0 +1,146 @@
+//! The rules. They never change while networks and containers come and go.
+
+use conex_netlink::nft::{Base, Batch, Chain, Family, Field, Hook, Rule, Set, Table, Value, Verdict};
+
+use super::{BRIDGE, INET};
+
+/// The connection is new.
+const NEW: u32 = 8;
+/// The connection's destination was translated.
+const TRANSLATED: u32 = 0x20;
+const IPV4: &[u8] = &[2];
+const IPV6: &[u8] = &[10];
+const TYPE_ARP: &[u8] = &[0x08, 0x06];
+const TYPE_IPV4: &[u8] = &[0x08, 0x00];
+const TYPE_IPV6: &[u8] = &[0x86, 0xdd];
+const ICMPV6: &[u8] = &[58];
+const NEIGHBOUR_ADVERTISEMENT: &[u8] = &[136];
+
+const IN: Field = Field::InputName;
+const OUT: Field = Field::OutputName;
+const PORT: [Field; 2] = [Field::Transport, Field::DestinationPort];
+const PORT_AT_4: [Field; 3] = [Field::Destination4, Field::Transport, Field::DestinationPort];
+const PORT_AT_6: [Field; 3] = [Field::Destination6, Field::Transport, Field::DestinationPort];
+const TARGET_4: [Field; 2] = [Field::Destination4, Field::DestinationPort];
+const TARGET_6: [Field; 2] = [Field::Destination6, Field::DestinationPort];
+
+/// Both tables, which are not there.
+pub(super) fn write(batch: &mut Batch) {
+    inet(batch);
+    bridge(batch);
+}
+
+fn set(batch: &mut Batch, table: Table<'_>, name: &str, key: &[Field]) {
+    batch.add_set(table, &Set { name, key, value: Value::None });
+}
+
+fn map(batch: &mut Batch, name: &str, key: &[Field], value: &[Field]) {
+    batch.add_set(INET, &Set { name, key, value: Value::Fields(value) });
+}
+
+fn inet(batch: &mut Batch) {
+    batch.add_table(INET);
+    for name in ["bridges", "internal", "masqueraded"] {
+        set(batch, INET, name, &[IN]);
+    }
+    // Each bridge with itself.
+    set(batch, INET, "within", &[IN, OUT]);
+    // Each container with itself.
+    set(batch, INET, "selves4", &[Field::Source4, Field::Destination4]);
+    set(batch, INET, "selves6", &[Field::Source6, Field::Destination6]);
+    map(batch, "ports4", &PORT, &TARGET_4);
+    map(batch, "ports6", &PORT, &TARGET_6);
+    map(batch, "bound4", &PORT_AT_4, &TARGET_4);
+    map(batch, "bound6", &PORT_AT_6, &TARGET_6);
+    for (name, base) in [
+        ("publish", None),
+        ("guard", Some(Base::filter(Hook::Prerouting, -300))),
+        ("prerouting", Some(Base::nat(Hook::Prerouting, -100))),
+        ("output", Some(Base::nat(Hook::Output, -100))),
+        ("forward", Some(Base::filter(Hook::Forward, 0))),
+        ("postrouting", Some(Base::nat(Hook::Postrouting, 100))),
+    ] {
+        batch.add_chain(INET, &Chain { name, base });
+    }
+    let mut rule = |chain: &str, rule: Rule| batch.add_rule(INET, chain, rule);
+
+    // Loopback is reached over bridges (route_localnet) by published ports only, never by containers (CVE-2020-8558).
+    let own = Rule::new().comment("loopback is not for containers").is_in(&[IN], "bridges");
+    rule(
+        "guard",
+        own.is(Field::Protocol, IPV4).is_within(Field::Destination4, &[127, 0, 0, 0], 8).counter().drop(),
+    );
+
+    // Published ports, for who comes from outside, from a container, and from this host.
+    let local = || Rule::new().is(Field::DestinationKind, &Field::LOCAL);
+    rule("prerouting", local().verdict(&Verdict::Jump("publish".to_owned())));
+    rule("output", local().verdict(&Verdict::Jump("publish".to_owned())));
+    let v4 = || Rule::new().comment("published ports").is(Field::Protocol, IPV4);
+    let v6 = || Rule::new().comment("published ports").is(Field::Protocol, IPV6);
+    rule("publish", v4().translate_to(&PORT_AT_4, "bound4", Family::Ip));
+    rule("publish", v4().translate_to(&PORT, "ports4", Family::Ip));
+    // What is translated from ::1 never finds back (the kernel drops ::1 from another device): refused at once is better, since
+    // whoever asked for localhost goes on to 127.0.0.1.
+    let loopback = Rule::new().is(Field::Protocol, IPV6);
+    let loopback = loopback.is(Field::Destination6, &std::net::Ipv6Addr::LOCALHOST.octets());
+    rule("publish", loopback.verdict(&Verdict::Return));
+    rule("publish", v6().translate_to(&PORT_AT_6, "bound6", Family::Ip6));
+    rule("publish", v6().translate_to(&PORT, "ports6", Family::Ip6));
+
+    // Who is on one network reaches each other (this is asked where bridged packets are filtered as routed ones).
+    rule("forward", Rule::new().is_in(&[IN, OUT], "within").accept());
+    let internal = || Rule::new().comment("an internal network");
+    rule("forward", internal().is_in(&[IN], "internal").counter().drop());
+    rule("forward", internal().is_in(&[OUT], "internal").counter().drop());
+    // What is published is so for other networks, too.
+    rule("forward", Rule::new().has(Field::ConnectionStatus, TRANSLATED).accept());
+    let between = Rule::new().comment("between networks").is_in(&[IN], "bridges").is_in(&[OUT], "bridges");
+    rule("forward", between.counter().drop());
+    // Only published ports are reached from outside, also by who has a route to containers' addresses.
+    let outside = Rule::new().comment("not published").is_in(&[OUT], "bridges");
+    rule("forward", outside.has(Field::ConnectionState, NEW).counter().drop());
+
+    // A container that reaches a published port of its own network, or its own, has to be answered through here. What is bridged is
+    // asked here without the device that it came in by, hence the second and third.
+    let hairpin = Rule::new().is_in(&[IN, OUT], "within").has(Field::ConnectionStatus, TRANSLATED);
+    rule("postrouting", hairpin.masquerade());
+    let self4 = Rule::new().is(Field::Protocol, IPV4);
+    rule("postrouting", self4.is_in(&[Field::Source4, Field::Destination4], "selves4").masquerade());
+    let self6 = Rule::new().is(Field::Protocol, IPV6);
+    rule("postrouting", self6.is_in(&[Field::Source6, Field::Destination6], "selves6").masquerade());
+    let loopback4 = Rule::new().is(Field::Protocol, IPV4).is_within(Field::Source4, &[127, 0, 0, 0], 8);
+    rule("postrouting", loopback4.is_in(&[OUT], "bridges").masquerade());
+    rule("postrouting", Rule::new().is_in(&[IN], "masqueraded").is_not_in(&[OUT], "bridges").masquerade());
+}
+
+/// What comes out of a container has its MAC and its addresses.
+fn bridge(batch: &mut Batch) {
+    batch.add_table(BRIDGE);
+    set(batch, BRIDGE, "ports", &[IN]);
+    set(batch, BRIDGE, "macs", &[IN, Field::EtherSource]);
+    set(batch, BRIDGE, "addresses4", &[IN, Field::Source4]);
+    set(batch, BRIDGE, "addresses6", &[IN, Field::Source6]);
+    batch.add_chain(BRIDGE, &Chain { name: "prerouting", base: Some(Base::filter(Hook::Prerouting, -300)) });
+    let mut rule = |rule: Rule| batch.add_rule(BRIDGE, "prerouting", rule);
+    rule(Rule::new().is_not_in(&[IN], "ports").accept());
+    let spoofed = |what: &str| Rule::new().comment(what);
+    rule(spoofed("another's MAC").is_not_in(&[IN, Field::EtherSource], "macs").counter().drop());
+    let arp = || spoofed("another's address by ARP").is(Field::EtherType, TYPE_ARP);
+    rule(arp().is_not_in(&[IN, Field::ArpSourceMac], "macs").counter().drop());
+    // Who asks whether an address is free has none yet (RFC 5227).
+    rule(
+        arp()
+            .is_not(Field::ArpSource4, &[0; 4])
+            .is_not_in(&[IN, Field::ArpSource4], "addresses4")
+            .counter()
+            .drop(),
+    );
+    let v4 = spoofed("another's address").is(Field::EtherType, TYPE_IPV4);
+    rule(v4.is_not_in(&[IN, Field::Source4], "addresses4").counter().drop());
+    let v6 = || Rule::new().is(Field::EtherType, TYPE_IPV6);
+    let advertised = v6().comment("another's address by NDP").is(Field::Transport, ICMPV6);
+    let advertised = advertised.is(Field::IcmpType, NEIGHBOUR_ADVERTISEMENT);
+    rule(advertised.is_not_in(&[IN, Field::NeighbourTarget6], "addresses6").counter().drop());
+    let source = v6().comment("another's address").is_not(Field::Source6, &[0; 16]);
+    rule(source.is_not_in(&[IN, Field::Source6], "addresses6").counter().drop());
+}

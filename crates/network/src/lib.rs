@@ -1,0 +1,36 @@
+//! Networks: what connects containers with each other, the host and the world.
+//!
+//! A network is a definition on disk ([`Network`]), a device on the host made by its driver, and elements of one table of the
+//! packet filter. A container's place on it is an [`Endpoint`]: addresses that are leased, a device in the container's network
+//! namespace, ports that are published. There is no daemon: whoever starts a container sets its endpoints up, and whoever sees
+//! that it has ended takes them down.
+//!
+//! ```text
+//! ROOT/networks/<name>.json         definitions, which survive a reboot
+//! ROOT/networks/.lock               held (flock) by who makes or removes one
+//! RUN/networks/<name>/<address>     leases: symbolic links that name the container
+//! RUN/networks/<name>/.lock         held shared by who leases, alone by who removes the network
+//! ```
+//!
+//! What can be lost (a device, the table, all of it at a reboot) is made again by the next start that misses it.
+
+mod addresses;
+mod definition;
+mod driver;
+mod endpoint;
+mod error;
+mod firewall;
+mod ports;
+mod store;
+
+pub use addresses::Lease;
+pub use definition::{
+    DEFAULT, DEFAULT_DEVICE, DefinitionError, Driver, Network, NetworkId, NetworkName, NewNetwork, Options,
+    Subnet,
+};
+pub use driver::Wire;
+pub use endpoint::Endpoint;
+pub use error::{Error, Result};
+pub use firewall::Firewall;
+pub use ports::{PortError, PortRange, PortSpec, Protocol, Published, Reserved, reserve};
+pub use store::Networks;
