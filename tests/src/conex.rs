@@ -82,6 +82,8 @@ impl Conex {
         command
             .env("CONEX_ROOT", self.root())
             .env("CONEX_RUN_ROOT", self.run_root())
+            // The host's networks are not the tests' to change: those of networks make a host of their own.
+            .env("CONEX_NETWORK", "none")
             .env("HOME", self.directory.path().join("home"))
             .env("TERM", "xterm")
     }

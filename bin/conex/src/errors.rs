@@ -69,6 +69,12 @@ pub(crate) enum Error {
     /// Containers.
     #[error(transparent)]
     Engine(#[from] conex_engine::Error),
+    /// Networks.
+    #[error(transparent)]
+    Network(#[from] conex_engine::network::Error),
+    /// What a network is to be.
+    #[error(transparent)]
+    Definition(#[from] conex_engine::network::DefinitionError),
     /// Images.
     #[error(transparent)]
     Image(#[from] conex_image::Error),
@@ -132,6 +138,9 @@ impl Error {
     fn hint(&self) -> &'static str {
         match self {
             Self::Engine(conex_engine::Error::NoSuchContainer { .. }) => "; 'conex ps -a' lists them",
+            Self::Engine(conex_engine::Error::Network(conex_engine::network::Error::NotFound { .. })) => {
+                "; 'conex network ls' lists them"
+            }
             Self::Image(conex_image::Error::NotFound { .. }) => "; 'conex images' lists them",
             _ => "",
         }

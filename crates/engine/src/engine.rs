@@ -43,7 +43,7 @@ impl Engine {
         let paths = Paths { root: absolute(paths.root)?, run: absolute(paths.run)? };
         let store = Store::new(&paths.root, &paths.run);
         let images = conex_image::Store::open_to_run(&paths.root, &paths.run)?;
-        let parts = Parts { paths, store, images, host: OnceCell::new(), init: None };
+        let parts = Parts { paths, store, images, host: OnceCell::new(), init: None, publish_address: None };
         Ok(Self { parts, prepared: RefCell::new(None) })
     }
 
@@ -111,6 +111,8 @@ pub(crate) struct Parts {
     pub(crate) images: conex_image::Store,
     host: OnceCell<Host>,
     pub(crate) init: Option<&'static [u8]>,
+    /// Where ports are published that say nothing of their own; everywhere without.
+    pub(crate) publish_address: Option<std::net::IpAddr>,
 }
 
 impl Parts {
@@ -120,6 +122,11 @@ impl Parts {
             let _ = self.host.set(Host::detect()?);
         }
         Ok(self.host.get().unwrap_or_else(|| unreachable!("just set")))
+    }
+
+    /// The networks.
+    pub(crate) fn networks(&self) -> conex_network::Networks {
+        self.store.networks()
     }
 
     /// The cache of compiled filters.

@@ -150,6 +150,27 @@ pub enum Error {
     /// The runtime.
     #[error(transparent)]
     Runtime(#[from] conex_runtime::Error),
+    /// A network.
+    #[error(transparent)]
+    Network(#[from] conex_network::Error),
+    /// `network connect` of a container that has no namespace of its own for it.
+    #[error("container {name} cannot be connected to networks: it is on --network {mode}")]
+    NotOnNetworks { name: String, mode: String },
+    /// `network connect`
+    #[error("container {name} is on network {network} already")]
+    Connected { name: String, network: String },
+    /// `network disconnect`
+    #[error("container {name} is not connected to network {network}")]
+    NotConnected { name: String, network: String },
+    /// `port`
+    #[error("no public port '{port}' published for {name}")]
+    NotPublished { name: String, port: String },
+    /// The kernel's networks.
+    #[error("cannot set up the container's networks: {source}")]
+    Netlink { source: conex_netlink::Error },
+    /// A network without a subnet: a definition written by hand.
+    #[error("network {network} has no subnet to give an address of")]
+    NoAddress { network: String },
     /// An image's name.
     #[error(transparent)]
     Reference { source: conex_oci::ReferenceError },

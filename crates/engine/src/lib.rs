@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod idmap;
 pub mod log;
+pub mod network;
 pub mod options;
 pub mod spec;
 pub mod store;
@@ -27,5 +28,5 @@ pub use error::{Error, Failure, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
     AttachOptions, CommitOptions, ContainerSummary, ExecOptions, Grace, ListFilter, LogLine, LogStream,
-    LogsQuery, PrunedContainers, RemoveOptions, StartMode, SystemUsage, Top, WaitCondition,
+    LogsQuery, NetworkFilter, PrunedContainers, RemoveOptions, StartMode, SystemUsage, Top, WaitCondition,
 };

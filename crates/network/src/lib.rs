@@ -10,6 +10,7 @@
 //! ROOT/networks/.lock               held (flock) by who makes or removes one
 //! RUN/networks/<name>/<address>     leases: symbolic links that name the container
 //! RUN/networks/<name>/.lock         held shared by who leases, alone by who removes the network
+//! RUN/networks/.lock                held shared by who adds to the packet filter, alone by who writes it anew
 //! ```
 //!
 //! What can be lost (a device, the table, all of it at a reboot) is made again by the next start that misses it.
@@ -26,11 +27,11 @@ mod store;
 pub use addresses::Lease;
 pub use definition::{
     DEFAULT, DEFAULT_DEVICE, DefinitionError, Driver, Network, NetworkId, NetworkName, NewNetwork, Options,
-    Subnet,
+    Subnet, parse_subnet,
 };
-pub use driver::Wire;
+pub use driver::{Wire, routes_of_the_host};
 pub use endpoint::Endpoint;
 pub use error::{Error, Result};
 pub use firewall::Firewall;
 pub use ports::{PortError, PortRange, PortSpec, Protocol, Published, Reserved, reserve};
-pub use store::Networks;
+pub use store::{Gate, Networks};

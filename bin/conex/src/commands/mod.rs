@@ -28,7 +28,9 @@ mod login;
 mod logout;
 mod logs;
 mod man;
+mod network;
 mod pause;
+mod port;
 mod prune;
 mod ps;
 mod pull;
@@ -73,6 +75,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &exec::VERB,
     &logs::VERB,
     &ps::VERB,
+    &port::VERB,
     &inspect::VERB,
     &top::VERB,
     &pause::VERB,
@@ -114,6 +117,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("logs", &logs::VERB),
             ("ls", &ps::VERB),
             ("pause", &pause::VERB),
+            ("port", &port::VERB),
             ("prune", &prune::CONTAINER),
             ("rename", &rename::VERB),
             ("restart", &restart::VERB),
@@ -152,6 +156,20 @@ pub(crate) static NOUNS: &[Noun] = &[
         name: "artifact",
         about: "Manage files in registries that are no images",
         verbs: &[("ls", &artifact::LIST), ("pull", &artifact::PULL), ("push", &artifact::PUSH)],
+    },
+    Noun {
+        name: "network",
+        about: "Manage networks",
+        verbs: &[
+            ("connect", &network::CONNECT),
+            ("create", &network::CREATE),
+            ("disconnect", &network::DISCONNECT),
+            ("inspect", &network::INSPECT),
+            ("ls", &network::LIST),
+            ("prune", &network::PRUNE),
+            ("reload", &network::RELOAD),
+            ("rm", &network::REMOVE),
+        ],
     },
     Noun {
         name: "registry",

@@ -104,7 +104,7 @@ fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
 }
 
 /// Asks on standard output, as Docker does. Anything but a `y` is a no, and no error.
-fn confirmed(given: &Given<'_>, question: &str) -> Result<bool, Error> {
+pub(super) fn confirmed(given: &Given<'_>, question: &str) -> Result<bool, Error> {
     if given.on("force") {
         return Ok(true);
     }

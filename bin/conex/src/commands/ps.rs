@@ -118,7 +118,7 @@ pub(super) fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
         "Command": quoted(&if full { container.command.clone() } else { ellipsis(&container.command, 20) }),
         "CreatedAt": created_at(container.created),
         "RunningFor": ago(container.created, now),
-        "Ports": "",
+        "Ports": container.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         "State": container.state,
         "Status": container.status,
         "Size": container.size.map_or_else(String::new, |(own, whole)| {

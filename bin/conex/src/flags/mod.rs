@@ -5,6 +5,7 @@
 
 mod limits;
 mod namespaces;
+mod network;
 mod process;
 mod security;
 mod storage;
@@ -24,18 +25,8 @@ pub(crate) use supervision::seconds;
 
 /// Flags of Docker's that are refused by name.
 pub(crate) const UNSUPPORTED: &[&str] = &[
-    "--publish",
-    "-p",
-    "--publish-all",
-    "-P",
-    "--expose",
     "--link",
     "--link-local-ip",
-    "--ip",
-    "--ip6",
-    "--mac-address",
-    "--network-alias",
-    "--net-alias",
     "--volumes-from",
     "--volume-driver",
     "--storage-opt",
@@ -75,6 +66,7 @@ pub(crate) fn define(command: Command) -> Command {
         .args(storage::define())
         .args(limits::define())
         .args(namespaces::define())
+        .args(network::define())
         .args(security::define())
         .args(supervision::define())
         .arg(words("words", "IMAGE"))
@@ -117,6 +109,7 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         annotations: given.texts("annotation").map(parse_label).collect::<Result<_, _>>()?,
         process: process::read(given, words.collect())?,
         namespaces: namespaces::read(given)?,
+        ports: network::ports(given)?,
         storage: storage::read(given)?,
         limits: limits::read(given)?,
         security: security::read(given)?,

@@ -1,4 +1,4 @@
-//! Which views it has: `--network --pid --ipc --uts --cgroupns --userns --hostname --dns --add-host --sysctl`.
+//! Which views it has: `--pid --ipc --uts --cgroupns --userns --hostname --sysctl`.
 
 use clap::Arg;
 use conex_engine::options::{
@@ -16,13 +16,6 @@ pub(super) fn define() -> Vec<Arg> {
         vec![
             value("hostname", "string").short('h').help("Container host name"),
             value("domainname", "string").help("Container NIS domain name"),
-            list("network", "network")
-                .alias("net")
-                .help("Connect a container to a network (none, host, container:NAME) (default none)"),
-            list("add-host", "list").help("Add a custom host-to-IP mapping (host:ip)"),
-            list("dns", "list").help("Set custom DNS servers"),
-            list("dns-search", "list").help("Set custom DNS search domains"),
-            list("dns-option", "list").alias("dns-opt").help("Set DNS options"),
             value("pid", "string").help("PID namespace to use (private, host, container:NAME)"),
             value("ipc", "string").help("IPC mode to use (private, shareable, none, host, container:NAME)"),
             value("uts", "string").help("UTS namespace to use (private, host, container:NAME)"),
@@ -35,18 +28,12 @@ pub(super) fn define() -> Vec<Arg> {
 }
 
 pub(super) fn read(given: &Given<'_>) -> Result<NamespaceOptions, Error> {
-    let networks: Vec<&str> = given.texts("network").collect();
-    let network = match networks.as_slice() {
-        [] => None,
-        [one] => Some(one.parse()?),
-        _ => return Err(Error::usage("several --network flags are not supported yet: a container has one")),
-    };
     let mode = |name, what| given.parsed(name, |text| NamespaceMode::parse(what, text));
     let all = |name: &'static str| given.texts(name).map(str::to_owned).collect();
     Ok(NamespaceOptions {
         hostname: given.parsed("hostname", parse_hostname)?,
         domainname: given.filled("domainname").map(str::to_owned),
-        network: network.unwrap_or_default(),
+        network: super::network::mode(given)?,
         extra_hosts: given.texts("add-host").map(parse_extra_host).collect::<Result<_, _>>()?,
         dns: given.texts("dns").map(parse_dns_server).collect::<Result<_, _>>()?,
         dns_search: all("dns-search"),

@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use super::OptionError;
 
+/// Stands for the host's address on the container's first network.
+pub(crate) const HOST_GATEWAY: &str = "host-gateway";
+
 /// RFC 1123: labels of letters, digits and inner hyphens, 63 bytes each; 64 in all (`HOST_NAME_MAX`). Underscores are let
 /// through, as Docker does: Compose makes names with them.
 pub fn parse_hostname(text: &str) -> Result<String, OptionError> {
@@ -43,12 +46,8 @@ pub fn parse_extra_host(text: &str) -> Result<(String, String), OptionError> {
     if name.is_empty() || name.len() > 253 || name.bytes().any(bad) {
         return Err(OptionError::syntax(WHAT, text, "the name must not be empty nor contain blanks"));
     }
-    if address == "host-gateway" {
-        return Err(OptionError::unsupported(
-            WHAT,
-            text,
-            "host-gateway is not supported yet: it needs a bridge network",
-        ));
+    if address == HOST_GATEWAY {
+        return Ok((name.to_owned(), address.to_owned()));
     }
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let address: IpAddr = bare
@@ -114,17 +113,7 @@ mod tests {
         ] {
             assert_eq!(parse_extra_host(text).unwrap(), (name.to_owned(), address.to_owned()), "{text}");
         }
-        for bad in [
-            "",
-            "db",
-            "db:",
-            ":1.2.3.4",
-            "db:1.2.3",
-            "a b:1.2.3.4",
-            "db:host-gateway",
-            "a#:1.2.3.4",
-            "a\n:1.2.3.4",
-        ] {
+        for bad in ["", "db", "db:", ":1.2.3.4", "db:1.2.3", "a b:1.2.3.4", "a#:1.2.3.4", "a\n:1.2.3.4"] {
             assert!(parse_extra_host(bad).is_err(), "{bad}");
         }
     }

@@ -15,6 +15,7 @@ mod limits;
 mod log;
 mod mount;
 mod namespace;
+mod network;
 mod path;
 mod restart;
 mod security;
@@ -31,6 +32,7 @@ pub use capability::{CAPABILITIES, parse_capability};
 pub use device::DeviceMap;
 pub use env::{parse_label, read_env_file, read_label_file, resolve_env};
 pub use error::OptionError;
+pub(crate) use hosts::HOST_GATEWAY;
 pub use hosts::{parse_dns_server, parse_extra_host, parse_hostname};
 pub use limits::{
     LimitOptions, parse_blkio_weight, parse_cpus, parse_cpuset, parse_memory_swap, parse_oom_score_adj,
@@ -38,7 +40,8 @@ pub use limits::{
 };
 pub use log::{LogDriver, LogOptions};
 pub use mount::MountOption;
-pub use namespace::{IpcMode, NamespaceMode, NetworkMode, UserMode};
+pub use namespace::{IpcMode, NamespaceMode, UserMode};
+pub use network::{Connection, Exposed, NetworkMode, PortOptions, parse_mac, parse_publish};
 pub use restart::RestartPolicy;
 pub use security::{SeccompMode, SecurityOpt, SecurityOptions, Unmask};
 pub use signal::{parse_signal, signal_name};
@@ -81,6 +84,8 @@ pub struct CreateOptions {
     pub process: ProcessOptions,
     /// Which views it has.
     pub namespaces: NamespaceOptions,
+    /// Which of its ports lead where.
+    pub ports: PortOptions,
     /// Its file systems.
     pub storage: StorageOptions,
     /// Its budget.

@@ -1,4 +1,4 @@
-//! `--pid --uts --cgroupns --ipc --userns --network`: whose namespace a container lives in.
+//! `--pid --uts --cgroupns --ipc --userns`: whose namespace a container lives in.
 
 use std::str::FromStr;
 
@@ -36,19 +36,6 @@ pub enum IpcMode {
     Container(String),
 }
 
-/// `--network`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NetworkMode {
-    /// A namespace with only a loopback device, up. The default until the bridge driver comes.
-    #[default]
-    None,
-    /// The host's.
-    Host,
-    /// Another container's, by name or id as typed.
-    Container(String),
-}
-
 /// `--userns`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,7 +50,7 @@ pub enum UserMode {
 }
 
 /// The name after `container:`; `None` when the text has another form.
-fn container(what: &'static str, text: &str) -> Result<Option<String>, OptionError> {
+pub(super) fn container(what: &'static str, text: &str) -> Result<Option<String>, OptionError> {
     match text.strip_prefix("container:") {
         None if text == "container" => Err(OptionError::syntax(what, text, "expected container:NAME")),
         None => Ok(None),
@@ -116,26 +103,6 @@ impl FromStr for IpcMode {
     }
 }
 
-impl FromStr for NetworkMode {
-    type Err = OptionError;
-    fn from_str(text: &str) -> Result<Self, OptionError> {
-        const WHAT: &str = "--network";
-        if let Some(name) = container(WHAT, text)? {
-            return Ok(Self::Container(name));
-        }
-        match text {
-            "none" => Ok(Self::None),
-            "host" => Ok(Self::Host),
-            "" => Err(OptionError::syntax(WHAT, text, "expected none, host or container:NAME")),
-            _ => Err(OptionError::unsupported(
-                WHAT,
-                text,
-                "networks are not supported yet; use none, host or container:NAME",
-            )),
-        }
-    }
-}
-
 impl FromStr for UserMode {
     type Err = OptionError;
     fn from_str(text: &str) -> Result<Self, OptionError> {
@@ -166,7 +133,6 @@ macro_rules! display {
 
 display!(NamespaceMode { Private => "private", Host => "host" });
 display!(IpcMode { Private => "private", Shareable => "shareable", None => "none", Host => "host" });
-display!(NetworkMode { None => "none", Host => "host" });
 display!(UserMode { Host => "host", Private => "private" });
 
 #[cfg(test)]
@@ -180,12 +146,9 @@ mod tests {
         assert_eq!("container:a".parse::<NamespaceMode>().unwrap(), NamespaceMode::Container("a".into()));
         assert_eq!("shareable".parse::<IpcMode>().unwrap(), IpcMode::Shareable);
         assert_eq!("auto".parse::<UserMode>().unwrap(), UserMode::Private);
-        assert_eq!("none".parse::<NetworkMode>().unwrap(), NetworkMode::None);
         for bad in ["container:", "container", "Host", "none"] {
             assert!(NamespaceMode::parse("--pid", bad).is_err(), "{bad}");
         }
-        let error = "bridge".parse::<NetworkMode>().unwrap_err().to_string();
-        assert!(error.starts_with(r#"--network "bridge": networks are not supported yet"#), "{error}");
     }
 
     proptest::proptest! {
@@ -193,9 +156,6 @@ mod tests {
         fn what_parses_prints_back(text in "(private|host|none|shareable|container:[a-z]{0,3}|[a-z:]{0,9})") {
             if let Ok(mode) = text.parse::<IpcMode>() {
                 proptest::prop_assert_eq!(mode.to_string().parse::<IpcMode>().unwrap(), mode);
-            }
-            if let Ok(mode) = text.parse::<NetworkMode>() {
-                proptest::prop_assert_eq!(mode.to_string().parse::<NetworkMode>().unwrap(), mode);
             }
             if let Ok(mode) = text.parse::<UserMode>() {
                 proptest::prop_assert_eq!(mode.to_string().parse::<UserMode>().unwrap(), mode);

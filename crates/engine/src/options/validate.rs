@@ -80,6 +80,11 @@ impl CreateOptions {
                 return conflict(format!("domainname and the UTS mode (--domainname, --uts {})", names.uts));
             }
         }
+        if names.network == NetworkMode::None
+            && names.extra_hosts.iter().any(|(_, address)| address == super::HOST_GATEWAY)
+        {
+            return conflict("host-gateway and no network (--add-host NAME:host-gateway, --network none)");
+        }
         if let NetworkMode::Container(_) = names.network {
             let mode = &names.network;
             if names.hostname.is_some() {
@@ -87,6 +92,12 @@ impl CreateOptions {
             }
             if !names.dns.is_empty() || !names.dns_search.is_empty() || !names.dns_options.is_empty() {
                 return conflict(format!("dns and the network mode (--dns, --network {mode})"));
+            }
+            let ports = &self.ports;
+            if !ports.publish.is_empty() || ports.publish_all || !ports.expose.is_empty() {
+                return conflict(format!(
+                    "port publishing and the network mode (-p, --expose, --network {mode})"
+                ));
             }
             if !names.extra_hosts.is_empty() {
                 return conflict(format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::namespaces::Identity;
 use super::{SpecError, SpecRequest};
-use crate::options::NetworkMode;
+use crate::options::{HOST_GATEWAY, NetworkMode};
 
 pub(super) struct Etc {
     /// To write into the container's directory.
@@ -48,6 +48,8 @@ pub(super) fn build(request: &SpecRequest<'_>, identity: &Identity) -> Result<Et
         hosts.push('\n');
     }
     for (name, address) in &asked.extra_hosts {
+        // On the host's network the host is here; on others it is found when there is an address (`network::files`).
+        let address = if on_host && address == HOST_GATEWAY { "127.0.0.1" } else { address };
         hosts.push_str(&format!("{address}\t{name}\n"));
     }
     let everything_given =

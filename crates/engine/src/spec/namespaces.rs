@@ -29,7 +29,7 @@ pub(super) fn identity(request: &SpecRequest<'_>) -> Result<Identity, SpecError>
                 (None, NetworkMode::Container(name)) => {
                     request.joined("--network", name, request.joined.network.as_ref())?.hostname.clone()
                 }
-                (None, NetworkMode::None) => request.id.short().to_owned(),
+                (None, NetworkMode::None | NetworkMode::Networks(_)) => request.id.short().to_owned(),
             };
             return Ok(Identity { hostname, sets_hostname: true });
         }
@@ -60,7 +60,7 @@ pub(super) fn list(request: &SpecRequest<'_>, range: Option<IdRange>) -> Result<
         }
     };
     let network = match &asked.network {
-        NetworkMode::None => Place::Own,
+        NetworkMode::None | NetworkMode::Networks(_) => Place::Own,
         NetworkMode::Host => Place::Host,
         NetworkMode::Container(name) => {
             Place::Of(request.joined("--network", name, joined.network.as_ref())?)

@@ -16,7 +16,7 @@ pub(super) fn build(
 ) -> Result<BTreeMap<String, String>, SpecError> {
     let asked = &request.options.namespaces;
     let mut list = BTreeMap::new();
-    if asked.network == NetworkMode::None {
+    if matches!(asked.network, NetworkMode::None | NetworkMode::Networks(_)) {
         // A range of groups beyond those mapped is refused in a user namespace.
         for (name, value) in [PORTS, PING].into_iter().filter(|default| *default != PING || !user_namespace) {
             // Kernels without IPv4 are built.

@@ -87,6 +87,38 @@ impl Store {
         Self { root: root.to_owned(), run: run.to_owned() }
     }
 
+    /// Changes the record of a container, which nobody else does meanwhile.
+    ///
+    /// # Errors
+    /// What `change` says; then nothing is changed.
+    pub(crate) fn change_record(
+        &self,
+        id: &ContainerId,
+        change: impl Fn(&mut Record) -> Result<()>,
+    ) -> Result<Record> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut record = self.must_record(id)?;
+            let held = names::hold(&self.names(), record.name.as_str(), id)?;
+            // Renamed before the lock was had.
+            if held.is_some() && self.must_record(id)?.name == record.name {
+                change(&mut record)?;
+                let directory = self.directory(id);
+                write::replace_json(&directory, "config.json", &record, write::Durability::Lasting)?;
+                return Ok(record);
+            }
+            if Instant::now() > until {
+                return Err(Error::Busy { name: record.name.to_string() });
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The networks' definitions and leases.
+    pub(crate) fn networks(&self) -> conex_network::Networks {
+        conex_network::Networks::open(&self.root, &self.run)
+    }
+
     /// `ROOT/containers`
     pub fn containers(&self) -> PathBuf {
         self.root.join("containers")

@@ -79,6 +79,7 @@ impl Store {
         if owned.inherited {
             log::debug!("container {}: its owner was killed; settling", id.short());
             end_group(&record.cgroup)?;
+            crate::network::settle(self, id)?;
         }
         if record.options.auto_remove {
             return Ok(!owned.inherited);
@@ -116,6 +117,7 @@ impl Store {
     /// # Errors
     /// When something cannot be removed.
     pub fn erase(&self, id: &ContainerId) -> Result<()> {
+        crate::network::settle(self, id)?;
         match self.remains(id, "config.json")? {
             Some(remains) => end_group(&remains.cgroup)?,
             // Half made or half removed: what it was called is not always known.

@@ -16,6 +16,7 @@ use super::streams::{Happening, Streams};
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
 use crate::log::Sink;
+use crate::network::release;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
 use crate::store::{Exit, LastRun, Live, write};
@@ -287,13 +288,19 @@ impl<'a> Life<'a> {
 
     /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
-        let Launched { process, group, private_pids, .. } = launched;
+        let Launched { process, group, private_pids, wired, .. } = launched;
         self.held = false;
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
         self.streams.drain();
         let oom_killed = (self.memory_limit || code == 128 + SIGKILL) && group.oom_kills().unwrap_or(0) > 0;
+        if wired.is_some()
+            && let Err(error) = release(&self.parts.store, &self.id)
+        {
+            // The next command tries again.
+            log::warn!("{error}");
+        }
         // A process that joined from outside may be in it still.
         if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
             log::warn!("{error}");

@@ -10,6 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::streams::Ends;
 use crate::engine::Parts;
+use crate::network::{Wired, release};
 use crate::store::{Process, Record};
 use crate::time::Time;
 use crate::{Error, Result};
@@ -34,17 +35,23 @@ pub(super) struct Launched {
     pub(super) ends: Ends,
     /// Whether its end is the end of all its processes (a pid namespace of its own).
     pub(super) private_pids: bool,
+    /// Its networks: ports are held for as long as it runs.
+    pub(super) wired: Option<Wired>,
 }
 
 /// Starts the container; after an error nothing of the attempt is left.
 pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched> {
     let resources = job.spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
     let group = Cgroup::create(parts.host()?, &job.record.cgroup, &resources)?;
+    let id = job.record.id.clone();
     match within(parts, job, &group, restarts) {
-        Ok((process, pidfd, ends, private_pids)) => {
-            Ok(Launched { process, pidfd, group, ends, private_pids })
+        Ok(Running { process, pidfd, ends, private_pids, wired }) => {
+            Ok(Launched { process, pidfd, group, ends, private_pids, wired })
         }
         Err(error) => {
+            if let Err(error) = release(&parts.store, &id) {
+                log::warn!("{error}");
+            }
             if let Err(error) = group.kill().and_then(|()| group.delete()) {
                 log::warn!("{error}");
             }
@@ -53,7 +60,16 @@ pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched>
     }
 }
 
-fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<(Process, OwnedFd, Ends, bool)> {
+/// A process in its group.
+struct Running {
+    process: Process,
+    pidfd: OwnedFd,
+    ends: Ends,
+    private_pids: bool,
+    wired: Option<Wired>,
+}
+
+fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Running> {
     let Job { record, spec, rootfs, size } = job;
     let rootfs = match rootfs {
         Some(rootfs) => rootfs,
@@ -71,6 +87,18 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<(Pro
         false => None,
     };
     let (stdio, ours) = stdio(record.options.tty, record.options.interactive)?;
+    let wired = Wired::prepare(parts, &record)?;
+    // Made while the process is at work on its mounts. The runtime knows no errors of ours: what went wrong is told by this one.
+    let mut unwired = None;
+    let mut wire = |pid| {
+        let connected = wired.as_ref().map_or(Ok(()), |wired| wired.connect(parts, &record, pid));
+        connected.map_err(|error| {
+            let message = error.to_string();
+            unwired = Some(error);
+            conex_runtime::Error::Inside { message }
+        })
+    };
+    let terms = Terms { meanwhile: Some(&mut wire), ..Terms::default() };
     let created = create(Create {
         spec: &spec,
         rootfs: Rootfs::Mount(rootfs),
@@ -78,8 +106,12 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<(Pro
         stdio,
         seccomp: program.as_ref(),
         init,
-        terms: Terms::default(),
-    })?;
+        terms,
+    });
+    let created = match (created, unwired) {
+        (Err(_), Some(error)) => return Err(error),
+        (created, _) => created?,
+    };
     let ends = match (ours, created.terminal) {
         (Some(ends), _) => ends,
         (None, Some(master)) => Ends::Terminal { master, open: true },
@@ -97,7 +129,8 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<(Pro
         linux.namespaces.iter().any(|space| space.kind == NamespaceKind::Pid && space.path.is_none())
     });
     let supervisor = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
-    Ok((Process { pid, start_ticks, supervisor, started_at, restarts }, running.pidfd, ends, private_pids))
+    let process = Process { pid, start_ticks, supervisor, started_at, restarts };
+    Ok(Running { process, pidfd: running.pidfd, ends, private_pids, wired })
 }
 
 /// The process's ends and ours; ours are `None` for a terminal, which is made inside.

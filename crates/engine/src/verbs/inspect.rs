@@ -4,10 +4,10 @@ use std::path::Path;
 
 use conex_oci::ContainerId;
 use conex_oci::runtime::Spec;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::inspect_host::host_config;
-use crate::options::{IpcMode, LogDriver, NetworkMode, Propagation, signal_name};
+use crate::options::{IpcMode, LogDriver, Propagation, signal_name};
 use crate::store::{ContainerState, Exit, LastRun, Record};
 use crate::time::Time;
 use crate::{Engine, Error, Result};
@@ -65,7 +65,7 @@ impl Engine {
             },
             "Mounts": mounts(&record),
             "Config": config(&record, &spec, image.as_ref().map(|image| &image.document.config)),
-            "NetworkSettings": network(&record, &state),
+            "NetworkSettings": self.network_settings(&record, &state)?,
         });
         if size && let Some(document) = document.as_object_mut() {
             let (written, whole) = self.sizes(id, &record.image_id)?;
@@ -161,7 +161,7 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
         "AttachStdin": options.interactive,
         "AttachStdout": true,
         "AttachStderr": true,
-        "ExposedPorts": image.exposed_ports,
+        "ExposedPorts": super::inspect_network::exposed(&image.exposed_ports, &record.options.ports),
         "Tty": options.tty,
         "OpenStdin": options.interactive,
         "StdinOnce": options.interactive,
@@ -196,34 +196,6 @@ pub(super) fn program(
         (true, None) => image.cmd.clone(),
     };
     (entrypoint, command)
-}
-
-fn network(record: &Record, state: &ContainerState) -> Value {
-    let mut networks = Map::new();
-    let name = match &record.options.namespaces.network {
-        NetworkMode::None => Some("none"),
-        NetworkMode::Host => Some("host"),
-        NetworkMode::Container(_) => None,
-    };
-    if let Some(name) = name {
-        let endpoint = json!({
-            "IPAMConfig": null, "Links": null, "Aliases": null, "NetworkID": "", "EndpointID": "", "Gateway": "",
-            "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
-            "MacAddress": "", "DriverOpts": null,
-        });
-        networks.insert(name.to_owned(), endpoint);
-    }
-    json!({
-        "Bridge": "",
-        "SandboxID": "",
-        "SandboxKey": state.process().map(|process| format!("/proc/{}/ns/net", process.pid)).unwrap_or_default(),
-        "Ports": {},
-        "Gateway": "",
-        "IPAddress": "",
-        "IPPrefixLen": 0,
-        "MacAddress": "",
-        "Networks": networks,
-    })
 }
 
 /// `--ipc` as Docker writes it.

@@ -26,8 +26,11 @@ pub(super) fn host_config(record: &Record) -> Value {
             NetworkMode::None => "none".to_owned(),
             NetworkMode::Host => "host".to_owned(),
             NetworkMode::Container(name) => container(name, joined("network")),
+            NetworkMode::Networks(connections) => {
+                connections.first().map(|one| one.network.clone()).unwrap_or_default()
+            }
         },
-        "PortBindings": {},
+        "PortBindings": super::inspect_network::port_bindings(&options.ports),
         "RestartPolicy": { "Name": restart.name(), "MaximumRetryCount": retries },
         "AutoRemove": options.auto_remove,
         "VolumeDriver": "",
@@ -48,7 +51,7 @@ pub(super) fn host_config(record: &Record) -> Value {
         "OomScoreAdj": options.process.oom_score_adj.unwrap_or(0),
         "PidMode": mode(&spaces.pid, joined("pid"), ""),
         "Privileged": security.privileged,
-        "PublishAllPorts": false,
+        "PublishAllPorts": options.ports.publish_all,
         "ReadonlyRootfs": storage.read_only,
         "SecurityOpt": security_options(record),
         "Tmpfs": storage.tmpfs.iter().map(tmpfs).collect::<Map<_, _>>(),

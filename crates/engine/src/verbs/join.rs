@@ -28,7 +28,7 @@ impl Engine {
         }
         let network = match &spaces.network {
             NetworkMode::Container(name) => Some(name.as_str()),
-            NetworkMode::None | NetworkMode::Host => None,
+            NetworkMode::None | NetworkMode::Host | NetworkMode::Networks(_) => None,
         };
         let ipc = match &spaces.ipc {
             IpcMode::Container(name) => Some(name.as_str()),

@@ -97,8 +97,10 @@ pub struct ContainerSummary {
     pub labels: BTreeMap<String, String>,
     /// Sources of bind mounts.
     pub mounts: Vec<String>,
-    /// `none`, `host`, `container:<id>`.
+    /// `none`, `host`, `container:<id>`, or the networks' names.
     pub network: String,
+    /// Those that are published, while it runs.
+    pub ports: Vec<conex_network::Published>,
     /// With [`ListFilter::size`]: bytes of the writable layer, and of it and the image together.
     pub size: Option<(u64, u64)>,
 }
@@ -173,8 +175,16 @@ impl Engine {
         let network = match (&summary.options.namespaces.network, summary.joined.get("network")) {
             (NetworkMode::None, _) => "none".to_owned(),
             (NetworkMode::Host, _) => "host".to_owned(),
+            (mode @ NetworkMode::Networks(_), _) => mode.to_string(),
             (NetworkMode::Container(_), Some(other)) => format!("container:{other}"),
             (NetworkMode::Container(name), None) => format!("container:{name}"),
+        };
+        let ports = match state.process() {
+            Some(_) => {
+                let endpoints = crate::network::endpoints(&self.parts.store.run_directory(&id))?;
+                endpoints.into_iter().flat_map(|endpoint| endpoint.ports).collect()
+            }
+            None => Vec::new(),
         };
         Ok(ContainerSummary {
             name: summary.name.to_string(),
@@ -193,6 +203,7 @@ impl Engine {
                 .map(|bind| bind.source.display().to_string())
                 .collect(),
             network,
+            ports,
             size,
             id,
         })
@@ -244,6 +255,7 @@ fn passes(row: &Row, filter: &ListFilter, ancestors: &[Digest]) -> bool {
     let network = |wanted: &str| match &summary.options.namespaces.network {
         NetworkMode::None => wanted == "none",
         NetworkMode::Host => wanted == "host",
+        NetworkMode::Networks(connections) => connections.iter().any(|one| one.network == wanted),
         NetworkMode::Container(name) => {
             let joined = summary.joined.get("network").map(ContainerId::as_str);
             wanted.strip_prefix("container:").is_some_and(|other| other == name || Some(other) == joined)

@@ -115,6 +115,16 @@ impl Networks {
         }
     }
 
+    /// Gives back all that the container has of a network.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn give_all_back(&self, network: &Network, container: &str) -> Result<()> {
+        let leases = self.leased(network)?.into_iter().filter(|lease| lease.container == container);
+        self.give_back(network, container, &leases.map(|lease| lease.address).collect::<Vec<_>>());
+        Ok(())
+    }
+
     /// All leases of a network, in order.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ pub use self::error::DefinitionError;
 pub use self::id::NetworkId;
 pub use self::name::NetworkName;
 pub use self::options::Options;
-pub use self::subnet::Subnet;
+pub use self::subnet::{Subnet, parse_subnet};
 pub(crate) use self::subnet::{at, size};
 
 /// Which kind of network it is.

@@ -57,6 +57,15 @@ impl Subnet {
     }
 }
 
+/// `10.89.0.0/24`
+///
+/// # Errors
+/// [`DefinitionError::Subnet`].
+pub fn parse_subnet(text: &str) -> Result<IpNet, DefinitionError> {
+    let shown = || text.chars().filter(|c| !c.is_control()).take(80).collect();
+    text.parse().map_err(|_| DefinitionError::Subnet { text: shown() })
+}
+
 fn check(subnet: IpNet) -> Result<(), DefinitionError> {
     if subnet.trunc() != subnet {
         return Err(DefinitionError::HostBits { subnet, meant: subnet.trunc() });

@@ -9,8 +9,11 @@ use ipnet::IpNet;
 
 use crate::{Error, Result};
 
-/// The subnets that the host has routes to, with a word on each.
-pub(crate) fn routes_of_the_host() -> Result<Vec<(IpNet, String)>> {
+/// The subnets that the host has routes to, with a word on each: a new network must not have them.
+///
+/// # Errors
+/// [`Error::Kernel`].
+pub fn routes_of_the_host() -> Result<Vec<(IpNet, String)>> {
     let kernel = Error::kernel("host");
     let mut route = Route::open().map_err(&kernel)?;
     let names: Vec<_> =

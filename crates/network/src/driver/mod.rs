@@ -4,5 +4,5 @@ mod bridge;
 mod host;
 mod wire;
 
-pub(crate) use self::host::routes_of_the_host;
+pub use self::host::routes_of_the_host;
 pub use self::wire::Wire;

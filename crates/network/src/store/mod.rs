@@ -16,6 +16,12 @@ pub(crate) use self::lock::Lock;
 /// Names that mean something else than a network of ours.
 const PREDEFINED: [&str; 4] = [DEFAULT, "host", "none", "default"];
 
+/// See [`Networks::gate`]; open until it is dropped.
+#[derive(Debug)]
+pub struct Gate {
+    _lock: Lock,
+}
+
 /// The networks of one ROOT.
 #[derive(Debug, Clone)]
 pub struct Networks {
@@ -107,6 +113,16 @@ impl Networks {
     /// Where the leases of a network are.
     pub(crate) fn leases(&self, name: &NetworkName) -> PathBuf {
         self.run.join(name.as_str())
+    }
+
+    /// Held shared by who adds elements to the packet filter, whose endpoint is on record by then, and alone by who writes the whole of it
+    /// from the records: so that nobody's elements are lost.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn gate(&self, alone: bool) -> Result<Gate> {
+        let lock = if alone { Lock::alone(&self.run) } else { Lock::shared(&self.run) };
+        lock.map(|lock| Gate { _lock: lock })
     }
 
     fn lock(&self) -> Result<Lock> {

@@ -1,0 +1,92 @@
+//! Endpoints made, while the container's first process is at work on its mounts.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use conex_netlink::Route;
+use conex_network::{Firewall, Network, Wire};
+use rustix::fs::{Mode, OFlags};
+
+use super::plan::{Planned, plan, way_out};
+use super::{RECORD, files, release};
+use crate::engine::Parts;
+use crate::store::Record;
+use crate::store::write::{self, Durability};
+use crate::{Error, Result};
+
+/// A container's endpoints, and the host's ports that are held for them.
+pub(crate) struct Wired {
+    planned: Vec<Planned>,
+    /// Bound for as long as the container runs.
+    _ports: Vec<OwnedFd>,
+}
+
+impl Wired {
+    /// Plans the endpoints of a container that is about to start, and writes them down. `None` for one without.
+    pub(crate) fn prepare(parts: &Parts, record: &Record) -> Result<Option<Self>> {
+        if record.options.namespaces.network.connections().is_empty() {
+            return Ok(None);
+        }
+        let (planned, reserved) = plan(parts, record)?;
+        let wired = Self { planned, _ports: reserved.sockets };
+        match wired.write_down(parts, record) {
+            Ok(()) => Ok(Some(wired)),
+            Err(error) => {
+                release(&parts.store, &record.id)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn write_down(&self, parts: &Parts, record: &Record) -> Result<()> {
+        let endpoints: Vec<_> = self.planned.iter().map(|planned| &planned.endpoint).collect();
+        write::replace_json(&parts.store.run_directory(&record.id), RECORD, &endpoints, Durability::Passing)?;
+        files::name_addresses(parts, record, &endpoints)
+    }
+
+    /// Makes them for the process, whose namespaces are there.
+    pub(crate) fn connect(&self, parts: &Parts, record: &Record, pid: u32) -> Result<()> {
+        let namespace = namespace_of(pid)?;
+        let mut host = Route::open().map_err(netlink)?;
+        let mut container = Route::open_in(namespace.as_fd()).map_err(netlink)?;
+        let networks: Vec<Network> = self.planned.iter().map(|planned| planned.network.clone()).collect();
+        let out = way_out(&networks);
+        for (index, Planned { network, endpoint }) in self.planned.iter().enumerate() {
+            let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
+            wire.connect(&mut host, &mut container, namespace.as_fd())?;
+        }
+        let mut firewall = Firewall::open()?;
+        for Planned { network, endpoint } in &self.planned {
+            admit(parts, &mut firewall, network, endpoint)?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets an endpoint, which is on record, take part; writes the whole filter anew if it was lost.
+pub(crate) fn admit(
+    parts: &Parts,
+    firewall: &mut Firewall,
+    network: &Network,
+    endpoint: &conex_network::Endpoint,
+) -> Result<()> {
+    let networks = parts.networks();
+    let admitted = {
+        let _shared = networks.gate(false)?;
+        firewall.admit(network, endpoint)?
+    };
+    if !admitted {
+        super::restore(&parts.store, &networks, firewall)?;
+    }
+    Ok(())
+}
+
+/// The network namespace of a process.
+pub(crate) fn namespace_of(pid: u32) -> Result<OwnedFd> {
+    let opened =
+        rustix::fs::open(format!("/proc/{pid}/ns/net"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    opened.map_err(|errno| Error::Process { pid, source: errno.into() })
+}
+
+pub(crate) fn netlink(source: conex_netlink::Error) -> Error {
+    Error::Netlink { source }
+}

@@ -1,0 +1,67 @@
+//! A container's networks: its endpoints made when it starts, taken down when it has ended, by whoever sees that.
+//!
+//! `RUN/containers/ID/network.json` has the endpoints ([`Endpoint`]) from before the first of them is made until after the last is gone.
+//! Addresses name their container themselves. So a kill at any moment leaves nothing that [`release`] does not find.
+
+mod attach;
+mod files;
+mod plan;
+mod release;
+
+use std::path::Path;
+
+use conex_network::{Endpoint, Firewall, Networks};
+use conex_oci::ContainerId;
+
+pub use conex_network::{
+    DefinitionError, Error, Network, NetworkName, NewNetwork, Options, PortSpec, Published, Subnet,
+    parse_subnet,
+};
+
+pub(crate) use self::attach::{Wired, admit, namespace_of, netlink};
+pub(crate) use self::files::name_addresses;
+pub(crate) use self::plan::endpoint;
+pub(crate) use self::release::{release, settle};
+use crate::Result;
+use crate::store::{Store, write};
+
+/// Where a container's endpoints are written down.
+pub(crate) const RECORD: &str = "network.json";
+
+/// The endpoints on record of a container, by its run directory.
+pub(crate) fn endpoints(directory: &Path) -> Result<Vec<Endpoint>> {
+    match write::read_json(&directory.join(RECORD)) {
+        // Nothing in it can be relied on; what it was about is found by the container's id.
+        Err(crate::Error::Document { .. }) => Ok(Vec::new()),
+        found => Ok(found?.unwrap_or_default()),
+    }
+}
+
+/// All endpoints that are on record, with the ids of their containers.
+pub(crate) fn all_endpoints(store: &Store) -> Result<Vec<(ContainerId, Endpoint)>> {
+    let path = store.runs();
+    let entries = match std::fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(crate::Error::Read { path, source }),
+    };
+    let mut all = Vec::new();
+    for entry in entries.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ContainerId>().ok()) else {
+            continue;
+        };
+        all.extend(endpoints(&entry.path())?.into_iter().map(|endpoint| (id.clone(), endpoint)));
+    }
+    Ok(all)
+}
+
+/// Writes the packet filter anew, from what is on record.
+pub(crate) fn restore(store: &Store, networks: &Networks, firewall: &mut Firewall) -> Result<()> {
+    let _alone = networks.gate(true)?;
+    let (known, all) = (networks.list()?, all_endpoints(store)?);
+    let pairs = all.iter().filter_map(|(_, endpoint)| {
+        Some((known.iter().find(|network| network.id == endpoint.network_id)?, endpoint))
+    });
+    firewall.restore(&known, pairs)?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! What a container's endpoints will be: addresses leased, ports taken, nothing made yet.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use conex_network::{Endpoint, Network, PortSpec, Published, Reserved, reserve};
+
+use crate::engine::Parts;
+use crate::options::{Connection, Exposed};
+use crate::store::Record;
+use crate::{Error, Result};
+
+/// An endpoint to be made.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) network: Network,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// Plans all endpoints; after an error nothing is leased or taken.
+pub(super) fn plan(parts: &Parts, record: &Record) -> Result<(Vec<Planned>, Reserved)> {
+    let connections = record.options.namespaces.network.connections();
+    let networks = parts.networks();
+    let found: Vec<Network> =
+        connections.iter().map(|one| networks.find(&one.network)).collect::<Result<_, _>>()?;
+    let way_out = way_out(&found);
+    let mut planned: Vec<Planned> = Vec::with_capacity(found.len());
+    let result = connections.iter().zip(found).enumerate().try_for_each(|(number, (connection, network))| {
+        let endpoint = endpoint(parts, record, connection, &network, number)?;
+        planned.push(Planned { network, endpoint });
+        Ok(())
+    });
+    let ports = result.and_then(|()| match way_out.and_then(|index| planned.get_mut(index)) {
+        Some(out) => {
+            let has_v6 = out.network.has_v6();
+            let reserved = reserve(&wanted(record, parts)?, parts.publish_address, has_v6)?;
+            out.endpoint.ports = reserved.ports.clone();
+            Ok(reserved)
+        }
+        None => Ok(Reserved::default()),
+    });
+    match ports {
+        Ok(reserved) => Ok((planned, reserved)),
+        Err(error) => {
+            for Planned { network, endpoint } in &planned {
+                let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|(address, _)| *address).collect();
+                networks.give_back(network, record.id.as_str(), &addresses);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The network by which everywhere else is reached, and the container's ports are: the first that leads anywhere.
+pub(super) fn way_out(networks: &[Network]) -> Option<usize> {
+    networks.iter().position(|network| !network.internal)
+}
+
+/// One endpoint, its addresses leased.
+pub(crate) fn endpoint(
+    parts: &Parts,
+    record: &Record,
+    connection: &Connection,
+    network: &Network,
+    number: usize,
+) -> Result<Endpoint> {
+    let id = record.id.as_str();
+    let addresses = parts.networks().lease(network, id, &connection.wishes())?;
+    let first =
+        addresses.first().copied().ok_or_else(|| Error::NoAddress { network: network.name.to_string() })?;
+    let prefix = |address: &IpAddr| {
+        let subnet = network.subnets.iter().find(|subnet| subnet.subnet.contains(address));
+        subnet.map_or(0, |subnet| subnet.subnet.prefix_len())
+    };
+    Ok(Endpoint {
+        network: network.name.clone(),
+        network_id: network.id.clone(),
+        device: connection.interface.clone().unwrap_or_else(|| format!("eth{number}")),
+        host_device: Endpoint::host_device_of(id, number),
+        mac: connection.mac.unwrap_or_else(|| Endpoint::mac_of(first)),
+        addresses: addresses.iter().map(|address| (*address, prefix(address))).collect(),
+        gateways: network.subnets.iter().map(|subnet| subnet.gateway).collect(),
+        aliases: connection.aliases.clone(),
+        ports: Vec::<Published>::new(),
+    })
+}
+
+/// What is to be published: what was asked for, and with `-P` what else is exposed.
+fn wanted(record: &Record, parts: &Parts) -> Result<Vec<PortSpec>> {
+    let asked = &record.options.ports;
+    let mut specs = asked.publish.clone();
+    if !asked.publish_all {
+        return Ok(specs);
+    }
+    let mut exposed: BTreeSet<Exposed> = asked.expose.iter().copied().collect();
+    let image = parts.images.resolve(&record.image_id.to_string(), None)?;
+    exposed
+        .extend(image.document.config.exposed_ports.keys().filter_map(|text| text.parse::<Exposed>().ok()));
+    let covered = |port: u16, one: &Exposed, specs: &[PortSpec]| {
+        specs.iter().any(|spec| {
+            spec.protocol == one.protocol
+                && (spec.container_ports.first..=spec.container_ports.last).contains(&port)
+        })
+    };
+    for one in &exposed {
+        for port in one.ports.first..=one.ports.last {
+            if !covered(port, one, &specs) {
+                let container_ports = conex_network::PortRange { first: port, last: port };
+                specs.push(PortSpec {
+                    host: None,
+                    host_ports: None,
+                    container_ports,
+                    protocol: one.protocol,
+                });
+            }
+        }
+    }
+    Ok(specs)
+}

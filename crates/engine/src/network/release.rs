@@ -1,0 +1,61 @@
+//! Endpoints taken down: elements of the packet filter, addresses, the record. The devices go with the container's namespace, a moment
+//! after its last process; after a crash they are removed here, since somebody else may hold that.
+
+use conex_netlink::Route;
+use conex_network::{Firewall, Network, Networks, Wire};
+use conex_oci::ContainerId;
+
+use super::{RECORD, endpoints};
+use crate::Result;
+use crate::store::{Store, write};
+
+/// Takes down what is left of a container's endpoints. May be done again.
+///
+/// # Errors
+/// What stays; the record stays with it.
+pub(crate) fn release(store: &Store, id: &ContainerId) -> Result<()> {
+    take_down(store, id, false)
+}
+
+/// The same for a container whose owner was killed: its devices, too.
+///
+/// # Errors
+/// As [`release`].
+pub(crate) fn settle(store: &Store, id: &ContainerId) -> Result<()> {
+    take_down(store, id, true)
+}
+
+fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> {
+    let directory = store.run_directory(id);
+    let record = directory.join(RECORD);
+    if !record.exists() {
+        return Ok(());
+    }
+    let networks = store.networks();
+    let ends = endpoints(&directory)?;
+    if !ends.is_empty() {
+        let mut firewall = Firewall::open()?;
+        let known = networks.list()?;
+        for endpoint in &ends {
+            // A network cannot be removed while somebody has an address of it; one that is gone all the same has no elements.
+            let Some(network) = known.iter().find(|network| network.id == endpoint.network_id) else {
+                continue;
+            };
+            firewall.dismiss(network, endpoint)?;
+            if with_devices {
+                Wire::disconnect(network, endpoint, &mut Route::open().map_err(super::attach::netlink)?)?;
+            }
+        }
+        give_back(&networks, &known, id)?;
+    } else {
+        give_back(&networks, &networks.list()?, id)?;
+    }
+    write::unlink(&record)
+}
+
+fn give_back(networks: &Networks, known: &[Network], id: &ContainerId) -> Result<()> {
+    for network in known {
+        networks.give_all_back(network, id.as_str())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! `network inspect`: Docker's fields, and what an engineer looks for: devices, cables, rules, counters.
+
+use conex_netlink::Route;
+use conex_network::{Firewall, Network};
+use serde_json::{Map, Value, json};
+
+use crate::network::{all_endpoints, netlink};
+use crate::verbs::inspect_network::mac;
+use crate::{Engine, Result};
+
+impl Engine {
+    /// All about a network.
+    ///
+    /// # Errors
+    /// A name that is no network's.
+    pub fn network_inspect(&self, name: &str) -> Result<Value> {
+        let network = self.parts.networks().find(name)?;
+        let mut containers = Map::new();
+        let mut cables = Vec::new();
+        // What is on the host: nothing of it is needed to tell the rest.
+        let mut host = Route::open().map_err(netlink).ok();
+        for (id, endpoint) in all_endpoints(&self.parts.store)? {
+            if endpoint.network_id != network.id {
+                continue;
+            }
+            let Some(record) = self.parts.store.record(&id)? else { continue };
+            let of = |v4: bool| {
+                let found = endpoint.addresses.iter().find(|(address, _)| address.is_ipv4() == v4);
+                found.map(|(address, prefix)| format!("{address}/{prefix}")).unwrap_or_default()
+            };
+            let fields = json!({
+                "Name": record.name, "EndpointID": endpoint.host_device, "MacAddress": mac(endpoint.mac),
+                "IPv4Address": of(true), "IPv6Address": of(false),
+            });
+            containers.insert(id.to_string(), fields);
+            let link = host.as_mut().and_then(|host| host.link(&endpoint.host_device).ok().flatten());
+            let [received, received_bytes, sent, sent_bytes] =
+                link.as_ref().map_or([0; 4], |link| link.traffic);
+            cables.push(json!({
+                "Container": record.name, "Device": endpoint.device, "HostDevice": endpoint.host_device,
+                "Up": link.as_ref().is_some_and(|link| link.is_running),
+                // As the container sees it: what it sends the host's end receives.
+                "RxPackets": sent, "RxBytes": sent_bytes, "TxPackets": received, "TxBytes": received_bytes,
+                "Ports": endpoint.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            }));
+        }
+        let link = host.as_mut().and_then(|host| host.link(&network.device).ok().flatten());
+        let rules = Firewall::open().and_then(|mut firewall| firewall.rules()).unwrap_or_default();
+        let rules: Vec<Value> = rules
+            .iter()
+            .filter_map(|rule| Some((rule, rule.counted?)))
+            .map(|(rule, (packets, bytes))| {
+                json!({ "Chain": rule.chain, "Comment": rule.comment, "Packets": packets, "Bytes": bytes })
+            })
+            .collect();
+        let mut document = fields(&network);
+        if let Some(map) = document.as_object_mut() {
+            map.insert("Containers".to_owned(), containers.into());
+            map.insert(
+                "Host".to_owned(),
+                json!({
+                    "Device": network.device, "Up": link.is_some_and(|link| link.is_up),
+                    "Cables": cables, "Rules": rules,
+                }),
+            );
+        }
+        Ok(document)
+    }
+}
+
+fn fields(network: &Network) -> Value {
+    let pools: Vec<Value> = network
+        .subnets
+        .iter()
+        .map(|subnet| {
+            let mut pool =
+                json!({ "Subnet": subnet.subnet.to_string(), "Gateway": subnet.gateway.to_string() });
+            if let (Some(range), Some(map)) = (subnet.range, pool.as_object_mut()) {
+                map.insert("IPRange".to_owned(), range.to_string().into());
+            }
+            pool
+        })
+        .collect();
+    let mut options = Map::new();
+    if let Some(mtu) = network.options.mtu {
+        options.insert("mtu".to_owned(), mtu.to_string().into());
+    }
+    if network.options.isolate {
+        options.insert("isolate".to_owned(), "true".into());
+    }
+    if network.options.routed {
+        options.insert("masquerade".to_owned(), "false".into());
+    }
+    json!({
+        "Name": network.name,
+        "Id": network.id,
+        "Created": network.created.to_string(),
+        "Scope": "local",
+        "Driver": network.driver,
+        "EnableIPv4": true,
+        "EnableIPv6": network.has_v6(),
+        "IPAM": { "Driver": "default", "Options": {}, "Config": pools },
+        "Internal": network.internal,
+        "Attachable": false,
+        "Ingress": false,
+        "ConfigFrom": { "Network": "" },
+        "ConfigOnly": false,
+        "Options": options,
+        "Labels": network.labels,
+    })
+}
