@@ -89,12 +89,16 @@ impl Reference {
         Self { selector: Selector::Digest { digest, tag: None }, ..self.clone() }
     }
 
-    /// The short form of the repository, as `docker images` shows it: `alpine`, `user/app`, `quay.io/a/b`.
+    /// The short form of the repository, as `docker images` shows it: `alpine`, `user/app`, `quay.io/a/b`. Read again it is
+    /// the same, so that some names have none: `docker.io/localhost/app`.
     pub fn familiar_name(&self) -> String {
-        if self.registry != DEFAULT_REGISTRY {
-            return format!("{}/{}", self.registry, self.repository);
+        let own = self.repository.strip_prefix(DEFAULT_NAMESPACE).filter(|name| !name.contains('/'));
+        let short = own.unwrap_or(&self.repository);
+        let misleads = short.split_once('/').is_some_and(|(first, _)| is_registry(first));
+        if self.registry == DEFAULT_REGISTRY && !misleads {
+            return short.to_owned();
         }
-        self.repository.strip_prefix(DEFAULT_NAMESPACE).unwrap_or(&self.repository).to_owned()
+        format!("{}/{}", self.registry, self.repository)
     }
 
     /// The short form of the whole: `alpine:latest`.
@@ -234,11 +238,16 @@ mod tests {
             ("127.0.0.1:5000/a/b:v1", "127.0.0.1:5000/a/b:v1", "127.0.0.1:5000/a/b:v1"),
             ("[::1]:5000/a", "[::1]:5000/a:latest", "[::1]:5000/a:latest"),
             ("index.docker.io/x", "docker.io/library/x:latest", "x:latest"),
+            ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
+            ("docker.io/a.b", "docker.io/library/a.b:latest", "a.b:latest"),
+            ("docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest"),
+            ("docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest"),
         ] {
             let reference: Reference = typed.parse().unwrap_or_else(|e| panic!("{typed}: {e}"));
             assert_eq!(reference.to_string(), full);
             assert_eq!(reference.familiar(), familiar);
             assert_eq!(full.parse::<Reference>().unwrap(), reference);
+            assert_eq!(familiar.parse::<Reference>().unwrap(), reference);
         }
     }
 
