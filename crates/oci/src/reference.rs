@@ -178,7 +178,11 @@ fn is_host(host: &str) -> bool {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
         _ => (host, None),
     };
-    if port.is_some_and(|port| port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit())) {
+    if port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err()) {
+        return false;
+    }
+    // RFC 1035 section 2.3.4. What is read has to be short enough to be read again in full.
+    if name.len() > 253 {
         return false;
     }
     if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
@@ -248,6 +252,23 @@ mod tests {
             assert_eq!(reference.familiar(), familiar);
             assert_eq!(full.parse::<Reference>().unwrap(), reference);
             assert_eq!(familiar.parse::<Reference>().unwrap(), reference);
+        }
+    }
+
+    #[test]
+    fn the_longest_reference_can_be_read_in_full() {
+        let digest = Digest::of(b"");
+        let host = ["h".repeat(62).as_str(); 4].join(".") + "hh";
+        let path = format!("{}/{}", "p".repeat(127), "q".repeat(127));
+        let longest = format!("{host}:65535/{path}:{}@{digest}", "t".repeat(128));
+        let reference: Reference = longest.parse().unwrap();
+        assert_eq!(reference.to_string(), longest);
+        for bad in [
+            format!("h{longest}"),
+            longest.replacen("65535", "65536", 1),
+            format!("{}.a/b", "h".repeat(1000)),
+        ] {
+            assert!(bad.parse::<Reference>().is_err(), "{bad:?} was taken");
         }
     }
 
