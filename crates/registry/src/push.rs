@@ -168,8 +168,36 @@ pub(crate) fn next_page(answer: &crate::answer::Answer) -> Result<Option<Uri>> {
     Ok(Some(next))
 }
 
-/// `Link: </v2/…?last=…>; rel="next"` (RFC 8288).
-pub(crate) fn next_link(link: &str) -> Option<&str> {
-    let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
-    rest.contains("next").then_some(target)
+/// The target of `Link: </v2/…?last=…>; rel="next"` (RFC 8288), which may be one of several.
+pub(crate) fn next_link(header: &str) -> Option<&str> {
+    header.split('<').skip(1).find_map(|link| {
+        let (target, parameters) = link.split_once('>')?;
+        let mut parameters = parameters.split([';', ',']).filter_map(|parameter| parameter.split_once('='));
+        let is_next = |(key, value): (&str, &str)| {
+            key.trim().eq_ignore_ascii_case("rel")
+                && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
+        };
+        parameters.any(is_next).then_some(target)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_among_others() {
+        for (header, expected) in [
+            (r#"</v2/a/tags/list?n=2&last=b>; rel="next""#, Some("/v2/a/tags/list?n=2&last=b")),
+            ("<https://r.example/x>;REL=next", Some("https://r.example/x")),
+            (r#"</before>; rel="prev", </after>; title="x"; rel="next""#, Some("/after")),
+            (r#"</before>; rel="prev"; title="next""#, None),
+            ("</x>", None),
+            ("next", None),
+            ("</x; rel=next", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(header), expected, "{header}");
+        }
+    }
 }
