@@ -10,20 +10,39 @@ const HOMES: [&str; 2] =
     ["https://r.example/v2/a/blobs/x", "http://127.0.0.1:5000/v2/a/blobs/uploads/1?_state=x"];
 
 pub(crate) fn registry(bytes: &[u8]) {
+    headers(&bytes.iter().map(|&byte| header(byte)).collect::<String>());
+    bodies(bytes);
     let text = String::from_utf8_lossy(bytes);
+    line(&read::shown(&text));
+    if let Some(parts) = read::parts(&text) {
+        let stays = |part: &&std::ffi::OsStr| !["", ".", ".."].map(std::ffi::OsStr::new).contains(part);
+        assert!(parts.iter().all(stays) && !parts.iter().any(|part| part.to_string_lossy().contains('/')));
+    }
+    names(bytes, &text);
+}
+
+/// What comes out of a header as text is visible ASCII.
+fn header(byte: u8) -> char {
+    if matches!(byte, b' '..=b'~' | b'\t') { char::from(byte) } else { '?' }
+}
+
+fn headers(text: &str) {
     for home in HOMES {
-        for location in [&*text, read::next_link(&text).unwrap_or_default()] {
+        for location in [text, read::next_link(text).unwrap_or_default()] {
             redirect(home, location);
         }
     }
     for is_plain in [false, true] {
-        if let Some(address) = read::token_address(&text, is_plain) {
+        if let Some(address) = read::token_address(text, is_plain) {
             let (scheme, _, rest) = split(&address);
             assert!(scheme == "https" || is_plain && scheme == "http", "{address}");
             assert!(plain(rest), "{address}");
         }
     }
-    line(&read::shown(&text));
+    let _ = (read::kept(text), read::first_of(text));
+}
+
+fn bodies(bytes: &[u8]) {
     read::complaint(bytes).inspect(|words| line(words));
     match read::token(bytes) {
         Ok(header) => assert!(header.strip_prefix("Bearer ").is_some_and(plain), "{header:?}"),
@@ -33,13 +52,7 @@ pub(crate) fn registry(bytes: &[u8]) {
         let reference: Reference = format!("a:{tag}").parse().expect("a tag");
         assert_eq!(reference.tag(), Some(&*tag));
     }
-    let _ = (read::kept(&text), read::first_of(&text));
     kind(bytes);
-    if let Some(parts) = read::parts(&text) {
-        let stays = |part: &&std::ffi::OsStr| !["", ".", ".."].map(std::ffi::OsStr::new).contains(part);
-        assert!(parts.iter().all(stays) && !parts.iter().any(|part| part.to_string_lossy().contains('/')));
-    }
-    names(bytes, &text);
 }
 
 /// A redirect, and an upload that goes on where it leads.
