@@ -55,6 +55,14 @@ impl Server {
         self.address
     }
 
+    /// Answers the requests of one connection that somebody else has accepted, in order, until it ends.
+    ///
+    /// # Errors
+    /// What the connection itself says; whatever is wrong with a request is answered.
+    pub fn answer(&self, stream: &TcpStream) -> std::io::Result<()> {
+        serve(&self.api, stream)
+    }
+
     /// Answers until it cannot any more.
     pub fn run(&self) -> Result<()> {
         loop {

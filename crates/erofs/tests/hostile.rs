@@ -2,17 +2,27 @@
 //! error or with something that stays within the image.
 
 mod bed;
+#[path = "../../../fuzz/src/corpus.rs"]
+mod corpus;
 mod generated;
 #[path = "../../../fuzz/src/erofs.rs"]
 mod read;
+#[path = "../../../fuzz/src/recipe.rs"]
+mod recipe;
+#[path = "../../../fuzz/src/sealed.rs"]
+mod sealed;
+#[path = "../../../fuzz/src/tar.rs"]
+mod tar;
+#[path = "../../../fuzz/src/unpack.rs"]
+mod unpack;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use bed::{Bed, header_block};
+use bed::{Bed, header_block, tree};
 use conex_archive::{Header, Kind, Limits, Writer};
 use conex_erofs::{Error, Image, MergeLayer, WriteOptions};
-use generated::{entries, tar};
+use generated::entries;
 use proptest::prelude::*;
 use read::erofs;
 
@@ -38,7 +48,7 @@ proptest! {
     /// Some bytes changed: near the superblock and in the metadata, as those of files do not matter.
     #[test]
     fn changed_images(entries in entries(12), changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let Some(good) = image_of(&tar(&entries)) else { return Ok(()) };
+        let Some(good) = image_of(&generated::tar(&entries)) else { return Ok(()) };
         prop_assert!(erofs(&good).is_ok());
         let metadata = metadata_start(&good);
         let places: Vec<usize> = (1024..1152).chain(metadata..good.len()).collect();
@@ -296,13 +306,19 @@ fn a_file_that_is_no_image() {
 /// What fuzzing starts from and has found.
 #[test]
 fn the_kept_corpus() {
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/erofs");
-    let (mut good, mut bad) = (0, 0);
-    for entry in std::fs::read_dir(corpus).unwrap() {
-        match erofs(&std::fs::read(entry.unwrap().path()).unwrap()) {
-            Ok(_) => good += 1,
-            Err(_) => bad += 1,
-        }
+    let images = corpus::corpus("erofs");
+    let good = images.iter().filter(|image| erofs(image).is_ok()).count();
+    assert!((3..images.len()).contains(&good), "{good} of {} are good", images.len());
+    let streams = corpus::corpus("tar");
+    let good = streams.iter().filter(|stream| tar::tar(stream)).count();
+    assert!((10..streams.len()).contains(&good), "{good} of {} are layers", streams.len());
+}
+
+#[test]
+fn the_kept_corpus_unpacked() {
+    if tree::is_root() {
+        let streams = corpus::corpus("unpack");
+        let good = streams.iter().filter(|stream| unpack::unpack(stream)).count();
+        assert!((10..streams.len()).contains(&good), "{good} of {} are layers", streams.len());
     }
-    assert!(good >= 3 && bad >= 1, "{good} good, {bad} bad");
 }

@@ -89,12 +89,16 @@ impl Reference {
         Self { selector: Selector::Digest { digest, tag: None }, ..self.clone() }
     }
 
-    /// The short form of the repository, as `docker images` shows it: `alpine`, `user/app`, `quay.io/a/b`.
+    /// The short form of the repository, as `docker images` shows it: `alpine`, `user/app`, `quay.io/a/b`. Read again it is
+    /// the same, so that some names have none: `docker.io/localhost/app`.
     pub fn familiar_name(&self) -> String {
-        if self.registry != DEFAULT_REGISTRY {
-            return format!("{}/{}", self.registry, self.repository);
+        let own = self.repository.strip_prefix(DEFAULT_NAMESPACE).filter(|name| !name.contains('/'));
+        let short = own.unwrap_or(&self.repository);
+        let misleads = short.split_once('/').is_some_and(|(first, _)| is_registry(first));
+        if self.registry == DEFAULT_REGISTRY && !misleads {
+            return short.to_owned();
         }
-        self.repository.strip_prefix(DEFAULT_NAMESPACE).unwrap_or(&self.repository).to_owned()
+        format!("{}/{}", self.registry, self.repository)
     }
 
     /// The short form of the whole: `alpine:latest`.
@@ -174,7 +178,11 @@ fn is_host(host: &str) -> bool {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
         _ => (host, None),
     };
-    if port.is_some_and(|port| port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit())) {
+    if port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err()) {
+        return false;
+    }
+    // RFC 1035 section 2.3.4. What is read has to be short enough to be read again in full.
+    if name.len() > 253 {
         return false;
     }
     if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
@@ -234,11 +242,33 @@ mod tests {
             ("127.0.0.1:5000/a/b:v1", "127.0.0.1:5000/a/b:v1", "127.0.0.1:5000/a/b:v1"),
             ("[::1]:5000/a", "[::1]:5000/a:latest", "[::1]:5000/a:latest"),
             ("index.docker.io/x", "docker.io/library/x:latest", "x:latest"),
+            ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
+            ("docker.io/a.b", "docker.io/library/a.b:latest", "a.b:latest"),
+            ("docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest"),
+            ("docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest"),
         ] {
             let reference: Reference = typed.parse().unwrap_or_else(|e| panic!("{typed}: {e}"));
             assert_eq!(reference.to_string(), full);
             assert_eq!(reference.familiar(), familiar);
             assert_eq!(full.parse::<Reference>().unwrap(), reference);
+            assert_eq!(familiar.parse::<Reference>().unwrap(), reference);
+        }
+    }
+
+    #[test]
+    fn the_longest_reference_can_be_read_in_full() {
+        let digest = Digest::of(b"");
+        let host = ["h".repeat(62).as_str(); 4].join(".") + "hh";
+        let path = format!("{}/{}", "p".repeat(127), "q".repeat(127));
+        let longest = format!("{host}:65535/{path}:{}@{digest}", "t".repeat(128));
+        let reference: Reference = longest.parse().unwrap();
+        assert_eq!(reference.to_string(), longest);
+        for bad in [
+            format!("h{longest}"),
+            longest.replacen("65535", "65536", 1),
+            format!("{}.a/b", "h".repeat(1000)),
+        ] {
+            assert!(bad.parse::<Reference>().is_err(), "{bad:?} was taken");
         }
     }
 

@@ -54,10 +54,15 @@ fn complaint(answer: Response<Body>) -> String {
     if answer.into_body().into_reader().take(COMPLAINT).read_to_end(&mut body).is_err() {
         return phrase;
     }
-    let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    words(&body).unwrap_or(phrase)
+}
+
+/// The first error's message, or its code.
+pub(crate) fn words(body: &[u8]) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(body).ok()?;
     let first = &document["errors"][0];
     let words = [&first["message"], &first["code"]].into_iter().find_map(serde_json::Value::as_str);
-    words.map(clean).filter(|words| !words.is_empty()).unwrap_or(phrase)
+    words.map(clean).filter(|words| !words.is_empty())
 }
 
 /// Reads a short body to its end, so that its connection can be used again.

@@ -201,8 +201,11 @@ impl Blob<'_> {
 
 /// The first byte of `Content-Range: bytes 5-9/10`.
 fn range_start<T>(answer: &Response<T>) -> Option<u64> {
-    let value = answer.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
-    value.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+    first_of(answer.headers().get(header::CONTENT_RANGE)?.to_str().ok()?)
+}
+
+pub(crate) fn first_of(range: &str) -> Option<u64> {
+    range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }
 
 /// As [`Blob::next`]; the error of this crate is inside the [`io::Error`].

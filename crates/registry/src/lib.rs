@@ -28,6 +28,8 @@ mod client;
 mod config;
 mod endpoint;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod manifest;
 mod names;
 mod options;

@@ -145,7 +145,7 @@ pub(crate) fn whole_body(answer: Answer, reference: &Reference, what: &str) -> R
 }
 
 /// A media type without its parameters.
-fn essence(text: &str) -> String {
+pub(crate) fn essence(text: &str) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
@@ -166,7 +166,7 @@ struct Shape {
 
 /// What a document is, by its header, its own word and its shape. All have to agree: bytes that one reader takes for an
 /// index and another for a manifest are an attack (CVE-2021-41190).
-fn kind_of(header: Option<String>, bytes: &[u8]) -> Result<String, String> {
+pub(crate) fn kind_of(header: Option<String>, bytes: &[u8]) -> Result<String, String> {
     let shape: Shape =
         serde_json::from_slice(bytes).map_err(|error| format!("it is no JSON document ({error})"))?;
     if shape.schema_version == Some(1) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use conex_oci::{Descriptor, Digest, Reference, Selector};
-use ureq::http::{Method, header};
+use ureq::http::{Method, Uri, header};
 
 use crate::answer::drain;
 use crate::payload::Payload;
@@ -124,14 +124,13 @@ impl Client {
             let answer = self.ask(reference, &Ask::new(&what, Method::GET, target))?;
             page = next_page(&answer)?;
             let bytes = crate::manifest::whole_body(answer, reference, &what)?;
-            let list: Tags = serde_json::from_slice(&bytes).map_err(|error| Error::Malformed {
+            let listed = tags_of(&bytes).map_err(|error| Error::Malformed {
                 registry: reference.registry().to_owned(),
                 what: what.clone(),
                 reason: crate::error::clean(&error.to_string()),
             })?;
-            let honest = |tag: &String| format!("a:{tag}").parse::<Reference>().is_ok();
             let before = tags.len();
-            tags.extend(list.tags.unwrap_or_default().into_iter().filter(honest));
+            tags.extend(listed);
             if page.is_none() || tags.len() == before {
                 return Ok(tags);
             }
@@ -150,15 +149,16 @@ struct Tags {
     tags: Option<Vec<String>>,
 }
 
-/// `Link: </v2/…?last=…>; rel="next"` (RFC 8288).
-pub(crate) fn next_page(answer: &crate::answer::Answer) -> Result<Option<ureq::http::Uri>> {
-    let Some(link) = answer.header(header::LINK) else { return Ok(None) };
-    let Some((target, rest)) = link.trim().strip_prefix('<').and_then(|link| link.split_once('>')) else {
-        return Ok(None);
-    };
-    if !rest.contains("next") {
-        return Ok(None);
-    }
+/// The tags of a page that can be tags.
+pub(crate) fn tags_of(bytes: &[u8]) -> serde_json::Result<Vec<String>> {
+    let list: Tags = serde_json::from_slice(bytes)?;
+    let honest = |tag: &String| format!("a:{tag}").parse::<Reference>().is_ok();
+    Ok(list.tags.unwrap_or_default().into_iter().filter(honest).collect())
+}
+
+/// Where the next page of a list is.
+pub(crate) fn next_page(answer: &crate::answer::Answer) -> Result<Option<Uri>> {
+    let Some(target) = answer.header(header::LINK).and_then(next_link) else { return Ok(None) };
     let next = crate::redirect::next(&answer.uri, target).map_err(|reason| Error::Redirect {
         registry: answer.uri.host().unwrap_or_default().to_owned(),
         what: "the next page of a list".to_owned(),
@@ -166,4 +166,38 @@ pub(crate) fn next_page(answer: &crate::answer::Answer) -> Result<Option<ureq::h
         reason,
     })?;
     Ok(Some(next))
+}
+
+/// The target of `Link: </v2/…?last=…>; rel="next"` (RFC 8288), which may be one of several.
+pub(crate) fn next_link(header: &str) -> Option<&str> {
+    header.split('<').skip(1).find_map(|link| {
+        let (target, parameters) = link.split_once('>')?;
+        let mut parameters = parameters.split([';', ',']).filter_map(|parameter| parameter.split_once('='));
+        let is_next = |(key, value): (&str, &str)| {
+            key.trim().eq_ignore_ascii_case("rel")
+                && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
+        };
+        parameters.any(is_next).then_some(target)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_among_others() {
+        for (header, expected) in [
+            (r#"</v2/a/tags/list?n=2&last=b>; rel="next""#, Some("/v2/a/tags/list?n=2&last=b")),
+            ("<https://r.example/x>;REL=next", Some("https://r.example/x")),
+            (r#"</before>; rel="prev", </after>; title="x"; rel="next""#, Some("/after")),
+            (r#"</before>; rel="prev"; title="next""#, None),
+            ("</x>", None),
+            ("next", None),
+            ("</x; rel=next", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(header), expected, "{header}");
+        }
+    }
 }

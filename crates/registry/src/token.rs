@@ -110,23 +110,17 @@ impl Client {
         bearer: &Bearer,
     ) -> Result<Granted> {
         let Bearer { realm, service, .. } = bearer;
-        let named: Option<Uri> = realm.parse().ok();
-        let shown = named.as_ref().map_or_else(|| clean(realm), shown);
-        let failed =
-            |reason: String| Error::Token { what: wanted.what.to_owned(), realm: shown.clone(), reason };
+        let failed = |reason: String| Error::Token {
+            what: wanted.what.to_owned(),
+            realm: realm.parse().map_or_else(|_| clean(realm), |uri| shown(&uri)),
+            reason,
+        };
         let mut fields: Vec<(&str, String)> = Vec::new();
         if let Some(service) = service {
             fields.push(("service", service.clone()));
         }
         let scopes: Vec<String> = wanted.scopes.words().collect();
-        let uri =
-            named.filter(|uri| uri.authority().is_some_and(|authority| !authority.as_str().contains('@')));
-        let uri = uri.ok_or_else(|| failed("that is no address".to_owned()))?;
-        match uri.scheme_str() {
-            Some("https") => {}
-            Some("http") if endpoint.is_plain() => {}
-            _ => return Err(failed("refused, since it is not https".to_owned())),
-        }
+        let uri = address(realm, endpoint.is_plain()).map_err(|reason| failed(reason.to_owned()))?;
         let reach = self.reach_from(&endpoint.base.parse().unwrap_or_default(), &uri);
         let reach = reach.map_err(|reason| failed(reason.to_owned()))?;
         let answer = match wanted.credential {
@@ -172,10 +166,7 @@ impl Client {
         authorization: Option<Secret>,
         reach: Reach,
     ) -> Result<ureq::http::Response<Body>, ureq::Error> {
-        let text = uri.to_string();
-        let joint = if uri.query().is_some() { '&' } else { '?' };
-        let whole = if fields.is_empty() { text } else { format!("{text}{joint}{}", form(fields)) };
-        let mut request = Request::get(whole);
+        let mut request = Request::get(with_fields(uri, fields));
         if let Some(authorization) = &authorization {
             request = request.header(header::AUTHORIZATION, authorization.reveal());
         }
@@ -203,13 +194,36 @@ impl Client {
     }
 }
 
+/// Where tokens are asked for, or why not there; over plain http only if the registry is asked so too.
+pub(crate) fn address(realm: &str, is_plain: bool) -> Result<Uri, &'static str> {
+    let uri: Uri = realm.parse().map_err(|_| "that is no address")?;
+    if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
+        return Err("that is no address");
+    }
+    match uri.scheme_str() {
+        Some("https") => Ok(uri),
+        Some("http") if is_plain => Ok(uri),
+        _ => Err("refused, since it is not https"),
+    }
+}
+
+/// The address with more in its query.
+pub(crate) fn with_fields(uri: &Uri, fields: &[(&str, String)]) -> String {
+    let joint = if uri.query().is_some() { '&' } else { '?' };
+    if fields.is_empty() { uri.to_string() } else { format!("{uri}{joint}{}", form(fields)) }
+}
+
 /// Reads what a server of tokens says.
 fn grant(body: Body) -> Result<Granted, String> {
     let mut bytes = Vec::new();
     let read = body.into_reader().take(LIMIT).read_to_end(&mut bytes);
     read.map_err(|error| clean(&error.to_string()))?;
+    granted(&bytes)
+}
+
+pub(crate) fn granted(bytes: &[u8]) -> Result<Granted, String> {
     // Not serde_json's own words: they may quote a token.
-    let document: Document = serde_json::from_slice(&bytes).map_err(|error| {
+    let document: Document = serde_json::from_slice(bytes).map_err(|error| {
         format!("its answer is malformed at line {} column {}", error.line(), error.column())
     })?;
     let token = document.token.filter(|token| !token.is_empty()).or(document.access_token);

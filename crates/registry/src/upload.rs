@@ -245,7 +245,7 @@ fn location(answer: &Answer, reference: &Reference, what: &str) -> Result<Uri> {
     })
 }
 
-fn with_digest(location: &Uri, digest: &Digest, what: &str) -> Result<Uri> {
+pub(crate) fn with_digest(location: &Uri, digest: &Digest, what: &str) -> Result<Uri> {
     let joint = if location.query().is_some() { '&' } else { '?' };
     let url = format!("{location}{joint}digest={}", encode(&digest.to_string()));
     url.parse().map_err(|source: ureq::http::uri::InvalidUri| Error::Address {
@@ -256,7 +256,11 @@ fn with_digest(location: &Uri, digest: &Digest, what: &str) -> Result<Uri> {
 
 /// Bytes that the registry has, by `Range: 0-1023`. `0-0` is what many say of an empty upload.
 fn end_of_range(answer: &Answer) -> Option<u64> {
-    let text = answer.header(header::RANGE)?.trim();
+    kept(answer.header(header::RANGE)?)
+}
+
+pub(crate) fn kept(range: &str) -> Option<u64> {
+    let text = range.trim();
     let (first, last) = text.strip_prefix("bytes=").unwrap_or(text).split_once('-')?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
     if first != 0 {

@@ -161,17 +161,18 @@ fn time(value: &[u8]) -> Option<Time> {
         None => (false, value),
     };
     let point = value.iter().position(|&byte| byte == b'.').unwrap_or(value.len());
-    let seconds = i64::try_from(decimal(&value[..point])?).ok()?;
+    let seconds = decimal(&value[..point])?;
     let fraction = value.get(point + 1..).unwrap_or_default();
     if !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(9);
     let nanoseconds = digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let before = 0_i64.checked_sub_unsigned(seconds);
     Some(match (negative, nanoseconds) {
-        (false, _) => Time { seconds, nanoseconds },
-        (true, 0) => Time { seconds: -seconds, nanoseconds },
-        (true, _) => Time { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds },
+        (false, _) => Time { seconds: i64::try_from(seconds).ok()?, nanoseconds },
+        (true, 0) => Time { seconds: before?, nanoseconds },
+        (true, _) => Time { seconds: before?.checked_sub(1)?, nanoseconds: 1_000_000_000 - nanoseconds },
     })
 }
 
@@ -281,6 +282,11 @@ mod tests {
         assert_eq!(time(b"-1.5"), Some(Time { seconds: -2, nanoseconds: 500_000_000 }));
         assert_eq!(time(b"-1"), Some(Time { seconds: -1, nanoseconds: 0 }));
         assert_eq!(time(b"1.0000000019"), Some(Time { seconds: 1, nanoseconds: 1 }));
+        assert_eq!(time(b"-9223372036854775808"), Some(Time { seconds: i64::MIN, nanoseconds: 0 }));
+        for bad in [b"9223372036854775808", b"-9223372036854775809", b"-9223372036854775808.1"] as [&[u8]; 3]
+        {
+            assert_eq!(time(bad), None, "{bad:?}");
+        }
         for bad in [&b""[..], b".5", b"1.x", b"99999999999999999999", b"--1"] {
             assert_eq!(time(bad), None, "{bad:?}");
         }

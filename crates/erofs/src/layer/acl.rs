@@ -12,6 +12,9 @@ const ACL_HEADER: usize = 4;
 const ACL_ENTRY: usize = 8;
 const ACL_VERSION: [u8; 4] = [2, 0, 0, 0];
 
+/// The id where nobody is named (`ACL_UNDEFINED_ID`).
+const NOBODY: u32 = u32::MAX;
+
 const USER_OBJ: u16 = 0x01;
 const USER: u16 = 0x02;
 const GROUP_OBJ: u16 = 0x04;
@@ -41,27 +44,40 @@ pub(super) fn checked(
         }
         ACL_DEFAULT => match entries(value) {
             Some(list) if list.is_empty() => Ok(None),
-            Some(_) => Ok(Some(value.to_vec())),
+            Some(list) => Ok(Some(encoded(&list))),
             None => Err(refused(path, "its default access control list is malformed")),
         },
         _ => Ok(Some(value.to_vec())),
     }
 }
 
-/// Tag and permissions of each entry, if the list is one that the kernel takes (`posix_acl_valid`): classes in order, one
-/// of each owner, group and others, and a mask if anybody is named.
-fn entries(value: &[u8]) -> Option<Vec<(u16, u16)>> {
+/// An entry of a list.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    tag: u16,
+    permissions: u16,
+    /// Of who is named; [`NOBODY`] in all other entries, whatever stands there.
+    id: u32,
+}
+
+/// The entries, if the list is one that the kernel takes (`posix_acl_valid`): classes in order, one of each owner, group and
+/// others, and a mask if anybody is named.
+fn entries(value: &[u8]) -> Option<Vec<Rule>> {
     let (header, list) = value.split_at_checked(ACL_HEADER)?;
     if header != ACL_VERSION || !list.len().is_multiple_of(ACL_ENTRY) {
         return None;
     }
-    let entry =
-        |entry: &[u8]| (u16::from_le_bytes([entry[0], entry[1]]), u16::from_le_bytes([entry[2], entry[3]]));
-    let list: Vec<_> = list.chunks_exact(ACL_ENTRY).map(entry).collect();
-    let count = |tag| list.iter().filter(|(other, _)| *other == tag).count();
-    let in_order = list.windows(2).all(|pair| pair[0].0 <= pair[1].0);
-    let known = list.iter().all(|&(tag, permissions)| {
-        [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER].contains(&tag) && permissions <= 7
+    let rule = |entry: &[u8]| {
+        let half = |at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
+        let (tag, id) = (half(0), u32::from(half(4)) | u32::from(half(6)) << 16);
+        Rule { tag, permissions: half(2), id: if is_named(tag) { id } else { NOBODY } }
+    };
+    let list: Vec<_> = list.chunks_exact(ACL_ENTRY).map(rule).collect();
+    let count = |tag| list.iter().filter(|rule| rule.tag == tag).count();
+    let in_order = list.windows(2).all(|pair| pair[0].tag <= pair[1].tag);
+    let known = list.iter().all(|rule| {
+        let is_tag = [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER].contains(&rule.tag);
+        is_tag && rule.permissions <= 7 && (rule.id != NOBODY || !is_named(rule.tag))
     });
     let named = count(USER) + count(GROUP);
     let whole = [USER_OBJ, GROUP_OBJ, OTHER].iter().all(|&tag| count(tag) == 1);
@@ -71,23 +87,37 @@ fn entries(value: &[u8]) -> Option<Vec<(u16, u16)>> {
 
 /// An access list is part of the mode: what chmod says last goes into it (`posix_acl_chmod`).
 fn access(value: &[u8], mode: u32) -> Option<Option<Vec<u8>>> {
-    let list = entries(value)?;
-    let is_masked = list.iter().any(|&(tag, _)| tag == MASK);
+    let mut list = entries(value)?;
+    let is_masked = list.iter().any(|rule| rule.tag == MASK);
     if list.len() <= 3 && !is_masked {
         return Some(None);
     }
-    let mut value = value.to_vec();
-    for (entry, (tag, _)) in value[ACL_HEADER..].chunks_exact_mut(ACL_ENTRY).zip(list) {
-        let permissions = match tag {
+    for rule in &mut list {
+        let permissions = match rule.tag {
             USER_OBJ => mode >> 6 & 7,
             MASK => mode >> 3 & 7,
             GROUP_OBJ if !is_masked => mode >> 3 & 7,
             OTHER => mode & 7,
             _ => continue,
         };
-        entry[2..4].copy_from_slice(&(permissions as u16).to_le_bytes());
+        rule.permissions = permissions as u16;
     }
-    Some(Some(value))
+    Some(Some(encoded(&list)))
+}
+
+fn is_named(tag: u16) -> bool {
+    matches!(tag, USER | GROUP)
+}
+
+/// As the kernel gives a list back.
+fn encoded(list: &[Rule]) -> Vec<u8> {
+    let mut value = ACL_VERSION.to_vec();
+    for rule in list {
+        value.extend(rule.tag.to_le_bytes());
+        value.extend(rule.permissions.to_le_bytes());
+        value.extend(rule.id.to_le_bytes());
+    }
+    value
 }
 
 #[cfg(test)]
@@ -95,13 +125,9 @@ mod tests {
     use super::*;
 
     fn list(entries: &[(u16, u16)]) -> Vec<u8> {
-        let mut value = ACL_VERSION.to_vec();
-        for (tag, permissions) in entries {
-            value.extend(tag.to_le_bytes());
-            value.extend(permissions.to_le_bytes());
-            value.extend(5_u32.to_le_bytes());
-        }
-        value
+        let rule =
+            |&(tag, permissions)| Rule { tag, permissions, id: if is_named(tag) { 5 } else { NOBODY } };
+        encoded(&entries.iter().map(rule).collect::<Vec<_>>())
     }
 
     #[test]
@@ -111,6 +137,18 @@ mod tests {
         let taken = |value: &[u8]| checked(ACL_ACCESS, value, 0o644, false, b"f").unwrap();
         assert_eq!(taken(&named), Some(changed));
         assert_eq!(taken(&list(&[(USER_OBJ, 7), (GROUP_OBJ, 5), (OTHER, 0)])), None);
+    }
+
+    #[test]
+    fn ids_stand_where_somebody_is_named() {
+        let good = list(&[(USER_OBJ, 7), (USER, 6), (GROUP_OBJ, 5), (MASK, 7), (OTHER, 0)]);
+        let taken = |value: &[u8]| checked(ACL_DEFAULT, value, 0, true, b"d").ok().flatten();
+        let mut odd = good.clone();
+        odd[ACL_HEADER + 4] = 9;
+        assert_eq!(taken(&odd), Some(good.clone()));
+        let mut nobody = good;
+        nobody[ACL_HEADER + ACL_ENTRY + 4..][..4].fill(0xff);
+        assert_eq!(taken(&nobody), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! (`org.opencontainers.image.title`); the manifest says what they are together (image-spec manifest.md, "Guidelines for
 //! Artifact Usage").
 
-mod name;
+pub(crate) mod name;
 mod pull;
 mod push;
 

@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 
 /// The parts of a name that stays below where it begins: relative, no `..`, nothing that is not text.
-pub(super) fn parts(name: &str) -> Option<Vec<&OsStr>> {
+pub(crate) fn parts(name: &str) -> Option<Vec<&OsStr>> {
     if name.is_empty() || name.len() > 4096 || name.chars().any(char::is_control) || name.ends_with('/') {
         return None;
     }

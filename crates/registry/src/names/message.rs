@@ -7,7 +7,7 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// IPv4 addresses.
     A,
     /// IPv6 addresses (RFC 3596).
@@ -16,7 +16,7 @@ pub(super) enum Kind {
 
 /// What a server says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The addresses, maybe none.
     Addresses(Vec<IpAddr>),
     /// There is no such name.
@@ -30,7 +30,7 @@ pub(super) enum Answer {
 const HEADER: usize = 12;
 
 /// A recursive question; `None` for what is no name.
-pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
+pub(crate) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
     let name = name.trim_end_matches('.');
     // The library takes empty labels for none.
     if name.split('.').any(|label| label.is_empty() || label.len() > 63) {
@@ -48,7 +48,7 @@ pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
 }
 
 /// Reads the answer to `question`; `None` for what is none: another id or question, or a malformed message.
-pub(super) fn answer(question: &[u8], message: &[u8]) -> Option<Answer> {
+pub(crate) fn answer(question: &[u8], message: &[u8]) -> Option<Answer> {
     let asked = message.get(HEADER..question.len())?;
     // Servers keep the case of a name, and a guesser does not know the id.
     if message[..2] != question[..2] || !asked.eq_ignore_ascii_case(&question[HEADER..]) {

@@ -4,7 +4,7 @@
 
 mod dns;
 mod files;
-mod message;
+pub(crate) mod message;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
