@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use conex_content::{Claim, Reachable};
 use conex_oci::{DiffId, Digest};
 
-use crate::{Result, Store};
+use crate::{Result, Store, Tenants, Users};
 
 /// What a collection took away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +44,16 @@ impl Store {
     /// The same for these blobs and layers only: what a pull has brought that came to nothing.
     pub(crate) fn collect_only(&self, these: &HashSet<Digest>) -> Result<Collected> {
         self.collect_where(&self.content().claim()?, None, &|digest| these.contains(digest))
+    }
+
+    /// The same for layers that no image has, of which `tenants` may need some all the same.
+    pub(crate) fn collect_orphans(&self, these: &HashSet<Digest>, tenants: &Tenants) -> Result<Collected> {
+        let mut users = Users::new();
+        for tenant in &tenants.known {
+            users.entry(tenant.image).or_default().insert(tenant.name.clone());
+        }
+        let spared = self.spared(&users).map_err(|(_, error)| *error)?;
+        self.collect_where(&self.content().claim()?, Some(&spared), &|digest| these.contains(digest))
     }
 
     fn collect_where(

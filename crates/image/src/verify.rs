@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use conex_archive::HashingReader;
 use conex_erofs::WriteOptions;
@@ -89,7 +89,10 @@ impl Store {
             match self.layers().lower(layer)? {
                 // It is made when it is next needed.
                 None => {}
-                Some(path) => match verify_layer(layer, &path) {
+                Some(path) => match File::open(&path)
+                    .map_err(Into::into)
+                    .and_then(|file| verify_layer(layer, &file, &|_| ()))
+                {
                     Ok(()) => verified.layers += 1,
                     Err(source) => verified.faults.push(Fault::Layer { layer: *layer, source }),
                 },
@@ -125,13 +128,30 @@ impl Store {
     }
 }
 
-fn verify_layer(layer: &DiffId, path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let file = File::open(path)?;
-    let mut tar = HashingReader::new(conex_erofs::tar_of(&file)?);
-    conex_erofs::verify_layer(&mut tar, &file, &WriteOptions::default())?;
+/// Compares a layer that is an image with its diff_id, and with what its stream makes; `told` hears how many bytes came.
+pub(crate) fn verify_layer(
+    layer: &DiffId,
+    file: &File,
+    told: &dyn Fn(u64),
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut tar = HashingReader::new(Told { inner: conex_erofs::tar_of(file)?, told });
+    conex_erofs::verify_layer(&mut tar, file, &WriteOptions::default())?;
     let (found, _) = tar.finish()?;
     if found != layer.0 {
         return Err(format!("its tar stream is {found}").into());
     }
     Ok(())
+}
+
+struct Told<'a, R> {
+    inner: R,
+    told: &'a dyn Fn(u64),
+}
+
+impl<R: io::Read> io::Read for Told<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        (self.told)(count as u64);
+        Ok(count)
+    }
 }

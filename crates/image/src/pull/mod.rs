@@ -4,6 +4,7 @@
 //! verified while it streams into the store ▶ unpack ▶ point the reference at it. A pull that fails or is killed leaves
 //! verified blobs and halves of some, which the next one goes on with; it never leaves a reference to something incomplete.
 
+mod again;
 mod choose;
 mod download;
 mod fetch;

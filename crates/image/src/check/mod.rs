@@ -1,0 +1,360 @@
+//! `system check`: the whole store read and compared with what it should be, and mended.
+//!
+//! The store is *looked* at twice when something is found: what another command is doing at this moment (a pull between its blobs
+//! and its reference, a prune between its references and their blobs) is not the same in both looks, and only what is counts.
+//! What has been hashed is not hashed again as long as its file is the same.
+//!
+//! A repair takes the locks that a prune takes: what it removes it claims first, so that nothing goes that somebody is loading,
+//! pulling or starting from, and asks again which containers run. Then the store is looked at once more; mended is what is
+//! not found any more, and nothing else.
+//!
+//! It never removes a container, and a reference only when it is told to.
+
+mod blobs;
+mod finding;
+mod graph;
+mod layers;
+mod leftovers;
+mod merged;
+mod references;
+mod repair;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use conex_content::Identity;
+use conex_oci::{DiffId, Digest};
+use conex_registry::Client;
+
+pub use finding::{Cure, Fault, Finding, Outcome, Subject};
+
+use self::blobs::{Blob, Blobs, Health};
+use self::graph::Graph;
+use crate::{Error, Result, Store};
+
+/// Between two looks: longer than any command takes from one step to the next.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// What a check is to do.
+#[derive(Default)]
+pub struct CheckOptions<'a> {
+    /// Looks at names and sizes only, and reads no contents but those of manifests and configurations.
+    pub quick: bool,
+    /// Mends what can be mended.
+    pub repair: bool,
+    /// Fetches what is missing from the registry that the reference names.
+    pub pull: Option<&'a Client>,
+    /// Drops the references that nothing mends.
+    pub force: bool,
+}
+
+/// A container, as far as images are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub name: String,
+    /// Its image, as it was typed.
+    pub typed: String,
+    /// The image's id.
+    pub image: Digest,
+    /// Whether it runs, or is about to.
+    pub is_live: bool,
+}
+
+/// All containers.
+#[derive(Debug, Clone, Default)]
+pub struct Tenants {
+    /// Those that are known.
+    pub known: Vec<Tenant>,
+    /// Those whose records cannot be read, by id, and why. They may need anything.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// One by one.
+    pub findings: Vec<Finding>,
+    /// Blobs that were looked at.
+    pub blobs: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Layers that were looked at.
+    pub layers: usize,
+    /// References that were looked at.
+    pub references: usize,
+}
+
+impl Report {
+    /// Whether something is broken that was not mended.
+    pub fn is_damaged(&self) -> bool {
+        self.findings.iter().any(Finding::is_damage)
+    }
+}
+
+/// Asks which containers there are.
+pub(crate) type Ask<'a, E> = &'a dyn Fn() -> Result<Tenants, E>;
+
+impl Store {
+    /// Reads the store, and mends it if it is asked to. `tenants` tells of the containers, each time that it matters; `advance` hears
+    /// how many bytes more have been read, from several threads, of so many in all.
+    ///
+    /// # Errors
+    /// Those of `tenants`, and a store of which nothing can be read. What is wrong with parts of it is in the report.
+    pub fn check<E: From<Error>>(
+        &self,
+        options: &CheckOptions<'_>,
+        tenants: impl Fn() -> Result<Tenants, E>,
+        advance: &(dyn Fn(u64) + Sync),
+    ) -> Result<Report, E> {
+        let mut check = Check::new(self, options, advance);
+        let mut findings = check.look_twice(&tenants)?;
+        if options.repair && !findings.is_empty() {
+            findings = repair::all(&mut check, findings, &tenants)?;
+        }
+        findings.sort_by(|a, b| (!a.fault.is_damage(), &a.subject).cmp(&(!b.fault.is_damage(), &b.subject)));
+        Ok(Report {
+            findings,
+            blobs: check.blobs.len(),
+            bytes: check.blobs.iter().map(|(_, blob)| blob.size).sum(),
+            layers: check.layers_seen,
+            references: check.graph.roots.len(),
+        })
+    }
+
+    /// Bytes that a check reads: of blobs, and of layers that are images.
+    ///
+    /// # Errors
+    /// A store that cannot be listed.
+    pub fn bytes_to_check(&self) -> Result<u64> {
+        let blobs: u64 = self.content().survey_blobs()?.iter().map(|entry| entry.size).sum();
+        Ok(blobs + layers::bytes(self))
+    }
+}
+
+/// One check: what has been found out, and the means to find out more.
+pub(crate) struct Check<'a> {
+    store: &'a Store,
+    options: &'a CheckOptions<'a>,
+    advance: &'a (dyn Fn(u64) + Sync),
+    blobs: Blobs<'a>,
+    graph: Graph,
+    /// What was found in files that take long to read, as long as they stay the same.
+    cache: HashMap<PathBuf, (Identity, Option<Fault>)>,
+    sound_layers: BTreeSet<DiffId>,
+    layers_seen: usize,
+    tenants: Tenants,
+}
+
+impl<'a> Check<'a> {
+    fn new(store: &'a Store, options: &'a CheckOptions<'a>, advance: &'a (dyn Fn(u64) + Sync)) -> Self {
+        Self {
+            store,
+            options,
+            advance,
+            blobs: Blobs::new(store.content(), options.quick, advance),
+            graph: Graph::default(),
+            cache: HashMap::new(),
+            sound_layers: BTreeSet::new(),
+            layers_seen: 0,
+            tenants: Tenants::default(),
+        }
+    }
+
+    /// What stays the same for a moment.
+    fn look_twice<E: From<Error>>(&mut self, tenants: Ask<'_, E>) -> Result<Vec<Finding>, E> {
+        let first = self.look(tenants)?;
+        if first.is_empty() {
+            return Ok(first);
+        }
+        std::thread::sleep(PAUSE);
+        let second = self.look(tenants)?;
+        let same = |finding: &Finding| {
+            first.iter().any(|before| before.subject == finding.subject && before.fault == finding.fault)
+        };
+        Ok(second.into_iter().filter(same).collect())
+    }
+
+    /// All that is wrong now.
+    fn look<E: From<Error>>(&mut self, tenants: Ask<'_, E>) -> Result<Vec<Finding>, E> {
+        self.tenants = tenants()?;
+        self.blobs.refresh()?;
+        let mut findings = Vec::new();
+        let roots = self.references(&mut findings)?;
+        let store = self.store;
+        let is_unpacked = |layer: &DiffId| store.layers().lower(layer).is_ok_and(|path| path.is_some());
+        self.graph = Graph::of(roots, &mut self.blobs, &is_unpacked);
+        self.layers(&mut findings)?;
+        self.merged(&mut findings)?;
+        self.reachable(&mut findings)?;
+        self.unreachable(&mut findings)?;
+        self.leftovers(&mut findings)?;
+        self.containers(&mut findings);
+        Ok(findings)
+    }
+
+    /// The blobs that are needed, and the roots that have lost what they point at.
+    fn reachable(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
+        let targets: BTreeSet<Digest> =
+            self.graph.roots.iter().map(|rooted| rooted.root.target.digest).collect();
+        let needs = std::mem::take(&mut self.graph.needs);
+        for (digest, need) in &needs {
+            let fault = match self.blobs.get(digest) {
+                Some(blob) => fault_of(blob, need.size, self.options.quick),
+                None if targets.contains(digest) || !need.is_vital => None,
+                None => Some(Fault::Missing),
+            };
+            let Some(fault) = fault else { continue };
+            let cure = match &fault {
+                Fault::Promised { .. } => Cure::Leave,
+                Fault::Missing => self.source_of(digest, need.size).unwrap_or(Cure::Fetch),
+                _ => self.source_of(digest, need.size).unwrap_or(Cure::RemoveBlob),
+            };
+            let mut finding = Finding::new(Subject::Blob(*digest), fault, cure);
+            finding.needed_by = self.graph.names(&need.roots);
+            finding.still_runs = self.is_unpacked_elsewhere(digest);
+            if finding.fault == Fault::Missing && self.is_underway(digest, &need.roots)? {
+                finding.cure = Cure::Wait;
+            }
+            findings.push(finding);
+        }
+        self.graph.needs = needs;
+        for number in 0..self.graph.roots.len() {
+            let rooted = &self.graph.roots[number];
+            let target = rooted.root.target.digest;
+            let fault = if self.blobs.get(&target).is_none() {
+                Fault::Dangling(target)
+            } else if rooted.is_empty {
+                Fault::Nothing(target)
+            } else {
+                for manifest in rooted.manifests.iter().filter(|manifest| !manifest.is_vital) {
+                    if manifest.missing > 0 && !manifest.is_attestation {
+                        let subject = Subject::Reference(rooted.root.familiar());
+                        let (manifest, missing) = (manifest.descriptor.digest, manifest.missing);
+                        let fault = Fault::Incomplete { manifest, missing };
+                        findings.push(Finding::new(subject, fault, Cure::Leave));
+                    }
+                }
+                continue;
+            };
+            let mut finding = Finding::new(Subject::Reference(rooted.root.familiar()), fault, Cure::Fetch);
+            if self.is_underway(&target, &BTreeSet::from([number]))? {
+                finding.cure = Cure::Wait;
+            }
+            findings.push(finding);
+        }
+        Ok(())
+    }
+
+    /// The layer that a blob is the plain tar of, if that is here and sound.
+    fn source_of(&self, digest: &Digest, size: Option<u64>) -> Option<Cure> {
+        let layer = DiffId(*digest);
+        let here = self.store.merged.is_some() && self.sound_layers.contains(&layer);
+        here.then(|| size.map(|size| Cure::RewriteBlob(layer, size))).flatten()
+    }
+
+    /// Whether the blob is of layers only, all of which are unpacked and sound.
+    fn is_unpacked_elsewhere(&self, digest: &Digest) -> bool {
+        let mut layers = self
+            .graph
+            .layers
+            .iter()
+            .filter(|(_, layered)| layered.blobs.iter().any(|blob| blob.digest == *digest))
+            .peekable();
+        layers.peek().is_some() && layers.all(|(layer, _)| self.sound_layers.contains(layer))
+    }
+
+    /// Whether a command has leased what is missing, or what it is a part of: then it is on its way.
+    fn is_underway(&self, digest: &Digest, roots: &BTreeSet<usize>) -> Result<bool> {
+        let claim = self.store.content().claim()?;
+        let mut parts = BTreeSet::from([*digest]);
+        for rooted in roots.iter().map(|number| &self.graph.roots[*number]) {
+            parts.insert(rooted.root.target.digest);
+            parts.extend(rooted.manifests.iter().map(|manifest| manifest.descriptor.digest));
+        }
+        for part in parts {
+            if !claim.try_add(&part)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What no root leads to: damaged blobs one by one, the rest in one line. What somebody has leased is being brought.
+    fn unreachable(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
+        let claim = self.store.content().claim()?;
+        let (mut count, mut bytes) = (0, 0);
+        for (digest, blob) in self.blobs.iter() {
+            if self.graph.needs.contains_key(digest) || !claim.try_add(digest)? {
+                continue;
+            }
+            claim.release(digest)?;
+            match fault_of(blob, None, self.options.quick) {
+                Some(fault) => findings.push(Finding::new(Subject::Blob(*digest), fault, Cure::Discard)),
+                None => (count, bytes) = (count + 1, bytes + blob.size),
+            }
+        }
+        if count > 0 && self.graph.is_certain {
+            findings.push(Finding::new(Subject::Unneeded, Fault::Unneeded(count, bytes), Cure::Prune));
+        }
+        Ok(())
+    }
+
+    /// Containers that could not be started again.
+    fn containers(&mut self, findings: &mut Vec<Finding>) {
+        for (id, why) in &self.tenants.unknown {
+            let subject = Subject::Container(id.clone());
+            findings.push(Finding::new(subject, Fault::Torn(why.clone()), Cure::Leave));
+        }
+        for tenant in self.tenants.known.clone() {
+            let fault = match self.graph.images.get(&tenant.image).cloned() {
+                None => Fault::ImageGone(tenant.image),
+                Some(layers) if !self.runs(&tenant.image, &layers) => Fault::ImageBroken(tenant.image),
+                Some(_) => continue,
+            };
+            let mut finding = Finding::new(Subject::Container(tenant.name), fault, Cure::Leave);
+            finding.needed_by = vec![tenant.typed];
+            findings.push(finding);
+        }
+    }
+
+    /// Whether an image can be mounted: each layer is here, or can be made of its blob.
+    fn runs(&mut self, image: &Digest, layers: &[DiffId]) -> bool {
+        self.blobs.is_sound(image)
+            && layers.iter().all(|layer| {
+                let blobs = self.graph.layers.get(layer).map_or(&[][..], |layered| &layered.blobs);
+                self.sound_layers.contains(layer)
+                    || blobs.iter().any(|blob| self.blobs.is_sound(&blob.digest))
+            })
+    }
+
+    /// Whether some image of the root can be run.
+    fn root_runs(&mut self, number: usize) -> bool {
+        let manifests = &self.graph.roots[number].manifests;
+        let images: Vec<(Digest, Vec<DiffId>)> = manifests
+            .iter()
+            .filter_map(|manifest| Some((manifest.image?, manifest.layers.clone())))
+            .collect();
+        // What is no image is whole or not.
+        let whole = manifests.iter().all(|manifest| manifest.missing == 0);
+        match images.is_empty() {
+            true => !manifests.is_empty() && whole,
+            false => images.iter().any(|(image, layers)| self.runs(image, layers)),
+        }
+    }
+}
+
+/// What is wrong with a blob; `expected` is its size by a descriptor.
+fn fault_of(blob: &Blob, expected: Option<u64>, quick: bool) -> Option<Fault> {
+    let size = blob.size;
+    match (&blob.health, expected.filter(|expected| *expected != size)) {
+        (Health::Sound, Some(expected)) if quick => Some(Fault::Size { size, expected }),
+        (Health::Sound, Some(expected)) => Some(Fault::Promised { size, expected }),
+        (Health::Sound, None) => None,
+        (Health::Flipped(_), Some(expected)) => Some(Fault::Size { size, expected }),
+        (Health::Flipped(found), None) => Some(Fault::Flipped { found: *found }),
+        (Health::Unreadable(why), _) => Some(Fault::Unreadable(why.clone())),
+        (Health::NotAFile(kind), _) => Some(Fault::WrongType(*kind)),
+    }
+}
