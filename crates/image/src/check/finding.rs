@@ -17,6 +17,8 @@ pub struct Finding {
     pub needed_by: Vec<String>,
     /// Of a blob: whether they run all the same, since its layer is unpacked and sound.
     pub still_runs: bool,
+    /// Whether only images for other platforms than this machine's need it.
+    pub is_others: bool,
     /// What `--repair` does.
     pub cure: Cure,
     /// What came of it.
@@ -174,13 +176,14 @@ impl fmt::Display for Fault {
             }
             Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Self::WrongType(what) => write!(f, "is {}", kind(what)),
-            Self::Torn(why) => write!(f, "damaged: {why}"),
+            Self::Torn(why) => write!(f, "damaged: {}", shortened(why)),
             Self::Dangling(target) => write!(f, "dangling: {} is missing", target.short()),
             Self::Lost => f.write_str("lost: only index.json still has it"),
             Self::Nothing(index) => write!(f, "no image of the index {} is here", index.short()),
             Self::Stale => f.write_str("not what the references say"),
             Self::Incomplete { manifest, missing } => {
-                write!(f, "{missing} blobs of another platform's image {} are missing", manifest.short())
+                let blobs = if *missing == 1 { "1 blob is" } else { &format!("{missing} blobs are") };
+                write!(f, "{blobs} missing of {}, another platform's image", manifest.short())
             }
             Self::Orphan(bytes) => write!(f, "no image has it ({bytes} bytes)"),
             Self::Unneeded(count, bytes) => write!(f, "no image needs them: {count} with {bytes} bytes"),
@@ -191,6 +194,21 @@ impl fmt::Display for Fault {
             Self::ImageBroken(image) => write!(f, "its image {} is damaged", image.short()),
         }
     }
+}
+
+/// The text with its digests as short as people know them.
+fn shortened(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        match digits {
+            64 => short += &part[..12],
+            digits => short += &format!("sha256:{}", &part[..digits]),
+        }
+        short += &part[digits..];
+    }
+    short
 }
 
 /// What `--repair` does about a fault.
@@ -276,7 +294,15 @@ pub enum Outcome {
 
 impl Finding {
     pub(super) fn new(subject: Subject, fault: Fault, cure: Cure) -> Self {
-        Self { subject, fault, needed_by: Vec::new(), still_runs: false, cure, outcome: Outcome::Found }
+        Self {
+            subject,
+            fault,
+            needed_by: Vec::new(),
+            still_runs: false,
+            is_others: false,
+            cure,
+            outcome: Outcome::Found,
+        }
     }
 
     /// Whether something is broken now.
@@ -294,7 +320,9 @@ impl Finding {
                 [second] => text += &format!(", {second}"),
                 more => text += &format!(" and {} more", more.len()),
             }
-            if self.still_runs {
+            if self.is_others {
+                text += " for another platform";
+            } else if self.still_runs {
                 text += " (which runs: its layer is unpacked)";
             }
         }
@@ -315,9 +343,10 @@ impl Finding {
     }
 
     fn advice(&self) -> Option<String> {
-        let pull = |name: &str| match name.starts_with("sha256:") || !name.contains(':') {
-            true => "pull or load the image again".to_owned(),
-            false => format!("'conex pull {name}' mends it"),
+        let pull = |name: &str| match name.contains([':', '@']) {
+            false => "pull or load the image again".to_owned(),
+            true if self.is_others => format!("'conex pull --all-platforms {name}' mends it"),
+            true => format!("'conex pull {name}' mends it"),
         };
         match (&self.cure, &self.subject) {
             (Cure::RemoveBlob | Cure::Fetch | Cure::RemoveLayer, Subject::Reference(name)) => {

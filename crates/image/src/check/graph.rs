@@ -81,6 +81,7 @@ impl Graph {
             graph.follow(number, &target, DEPTH, false, blobs, &mut HashSet::new(), &mut rooted.manifests);
             rooted.is_empty =
                 target.is_index() && rooted.manifests.is_empty() && blobs.is_sound(&target.digest);
+            graph.is_certain &= !rooted.is_empty;
             graph.judge(number, &mut rooted.manifests, blobs, is_unpacked);
             graph.roots.push(rooted);
         }
@@ -108,7 +109,12 @@ impl Graph {
             };
             for child in &index.manifests {
                 if blobs.get(&child.digest).is_some() {
-                    self.need(root, child, true);
+                    let platform = child.platform.as_ref();
+                    self.need(
+                        root,
+                        child,
+                        platform.is_none_or(|platform| platform.serves(&Platform::host())),
+                    );
                     let is_aside = is_aside || is_attestation(child);
                     self.follow(root, child, depth - 1, is_aside, blobs, seen, found);
                 }

@@ -71,12 +71,26 @@ impl Check<'_> {
         if ChainId::of(&layers).is_none_or(|of| of.0 != *chain) {
             return Ok(Some(Fault::Torn("its record is of other layers".to_owned())));
         }
-        if !self.graph.chains.contains_key(chain) && self.graph.is_certain {
+        if !self.graph.chains.contains_key(chain) {
+            if !self.graph.is_certain || self.are_leased(&layers)? {
+                return Ok(None);
+            }
             let bytes = pair.image.as_ref().map_or(0, |entry| entry.size);
             return Ok(Some(Fault::Orphan(bytes)));
         }
         let Some(image) = &pair.image else { return Ok(None) };
         self.image_of(merged, chain, image, &layers)
+    }
+
+    /// Whether somebody is bringing these layers, or taking them away.
+    fn are_leased(&self, layers: &[DiffId]) -> Result<bool> {
+        let claim = self.store.content().claim()?;
+        for layer in layers {
+            if !claim.try_add(&layer.0)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn image_of(

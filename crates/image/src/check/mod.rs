@@ -185,6 +185,8 @@ impl<'a> Check<'a> {
         let store = self.store;
         let is_unpacked = |layer: &DiffId| store.layers().lower(layer).is_ok_and(|path| path.is_some());
         self.graph = Graph::of(roots, &mut self.blobs, &is_unpacked);
+        // A name that is lost may have led to anything.
+        self.graph.is_certain &= !findings.iter().any(|finding| finding.cure == Cure::SetAside);
         self.layers(&mut findings)?;
         self.merged(&mut findings)?;
         self.reachable(&mut findings)?;
@@ -214,6 +216,7 @@ impl<'a> Check<'a> {
             let mut finding = Finding::new(Subject::Blob(*digest), fault, cure);
             finding.needed_by = self.graph.names(&need.roots);
             finding.still_runs = self.is_unpacked_elsewhere(digest);
+            finding.is_others = !need.is_vital;
             if finding.fault == Fault::Missing && self.is_underway(digest, &need.roots)? {
                 finding.cure = Cure::Wait;
             }

@@ -104,9 +104,15 @@ impl Check<'_> {
         })
     }
 
-    /// Names that only `index.json` has left. One whose image is not whole may be what a killed `rmi` had begun with.
+    /// Names that only `index.json` has left. One whose image is not whole may be what a killed `rmi` had begun with, and one of an
+    /// image of which the index lacks another name is that name with a bit flipped.
     fn lost(&mut self, index: &IndexFile, roots: &mut Vec<Root>, findings: &mut Vec<Finding>) {
-        for root in index.roots() {
+        let unlisted: Vec<Digest> = roots
+            .iter()
+            .filter(|root| !index.roots().iter().any(|listed| listed.name == root.name))
+            .map(|root| root.target.digest)
+            .collect();
+        for root in index.roots().iter().filter(|root| !unlisted.contains(&root.target.digest)) {
             let known = roots.iter().any(|other| match root.reference() {
                 Some(name) => other.reference() == Some(name),
                 None => other.target.digest == root.target.digest,

@@ -5,9 +5,9 @@ use std::io;
 
 use conex_archive::HashingReader;
 use conex_content::{Entry, EntryKind, open_plain};
-use conex_oci::{DiffId, Digest};
+use conex_oci::{Descriptor, DiffId, Digest};
 
-use super::{Repair, Step};
+use super::{REMOVED, Repair, Step};
 use crate::check::blobs::Health;
 use crate::check::{Cure, Finding, Subject};
 
@@ -22,6 +22,11 @@ impl Repair<'_, '_> {
                 Cure::RemoveBlob | Cure::Discard => self.remove_blob(digest),
                 _ => continue,
             };
+            if let (Ok(_), Some(need)) = (&step, self.check.graph.needs.get(digest))
+                && let Some(descriptor) = need.descriptor.clone().filter(Descriptor::is_manifest)
+            {
+                self.removed.push((descriptor, finding.needed_by.clone()));
+            }
             self.note(&finding.subject, step);
         }
     }
@@ -60,7 +65,7 @@ impl Repair<'_, '_> {
             return Err("not removed: another command is at work on it; try again".to_owned());
         }
         let path = content.path(digest);
-        let Some(blob) = self.check.blobs.get(digest).cloned() else { return Ok("removed".to_owned()) };
+        let Some(blob) = self.check.blobs.get(digest).cloned() else { return Ok(REMOVED.to_owned()) };
         match blob.health {
             Health::NotAFile(_) => return self.discard(&path),
             // A memory or a cable may have been at fault. What is removed has been found wrong twice.
@@ -68,12 +73,12 @@ impl Repair<'_, '_> {
                 Ok((found, _)) if found == *digest => {
                     return Err("not removed: read again, it is what it should be".to_owned());
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok("removed".to_owned()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(REMOVED.to_owned()),
                 Err(error) if !is_the_disks(&error) => return Err(format!("not removed: {error}")),
                 Ok(_) | Err(_) => {}
             },
         }
-        content.delete(digest, &claim).map(|_| "removed".to_owned()).map_err(failed)
+        content.delete(digest, &claim).map(|_| REMOVED.to_owned()).map_err(failed)
     }
 }
 

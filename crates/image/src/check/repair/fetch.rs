@@ -13,12 +13,18 @@ impl Repair<'_, '_> {
         for number in 0..self.check.graph.roots.len() {
             let rooted = &self.check.graph.roots[number];
             let root = rooted.root.clone();
-            let wanted: Vec<Descriptor> = rooted
+            let mut wanted: Vec<Descriptor> = rooted
                 .manifests
                 .iter()
-                .filter(|manifest| manifest.is_vital && manifest.missing > 0)
+                .filter(|manifest| {
+                    let removed = |blob: &Descriptor| self.notes.contains_key(&Subject::Blob(blob.digest));
+                    manifest.missing > 0 && (manifest.is_vital || manifest.blobs.iter().any(removed))
+                })
                 .map(|manifest| manifest.descriptor.clone())
                 .collect();
+            let name = root.familiar();
+            let removed = self.removed.iter().filter(|(_, needed_by)| needed_by.contains(&name));
+            wanted.extend(removed.map(|(manifest, _)| manifest.clone()));
             let is_empty = rooted.is_empty;
             let missing: Vec<Digest> = rooted
                 .manifests
@@ -26,8 +32,11 @@ impl Repair<'_, '_> {
                 .flat_map(|manifest| &manifest.blobs)
                 .map(|blob| blob.digest)
                 .collect();
-            let missing: Vec<Digest> =
-                missing.into_iter().filter(|digest| self.check.blobs.get(digest).is_none()).collect();
+            let missing: Vec<Digest> = missing
+                .into_iter()
+                .chain(wanted.iter().map(|manifest| manifest.digest))
+                .filter(|digest| self.check.blobs.get(digest).is_none())
+                .collect();
             let target_is_here = self.check.blobs.get(&root.target.digest).is_some();
             if wanted.is_empty() && target_is_here && !is_empty {
                 continue;
@@ -36,7 +45,7 @@ impl Repair<'_, '_> {
                 Ok(()) => Ok("fetched again from its registry".to_owned()),
                 Err(error) => Err(format!("not fetched: {error}")),
             };
-            self.note(&Subject::Reference(root.familiar()), step.clone());
+            self.note(&Subject::Reference(name), step.clone());
             for digest in missing.into_iter().chain([root.target.digest]) {
                 self.note(&Subject::Blob(digest), step.clone());
             }

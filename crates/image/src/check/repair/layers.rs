@@ -6,7 +6,7 @@ use std::path::Path;
 use conex_content::{EntryKind, open_plain};
 use conex_oci::{DiffId, Digest};
 
-use super::{Repair, Step};
+use super::{REMOVED, Repair, Step};
 use crate::check::{Ask, Cure, Fault, Finding, Subject};
 use crate::layers::{RECORD, Stats, in_directory, in_image};
 use crate::{Error, Result};
@@ -50,7 +50,7 @@ impl Repair<'_, '_> {
             return Ok(Err(format!("not removed: {who}")));
         }
         // A memory or a cable may have been at fault. What is removed has been found wrong twice.
-        if !self.check.is_wrong_again(layer) {
+        if !matches!(finding.fault, Fault::WrongType(_)) && !self.check.is_wrong_again(layer) {
             return Ok(Err("not removed: read again, it is what it should be".to_owned()));
         }
         let directory = store.root().join("layers").join(layer.0.hex());
@@ -67,7 +67,7 @@ impl Repair<'_, '_> {
             merged.forget(&BTreeSet::from([*layer])).map_err(Error::from)?;
         }
         drop(claim);
-        let Cure::Unpack(blob) = &finding.cure else { return Ok(Ok("removed".to_owned())) };
+        let Cure::Unpack(blob) = &finding.cure else { return Ok(Ok(REMOVED.to_owned())) };
         Ok(match store.unpack_layer(blob, layer, &crate::Silent) {
             Ok(()) => Ok("unpacked again from its blob".to_owned()),
             Err(error) => Err(format!("removed, and not unpacked again: {error}")),
@@ -154,8 +154,7 @@ impl Repair<'_, '_> {
             false => Err("an image has lost a document and could need it".to_owned()),
         };
         for layer in orphans {
-            let step =
-                step.clone().map(|()| "removed".to_owned()).map_err(|why| format!("not removed: {why}"));
+            let step = step.clone().map(|()| REMOVED.to_owned()).map_err(|why| format!("not removed: {why}"));
             self.note(&Subject::Layer(DiffId(layer)), step);
         }
     }

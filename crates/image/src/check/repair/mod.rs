@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use conex_content::{Entry, EntryKind};
+use conex_oci::Descriptor;
 
 use super::{Ask, Check, Cure, Finding, Outcome, Subject};
 use crate::{Error, Result};
@@ -18,10 +19,15 @@ use crate::{Error, Result};
 /// What a step has done to something, or why it has not; in words.
 type Step = Result<String, String>;
 
+/// What is said of what is gone.
+const REMOVED: &str = "removed";
+
 /// A repair under way.
 struct Repair<'c, 'a> {
     check: &'c mut Check<'a>,
     notes: HashMap<Subject, Step>,
+    /// Manifests that were removed, and who needed them: an index does not say which of its images were here.
+    removed: Vec<(Descriptor, Vec<String>)>,
 }
 
 /// Mends what was found; tells what came of it, and what is left.
@@ -30,7 +36,7 @@ pub(super) fn all<E: From<Error>>(
     mut found: Vec<Finding>,
     tenants: Ask<'_, E>,
 ) -> Result<Vec<Finding>, E> {
-    let mut repair = Repair { check, notes: HashMap::new() };
+    let mut repair = Repair { check, notes: HashMap::new(), removed: Vec::new() };
     if repair.references(&found) {
         // What they lead to counts from now on.
         join(&mut found, repair.check.look(tenants)?);
@@ -49,7 +55,7 @@ pub(super) fn all<E: From<Error>>(
     if repair.check.options.force && repair.drop_roots(&found) {
         repair.check.look(tenants)?;
     }
-    let Repair { check, notes } = repair;
+    let Repair { check, notes, .. } = repair;
     let left = check.look_twice(tenants)?;
     Ok(settle(found, left, &notes))
 }
@@ -71,6 +77,10 @@ fn settle(found: Vec<Finding>, left: Vec<Finding>, notes: &HashMap<Subject, Step
     for mut finding in found {
         let note = notes.get(&finding.subject);
         match (left.remove(&finding.subject), note) {
+            // It is not found any more since nothing says that it was here: an index may lack any of its images.
+            (None, Some(Ok(note))) if finding.cure == Cure::RemoveBlob && note == REMOVED => {
+                finding.outcome = Outcome::Left(REMOVED.to_owned());
+            }
             (None, note) => {
                 let how = match note {
                     Some(Ok(how)) => how.clone(),
@@ -109,7 +119,7 @@ impl Repair<'_, '_> {
             let (Subject::File(path), Cure::Discard) = (&finding.subject, &finding.cure) else { continue };
             let path = store.root().join(path);
             let step =
-                if path.starts_with(store.views()) { Ok("removed".to_owned()) } else { self.discard(&path) };
+                if path.starts_with(store.views()) { Ok(REMOVED.to_owned()) } else { self.discard(&path) };
             self.note(&finding.subject, step);
         }
     }
@@ -117,14 +127,14 @@ impl Repair<'_, '_> {
     /// Removes what is no directory; a directory, which may hold anything, goes to `damaged/`.
     fn discard(&self, path: &Path) -> Step {
         match Entry::at(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok("removed".to_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(REMOVED.to_owned()),
             Err(error) => Err(format!("not removed: {error}")),
             Ok(entry) if entry.kind == EntryKind::Directory => {
                 let aside = self.check.store.content().set_aside(path);
                 aside.map(|to| moved(&to)).map_err(|error| format!("not removed: {error}"))
             }
             Ok(_) => std::fs::remove_file(path)
-                .map(|()| "removed".to_owned())
+                .map(|()| REMOVED.to_owned())
                 .map_err(|error| format!("not removed: {error}")),
         }
     }
