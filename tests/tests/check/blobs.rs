@@ -79,7 +79,7 @@ fn without_the_registry_a_pull_mends_what_a_repair_has_removed() {
                 damage.is_done_to(&mut store, &blob);
                 let (code, findings) = store.check(&["--repair"]);
                 assert_eq!(code, 1, "{damage:?} {}: {findings:#?}", blob.display());
-                let advice = format!("'conex pull {}' mends it", store.alpine);
+                let advice = format!("'conex pull {}' (or a load) mends it", store.alpine);
                 assert!(
                     findings.iter().any(|finding| finding["Repair"].to_string().contains(&advice)),
                     "{findings:#?}"

@@ -1,7 +1,7 @@
 //! `system check`: what is damaged in the store, and what mends it.
 
 use clap::Command;
-use conex_image::{CheckOptions, Finding, Outcome, Report};
+use conex_image::{CheckOptions, Cure, Finding, Outcome, Report};
 use serde_json::{Value, json};
 
 use crate::cli::args::{flag, value};
@@ -93,12 +93,19 @@ fn summary(report: &Report, options: &CheckOptions<'_>) -> String {
     let damaged = report.findings.iter().filter(|finding| finding.is_damage()).count();
     let mended =
         report.findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Mended(_))).count();
+    let is_curable = report.findings.iter().any(|finding| {
+        finding.is_damage() && !matches!(finding.cure, Cure::Fetch | Cure::Leave | Cure::Wait)
+    });
     let count = |count: usize, one: &str| match count {
         1 => format!("1 {one}"),
         count => format!("{count} {one}s"),
     };
+    let directories = match report.unchecked {
+        0 => String::new(),
+        count => format!(" ({count} as directories, whose contents are not checked)"),
+    };
     let mut text = format!(
-        "{} {} ({}), {}, {}: ",
+        "{} {} ({}), {}{directories}, {}: ",
         if options.quick { "Looked at" } else { "Read" },
         count(report.blobs, "blob"),
         sum(report.bytes),
@@ -108,7 +115,10 @@ fn summary(report: &Report, options: &CheckOptions<'_>) -> String {
     text += &match (damaged, mended) {
         (0, 0) => "sound".to_owned(),
         (0, mended) => format!("{mended} mended, sound"),
-        (damaged, 0) if !options.repair => format!("{damaged} damaged ('conex system check --repair' mends)"),
+        (damaged, 0) if !options.repair && is_curable => {
+            format!("{damaged} damaged ('conex system check --repair' mends what it can)")
+        }
+        (damaged, 0) => format!("{damaged} damaged"),
         (damaged, mended) => format!("{mended} mended, {damaged} damaged"),
     };
     text

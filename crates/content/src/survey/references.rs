@@ -15,8 +15,8 @@ use crate::{Content, Error, Result};
 
 /// No reference's file is larger; bytes.
 const REFERENCE_LIMIT: u64 = 1 << 20;
-/// Neither is an `index.json`, of a hundred thousand references; bytes.
-const INDEX_LIMIT: u64 = 64 << 20;
+/// Neither is an `index.json`, of fifty thousand references; bytes.
+const INDEX_LIMIT: u64 = 16 << 20;
 
 /// All references and the index, at one moment.
 #[derive(Debug)]
@@ -226,6 +226,9 @@ impl Content {
 
 fn understand(path: &std::path::Path, file: &OsString, bytes: &[u8]) -> State {
     let torn = |why: String| State::Torn { why, digest: digest_in(bytes) };
+    if bytes.is_empty() {
+        return torn("it is empty".to_owned());
+    }
     match parse(path.to_owned(), bytes) {
         Err(Error::Damaged { source, .. }) => torn(source.to_string()),
         Err(error) => torn(error.to_string()),

@@ -345,8 +345,8 @@ impl Finding {
     fn advice(&self) -> Option<String> {
         let pull = |name: &str| match name.contains([':', '@']) {
             false => "pull or load the image again".to_owned(),
-            true if self.is_others => format!("'conex pull --all-platforms {name}' mends it"),
-            true => format!("'conex pull {name}' mends it"),
+            true if self.is_others => format!("'conex pull --all-platforms {name}' (or a load) mends it"),
+            true => format!("'conex pull {name}' (or a load) mends it"),
         };
         match (&self.cure, &self.subject) {
             (Cure::RemoveBlob | Cure::Fetch | Cure::RemoveLayer, Subject::Reference(name)) => {

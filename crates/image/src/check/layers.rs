@@ -20,7 +20,7 @@ impl Check<'_> {
     pub(super) fn layers(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
         self.sound_layers.clear();
         let mut whole = BTreeSet::new();
-        self.layers_seen = 0;
+        (self.layers_seen, self.directories_seen) = (0, 0);
         let root = self.store.root().join("layers");
         for entry in entries(&root)? {
             let Some(layer) = entry.digest().map(DiffId) else {
@@ -96,7 +96,10 @@ impl Check<'_> {
             let fault = match entry.kind {
                 kind if kind != wanted => Some(Fault::WrongType(kind)),
                 EntryKind::File => self.image(layer, path, &entry),
-                _ => None,
+                _ => {
+                    self.directories_seen += 1;
+                    None
+                }
             };
             if let Some(fault) = fault {
                 return Some((fault, self.unpack_cure(layer)));

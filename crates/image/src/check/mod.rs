@@ -82,6 +82,8 @@ pub struct Report {
     pub bytes: u64,
     /// Layers that were looked at.
     pub layers: usize,
+    /// Those of them that are directories, whose contents nobody can check.
+    pub unchecked: usize,
     /// References that were looked at.
     pub references: usize,
 }
@@ -119,6 +121,7 @@ impl Store {
             blobs: check.blobs.len(),
             bytes: check.blobs.iter().map(|(_, blob)| blob.size).sum(),
             layers: check.layers_seen,
+            unchecked: check.directories_seen,
             references: check.graph.roots.len(),
         })
     }
@@ -144,6 +147,7 @@ pub(crate) struct Check<'a> {
     cache: HashMap<PathBuf, (Identity, Option<Fault>)>,
     sound_layers: BTreeSet<DiffId>,
     layers_seen: usize,
+    directories_seen: usize,
     tenants: Tenants,
 }
 
@@ -158,6 +162,7 @@ impl<'a> Check<'a> {
             cache: HashMap::new(),
             sound_layers: BTreeSet::new(),
             layers_seen: 0,
+            directories_seen: 0,
             tenants: Tenants::default(),
         }
     }

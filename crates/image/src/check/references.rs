@@ -1,6 +1,8 @@
 //! References and `index.json`. What is lost of one is looked for in the other, in the file's name, and in the manifest itself.
 
-use conex_content::{IndexFile, ReferenceFile, Root, State};
+use std::collections::HashSet;
+
+use conex_content::{IndexFile, Name, ReferenceFile, Root, State};
 use conex_oci::{Descriptor, Digest, media_type};
 
 use super::{Check, Cure, Fault, Finding, Subject};
@@ -107,16 +109,16 @@ impl Check<'_> {
     /// Names that only `index.json` has left. One whose image is not whole may be what a killed `rmi` had begun with, and one of an
     /// image of which the index lacks another name is that name with a bit flipped.
     fn lost(&mut self, index: &IndexFile, roots: &mut Vec<Root>, findings: &mut Vec<Finding>) {
-        let unlisted: Vec<Digest> = roots
-            .iter()
-            .filter(|root| !index.roots().iter().any(|listed| listed.name == root.name))
-            .map(|root| root.target.digest)
-            .collect();
+        let listed: HashSet<&Name> = index.roots().iter().map(|root| &root.name).collect();
+        let unlisted = roots.iter().filter(|root| !listed.contains(&root.name));
+        let unlisted: HashSet<Digest> = unlisted.map(|root| root.target.digest).collect();
+        let mut names: HashSet<Name> = roots.iter().map(|root| root.name.clone()).collect();
+        let mut targets: HashSet<Digest> = roots.iter().map(|root| root.target.digest).collect();
         for root in index.roots().iter().filter(|root| !unlisted.contains(&root.target.digest)) {
-            let known = roots.iter().any(|other| match root.reference() {
-                Some(name) => other.reference() == Some(name),
-                None => other.target.digest == root.target.digest,
-            });
+            let known = match root.name {
+                Name::Unnamed => targets.contains(&root.target.digest),
+                ref name => names.contains(name),
+            };
             let told = Subject::Reference(root.familiar());
             if known || findings.iter().any(|finding| finding.subject == told) {
                 continue;
@@ -127,6 +129,8 @@ impl Check<'_> {
             let whole =
                 graph.needs.iter().all(|(digest, need)| !need.is_vital || self.blobs.is_sound(digest));
             if whole && graph.is_certain {
+                names.insert(root.name.clone());
+                targets.insert(root.target.digest);
                 findings.push(Finding::new(told, Fault::Lost, Cure::Restore(Box::new(root.clone()))));
                 roots.push(root);
             }
@@ -136,7 +140,7 @@ impl Check<'_> {
 
 /// A nameless root of what has a name is none of its own.
 fn without_hidden(mut roots: Vec<Root>) -> Vec<Root> {
-    let named: std::collections::HashSet<Digest> =
+    let named: HashSet<Digest> =
         roots.iter().filter(|root| root.reference().is_some()).map(|root| root.target.digest).collect();
     roots.retain(|root| root.reference().is_some() || !named.contains(&root.target.digest));
     roots

@@ -70,38 +70,32 @@ fn join(found: &mut Vec<Finding>, more: Vec<Finding>) {
 }
 
 /// What was found, with what came of it: mended is what is not found any more.
-fn settle(found: Vec<Finding>, left: Vec<Finding>, notes: &HashMap<Subject, Step>) -> Vec<Finding> {
+fn settle(found: Vec<Finding>, mut left: Vec<Finding>, notes: &HashMap<Subject, Step>) -> Vec<Finding> {
     let mut settled: Vec<Finding> = Vec::new();
-    let mut left: HashMap<Subject, Finding> =
-        left.into_iter().map(|finding| (finding.subject.clone(), finding)).collect();
     for mut finding in found {
-        let note = notes.get(&finding.subject);
-        match (left.remove(&finding.subject), note) {
-            // It is not found any more since nothing says that it was here: an index may lack any of its images.
-            (None, Some(Ok(note))) if finding.cure == Cure::RemoveBlob && note == REMOVED => {
-                finding.outcome = Outcome::Left(REMOVED.to_owned());
-            }
-            (None, note) => {
-                let how = match note {
-                    Some(Ok(how)) => how.clone(),
-                    _ if finding.cure == Cure::Wait || !finding.fault.is_damage() && note.is_none() => {
-                        // Another command's doing.
-                        continue;
-                    }
-                    _ => finding.cure.done().to_owned(),
-                };
-                finding.outcome = Outcome::Mended(how);
-            }
+        let is_same = |now: &Finding| {
+            now.subject == finding.subject && now.fault.is_damage() == finding.fault.is_damage()
+        };
+        let now = left.iter().position(is_same).map(|number| left.swap_remove(number));
+        match (now, notes.get(&finding.subject)) {
+            (Some(now), None) => finding = now,
             (Some(now), Some(Ok(note) | Err(note))) => {
                 // What it was is more to the point than what is left of it.
                 (finding.cure, finding.still_runs) = (now.cure, now.still_runs);
                 finding.outcome = Outcome::Left(note.clone());
             }
-            (Some(now), None) => finding = now,
+            // It is not found any more since nothing says that it was here: an index may lack any of its images.
+            (None, Some(Ok(note))) if finding.cure == Cure::RemoveBlob && note == REMOVED => {
+                finding.outcome = Outcome::Left(REMOVED.to_owned());
+            }
+            (None, Some(Ok(how))) => finding.outcome = Outcome::Mended(how.clone()),
+            // Another command's doing.
+            (None, None) if finding.cure == Cure::Wait || !finding.fault.is_damage() => continue,
+            (None, _) => finding.outcome = Outcome::Mended(finding.cure.done().to_owned()),
         }
         settled.push(finding);
     }
-    settled.extend(left.into_values());
+    settled.extend(left);
     settled
 }
 
