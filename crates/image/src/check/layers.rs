@@ -145,14 +145,28 @@ impl Check<'_> {
         }
         let Some(rented) = self.rented(|_| true) else { return Ok(()) };
         let claim = self.store.content().claim()?;
+        let mut free = Vec::new();
         for layer in whole {
-            let told = Subject::Layer(*layer);
-            if self.graph.layers.contains_key(layer) || rented.contains(layer) || !claim.try_add(&layer.0)? {
+            let is_needed = self.graph.layers.contains_key(layer) || rented.contains(layer);
+            if !is_needed && claim.try_add(&layer.0)? {
+                claim.release(&layer.0)?;
+                free.push(*layer);
+            }
+        }
+        if free.is_empty() {
+            return Ok(());
+        }
+        self.follow_roots(&mut Vec::new())?;
+        for layer in free {
+            let directory = self.store.root().join("layers").join(layer.0.hex());
+            let Ok(entry) = Entry::at(&directory) else { continue };
+            if self.graph.layers.contains_key(&layer) || !self.graph.is_certain {
                 continue;
             }
-            claim.release(&layer.0)?;
-            let bytes = size(&self.store.root().join("layers").join(layer.0.hex()));
-            findings.push(Finding::new(told, Fault::Orphan(bytes), Cure::Discard));
+            let bytes = size(&directory);
+            if self.is_suspect_still(directory, entry.identity) {
+                findings.push(Finding::new(Subject::Layer(layer), Fault::Orphan(bytes), Cure::Discard));
+            }
         }
         Ok(())
     }

@@ -75,8 +75,13 @@ impl Check<'_> {
             if !self.graph.is_certain || self.are_leased(&layers)? {
                 return Ok(None);
             }
+            self.follow_roots(&mut Vec::new())?;
+            let path = merged.images().join(&record.name);
+            let is_orphan = self.is_suspect_still(path, record.identity)
+                && self.graph.is_certain
+                && !self.graph.chains.contains_key(chain);
             let bytes = pair.image.as_ref().map_or(0, |entry| entry.size);
-            return Ok(Some(Fault::Orphan(bytes)));
+            return Ok(is_orphan.then_some(Fault::Orphan(bytes)));
         }
         let Some(image) = &pair.image else { return Ok(None) };
         self.image_of(merged, chain, image, &layers)

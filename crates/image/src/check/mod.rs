@@ -16,6 +16,7 @@ mod graph;
 mod layers;
 mod leftovers;
 mod merged;
+mod reach;
 mod references;
 mod repair;
 
@@ -29,7 +30,7 @@ use conex_registry::Client;
 
 pub use finding::{Cure, Fault, Finding, Outcome, Subject};
 
-use self::blobs::{Blob, Blobs, Health};
+use self::blobs::Blobs;
 use self::graph::Graph;
 use crate::{Error, Result, Store};
 
@@ -146,6 +147,9 @@ pub(crate) struct Check<'a> {
     /// What was found in files that take long to read, as long as they stay the same.
     cache: HashMap<PathBuf, (Identity, Option<Fault>)>,
     sound_layers: BTreeSet<DiffId>,
+    /// What no root led to in the look before, and in this one: it counts when it is the same file in both.
+    suspects: Option<HashMap<PathBuf, Identity>>,
+    suspects_now: HashMap<PathBuf, Identity>,
     layers_seen: usize,
     directories_seen: usize,
     tenants: Tenants,
@@ -161,6 +165,8 @@ impl<'a> Check<'a> {
             graph: Graph::default(),
             cache: HashMap::new(),
             sound_layers: BTreeSet::new(),
+            suspects: None,
+            suspects_now: HashMap::new(),
             layers_seen: 0,
             directories_seen: 0,
             tenants: Tenants::default(),
@@ -175,8 +181,12 @@ impl<'a> Check<'a> {
         }
         std::thread::sleep(PAUSE);
         let second = self.look(tenants)?;
+        // How many blobs nobody needs may change; which of them count does not.
         let same = |finding: &Finding| {
-            first.iter().any(|before| before.subject == finding.subject && before.fault == finding.fault)
+            first.iter().any(|before| {
+                before.subject == finding.subject
+                    && (before.fault == finding.fault || finding.subject == Subject::Unneeded)
+            })
         };
         Ok(second.into_iter().filter(same).collect())
     }
@@ -186,127 +196,34 @@ impl<'a> Check<'a> {
         self.tenants = tenants()?;
         self.blobs.refresh()?;
         let mut findings = Vec::new();
-        let roots = self.references(&mut findings)?;
-        let store = self.store;
-        let is_unpacked = |layer: &DiffId| store.layers().lower(layer).is_ok_and(|path| path.is_some());
-        self.graph = Graph::of(roots, &mut self.blobs, &is_unpacked);
-        // A name that is lost may have led to anything.
-        self.graph.is_certain &= !findings.iter().any(|finding| finding.cure == Cure::SetAside);
+        self.follow_roots(&mut findings)?;
         self.layers(&mut findings)?;
         self.merged(&mut findings)?;
         self.reachable(&mut findings)?;
         self.unreachable(&mut findings)?;
         self.leftovers(&mut findings)?;
         self.containers(&mut findings);
+        self.suspects = Some(std::mem::take(&mut self.suspects_now));
         Ok(findings)
     }
 
-    /// The blobs that are needed, and the roots that have lost what they point at.
-    fn reachable(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
-        let targets: BTreeSet<Digest> =
-            self.graph.roots.iter().map(|rooted| rooted.root.target.digest).collect();
-        let needs = std::mem::take(&mut self.graph.needs);
-        for (digest, need) in &needs {
-            let fault = match self.blobs.get(digest) {
-                Some(blob) => fault_of(blob, need.size, self.options.quick),
-                None if targets.contains(digest) || !need.is_vital => None,
-                None => Some(Fault::Missing),
-            };
-            let Some(fault) = fault else { continue };
-            let cure = match &fault {
-                Fault::Promised { .. } => Cure::Leave,
-                Fault::Missing => self.source_of(digest, need.size).unwrap_or(Cure::Fetch),
-                _ => self.source_of(digest, need.size).unwrap_or(Cure::RemoveBlob),
-            };
-            let mut finding = Finding::new(Subject::Blob(*digest), fault, cure);
-            finding.needed_by = self.graph.names(&need.roots);
-            finding.still_runs = self.is_unpacked_elsewhere(digest);
-            finding.is_others = !need.is_vital;
-            if finding.fault == Fault::Missing && self.is_underway(digest, &need.roots)? {
-                finding.cure = Cure::Wait;
-            }
-            findings.push(finding);
-        }
-        self.graph.needs = needs;
-        for number in 0..self.graph.roots.len() {
-            let rooted = &self.graph.roots[number];
-            let target = rooted.root.target.digest;
-            let fault = if self.blobs.get(&target).is_none() {
-                Fault::Dangling(target)
-            } else if rooted.is_empty {
-                Fault::Nothing(target)
-            } else {
-                for manifest in rooted.manifests.iter().filter(|manifest| !manifest.is_vital) {
-                    if manifest.missing > 0 && !manifest.is_attestation {
-                        let subject = Subject::Reference(rooted.root.familiar());
-                        let (manifest, missing) = (manifest.descriptor.digest, manifest.missing);
-                        let fault = Fault::Incomplete { manifest, missing };
-                        findings.push(Finding::new(subject, fault, Cure::Leave));
-                    }
-                }
-                continue;
-            };
-            let mut finding = Finding::new(Subject::Reference(rooted.root.familiar()), fault, Cure::Fetch);
-            if self.is_underway(&target, &BTreeSet::from([number]))? {
-                finding.cure = Cure::Wait;
-            }
-            findings.push(finding);
-        }
+    /// What the roots lead to now. Whoever had leased something a moment ago and has it no more has written its reference by now: what
+    /// is nobody's was found free first, and then not led to.
+    fn follow_roots(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
+        let roots = self.references(findings)?;
+        let store = self.store;
+        let is_unpacked = |layer: &DiffId| store.layers().lower(layer).is_ok_and(|path| path.is_some());
+        self.graph = Graph::of(roots, &mut self.blobs, &is_unpacked);
+        // A name that is lost may have led to anything.
+        self.graph.is_certain &= !findings.iter().any(|finding| finding.cure == Cure::SetAside);
         Ok(())
     }
 
-    /// The layer that a blob is the plain tar of, if that is here and sound.
-    fn source_of(&self, digest: &Digest, size: Option<u64>) -> Option<Cure> {
-        let layer = DiffId(*digest);
-        let here = self.store.merged.is_some() && self.sound_layers.contains(&layer);
-        here.then(|| size.map(|size| Cure::RewriteBlob(layer, size))).flatten()
-    }
-
-    /// Whether the blob is of layers only, all of which are unpacked and sound.
-    fn is_unpacked_elsewhere(&self, digest: &Digest) -> bool {
-        let mut layers = self
-            .graph
-            .layers
-            .iter()
-            .filter(|(_, layered)| layered.blobs.iter().any(|blob| blob.digest == *digest))
-            .peekable();
-        layers.peek().is_some() && layers.all(|(layer, _)| self.sound_layers.contains(layer))
-    }
-
-    /// Whether a command has leased what is missing, or what it is a part of: then it is on its way.
-    fn is_underway(&self, digest: &Digest, roots: &BTreeSet<usize>) -> Result<bool> {
-        let claim = self.store.content().claim()?;
-        let mut parts = BTreeSet::from([*digest]);
-        for rooted in roots.iter().map(|number| &self.graph.roots[*number]) {
-            parts.insert(rooted.root.target.digest);
-            parts.extend(rooted.manifests.iter().map(|manifest| manifest.descriptor.digest));
-        }
-        for part in parts {
-            if !claim.try_add(&part)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// What no root leads to: damaged blobs one by one, the rest in one line. What somebody has leased is being brought.
-    fn unreachable(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
-        let claim = self.store.content().claim()?;
-        let (mut count, mut bytes) = (0, 0);
-        for (digest, blob) in self.blobs.iter() {
-            if self.graph.needs.contains_key(digest) || !claim.try_add(digest)? {
-                continue;
-            }
-            claim.release(digest)?;
-            match fault_of(blob, None, self.options.quick) {
-                Some(fault) => findings.push(Finding::new(Subject::Blob(*digest), fault, Cure::Discard)),
-                None => (count, bytes) = (count + 1, bytes + blob.size),
-            }
-        }
-        if count > 0 && self.graph.is_certain {
-            findings.push(Finding::new(Subject::Unneeded, Fault::Unneeded(count, bytes), Cure::Prune));
-        }
-        Ok(())
+    /// Whether this file was nobody's in the look before, too; in the first it may be.
+    fn is_suspect_still(&mut self, path: PathBuf, identity: Identity) -> bool {
+        let before = self.suspects.as_ref().is_none_or(|before| before.get(&path) == Some(&identity));
+        self.suspects_now.insert(path, identity);
+        before
     }
 
     /// Containers that could not be started again.
@@ -350,19 +267,5 @@ impl<'a> Check<'a> {
             true => !manifests.is_empty() && whole,
             false => images.iter().any(|(image, layers)| self.runs(image, layers)),
         }
-    }
-}
-
-/// What is wrong with a blob; `expected` is its size by a descriptor.
-fn fault_of(blob: &Blob, expected: Option<u64>, quick: bool) -> Option<Fault> {
-    let size = blob.size;
-    match (&blob.health, expected.filter(|expected| *expected != size)) {
-        (Health::Sound, Some(expected)) if quick => Some(Fault::Size { size, expected }),
-        (Health::Sound, Some(expected)) => Some(Fault::Promised { size, expected }),
-        (Health::Sound, None) => None,
-        (Health::Flipped(_), Some(expected)) => Some(Fault::Size { size, expected }),
-        (Health::Flipped(found), None) => Some(Fault::Flipped { found: *found }),
-        (Health::Unreadable(why), _) => Some(Fault::Unreadable(why.clone())),
-        (Health::NotAFile(kind), _) => Some(Fault::WrongType(*kind)),
     }
 }
