@@ -40,7 +40,9 @@ pub enum Error {
         digest: Digest,
     },
     /// A blob's bytes are not those that its name promises.
-    #[error("blob {digest} is corrupt ({found}); remove the image that holds it and pull or load it again")]
+    #[error(
+        "blob {digest} is corrupt ({found}); 'conex system check --repair', then pull or load the image again"
+    )]
     Corrupt {
         /// Which.
         digest: Digest,
@@ -118,7 +120,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A reference's file does not hold a descriptor.
-    #[error("the file of reference {} is damaged: {source} (remove the file, then pull or load the image again)", path.display())]
+    #[error("the file of reference {} is damaged: {source} ('conex system check --repair' mends it)", path.display())]
     Damaged {
         /// Its file.
         path: PathBuf,

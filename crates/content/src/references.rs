@@ -2,6 +2,7 @@
 //! annotation: an entry of `index.json`, which is put together from them on every change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -42,7 +43,12 @@ impl Root {
         }
     }
 
-    fn file_name(&self) -> String {
+    /// A name for messages: its reference, else the short digest of what it keeps.
+    pub fn familiar(&self) -> String {
+        self.reference().map_or_else(|| self.target.digest.short(), Reference::familiar)
+    }
+
+    pub(crate) fn file_name(&self) -> String {
         match &self.name {
             Name::Reference(reference) => file_name(&reference.to_string()),
             Name::Unnamed => file_name(&self.target.digest.to_string()),
@@ -174,7 +180,7 @@ impl Content {
         Ok(roots)
     }
 
-    fn write(&self, root: &Root) -> Result<()> {
+    pub(crate) fn write(&self, root: &Root) -> Result<()> {
         let path = self.references_directory().join(root.file_name());
         let bytes = serde_json::to_vec(&entry(root)).expect("a descriptor is always JSON");
         replace(self, &path, &bytes).map_err(|source| Error::Write { path, source })?;
@@ -191,16 +197,16 @@ impl Content {
     }
 
     /// The one who changes references now. Held for the writing of a few small files, and by collection while it lists them.
-    fn order(&self) -> Result<Guard> {
+    pub(crate) fn order(&self) -> Result<Guard> {
         self.guard("index.json")
     }
 
-    fn write_index(&self, _order: &Guard) -> Result<()> {
+    pub(crate) fn write_index(&self, _order: &Guard) -> Result<()> {
         let path = self.root().join("index.json");
         replace(self, &path, &self.index()?).map_err(|source| Error::Write { path, source })
     }
 
-    fn index(&self) -> Result<Vec<u8>> {
+    pub(crate) fn index(&self) -> Result<Vec<u8>> {
         let index = ImageIndex {
             schema_version: 2,
             media_type: Some(media_type::INDEX.to_owned()),
@@ -226,7 +232,7 @@ fn entry(root: &Root) -> Descriptor {
     Descriptor { annotations, ..root.target.clone() }
 }
 
-fn parse(path: PathBuf, bytes: &[u8]) -> Result<Root> {
+pub(crate) fn parse(path: PathBuf, bytes: &[u8]) -> Result<Root> {
     let damaged = |source| Error::Damaged { path: path.clone(), source };
     let mut target: Descriptor = serde_json::from_slice(bytes).map_err(damaged)?;
     let name = match target.annotation(REF_NAME) {
@@ -254,6 +260,29 @@ fn file_name(name: &str) -> String {
         escaped.push_str(&Digest::of(name.as_bytes()).hex());
     }
     escaped
+}
+
+/// What a file of that name holds: the name, and of a nameless root its digest. `None` for a name that was cut, or is none of ours.
+pub(crate) fn named_by(file: &OsStr) -> Option<(Name, Option<Digest>)> {
+    let (text, mut name, mut rest) = (file.to_str()?, Vec::new(), file.to_str()?.bytes());
+    while let Some(byte) = rest.next() {
+        name.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    let name = String::from_utf8(name).ok()?;
+    if file_name(&name) != text {
+        return None;
+    }
+    if let Ok(digest) = name.parse::<Digest>() {
+        return Some((Name::Unnamed, Some(digest)));
+    }
+    let reference: Reference = name.parse().ok()?;
+    (reference.to_string() == name).then_some((Name::Reference(reference), None))
 }
 
 #[cfg(test)]

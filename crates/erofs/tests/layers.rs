@@ -223,6 +223,36 @@ fn a_sparse_file_has_its_holes() {
     fsck(&layer.path, &[]);
 }
 
+/// Of a small layer, whose stream ends in the middle of a page, and one with a chunk that is put together.
+#[test]
+fn no_byte_of_a_layer_is_unchecked() {
+    let bed = Bed::new();
+    let planted = bed.images.path().join("planted");
+    fs::create_dir(&planted).unwrap();
+    fs::write(planted.join("small"), "a file").unwrap();
+    let sparse = File::create(planted.join("sparse")).unwrap();
+    sparse.write_all_at(b"in the middle of a page", 8192 + 77).unwrap();
+    sparse.set_len(64 << 10).unwrap();
+    let Some(tar) = archive("tar", &["--format=pax", "--sparse", "-cf", "-"], &planted) else { return };
+    let layer = bed.write("layer.erofs", &tar).unwrap();
+    let right = fs::read(&layer.path).unwrap();
+    let digest = conex_oci::Digest::of(&tar);
+    let is_sound = |file: &File| {
+        let Ok(stream) = conex_erofs::tar_of(file) else { return false };
+        let mut stream = HashingReader::new(stream);
+        conex_erofs::verify_layer(&mut stream, file, &Default::default()).is_ok()
+            && stream.finish().is_ok_and(|(found, _)| found == digest)
+    };
+    let file = File::options().read(true).write(true).open(&layer.path).unwrap();
+    assert!(is_sound(&file));
+    for (at, byte) in right.iter().enumerate() {
+        file.write_all_at(&[byte ^ 1 << (at % 8)], at as u64).unwrap();
+        assert!(!is_sound(&file), "byte {at} of {}, the tar has {}", right.len(), tar.len());
+        file.write_all_at(&[*byte], at as u64).unwrap();
+    }
+    assert!(is_sound(&file));
+}
+
 impl Bed {
     fn file_again(&self, name: &str) -> File {
         File::open(self.images.path().join(name)).unwrap()

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use conex_content::{Claim, Reachable};
 use conex_oci::{DiffId, Digest};
 
-use crate::{Result, Store};
+use crate::{Result, Store, Tenants, Users};
 
 /// What a collection took away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,25 +36,39 @@ impl Store {
         let bytes = self.content().clear_temporary()?;
         self.content().clear_partials(true)?;
         self.content().mend()?;
-        let mut collected = self.collect_where(claim, spared, &|_| true)?;
+        let mut collected = self.collect_where(claim, spared, &|_| true, &|_| true)?;
         collected.bytes += bytes;
         Ok(collected)
     }
 
     /// The same for these blobs and layers only: what a pull has brought that came to nothing.
     pub(crate) fn collect_only(&self, these: &HashSet<Digest>) -> Result<Collected> {
-        self.collect_where(&self.content().claim()?, None, &|digest| these.contains(digest))
+        let is_meant = |digest: &Digest| these.contains(digest);
+        self.collect_where(&self.content().claim()?, None, &is_meant, &is_meant)
+    }
+
+    /// The same for layers that no image has, of which `tenants` may need some all the same.
+    pub(crate) fn collect_orphans(&self, these: &HashSet<Digest>, tenants: &Tenants) -> Result<Collected> {
+        let mut users = Users::new();
+        for tenant in &tenants.known {
+            users.entry(tenant.image).or_default().insert(tenant.name.clone());
+        }
+        let spared = self.spared(&users).map_err(|(_, error)| *error)?;
+        // A blob that is a plain tar has the digest of its layer.
+        let is_meant = |digest: &Digest| these.contains(digest);
+        self.collect_where(&self.content().claim()?, Some(&spared), &|_| false, &is_meant)
     }
 
     fn collect_where(
         &self,
         claim: &Claim,
         spared: Option<&Reachable>,
-        is_meant: &dyn Fn(&Digest) -> bool,
+        is_blob_meant: &dyn Fn(&Digest) -> bool,
+        is_layer_meant: &dyn Fn(&Digest) -> bool,
     ) -> Result<Collected> {
         let mut collected = Collected::default();
         let Some(needed) = self.needed(spared)? else { return Ok(collected) };
-        let unneeded = self.claim_unneeded(claim, &needed, is_meant)?;
+        let unneeded = self.claim_unneeded(claim, &needed, is_blob_meant, is_layer_meant)?;
         self.delete_unneeded(claim, unneeded, spared, &mut collected)?;
         Ok(collected)
     }
@@ -64,16 +78,17 @@ impl Store {
         &self,
         claim: &Claim,
         needed: &Reachable,
-        is_meant: &dyn Fn(&Digest) -> bool,
+        is_blob_meant: &dyn Fn(&Digest) -> bool,
+        is_layer_meant: &dyn Fn(&Digest) -> bool,
     ) -> Result<Unneeded> {
         let mut unneeded = Unneeded::default();
         for digest in self.content().blobs()? {
-            if is_meant(&digest) && !needed.blobs.contains(&digest) && claim.try_add(&digest)? {
+            if is_blob_meant(&digest) && !needed.blobs.contains(&digest) && claim.try_add(&digest)? {
                 unneeded.blobs.push(digest);
             }
         }
         for layer in self.layers().list()? {
-            if is_meant(&layer.0) && !needed.layers.contains(&layer) && claim.try_add(&layer.0)? {
+            if is_layer_meant(&layer.0) && !needed.layers.contains(&layer) && claim.try_add(&layer.0)? {
                 unneeded.layers.push(layer);
             }
         }
@@ -158,12 +173,12 @@ mod tests {
         let digest = content.put(&bytes).unwrap();
 
         let claim = content.claim().unwrap();
-        let unneeded = store.claim_unneeded(&claim, &needed, &|_| true).unwrap();
+        let unneeded = store.claim_unneeded(&claim, &needed, &|_| true, &|_| true).unwrap();
         assert_eq!(unneeded.blobs, [], "leased");
         let target = Descriptor::new(media_type::MANIFEST, digest, bytes.len() as u64);
         content.set(&"a".parse().unwrap(), &target).unwrap();
         drop(lease);
-        let unneeded = store.claim_unneeded(&claim, &needed, &|_| true).unwrap();
+        let unneeded = store.claim_unneeded(&claim, &needed, &|_| true, &|_| true).unwrap();
         assert_eq!(unneeded.blobs.len(), 2, "the first look is of an hour ago");
         let mut collected = Collected::default();
         store.delete_unneeded(&claim, unneeded, None, &mut collected).unwrap();

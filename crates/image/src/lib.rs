@@ -6,6 +6,7 @@
 //! [`Store::mount`] is asked to, and leaves no thread behind when a call returns.
 
 mod assemble;
+mod check;
 mod collect;
 pub mod configure;
 pub mod contents;
@@ -37,6 +38,9 @@ mod view;
 pub mod writable;
 
 pub use assemble::{LayerSink, NewImage, NewLayer};
+pub use check::{
+    CheckOptions, Cure, Fault as CheckFault, Finding, Outcome, Report, Subject, Tenant, Tenants,
+};
 pub use collect::Collected;
 pub use error::{Error, Result};
 pub use history::HistoryRow;

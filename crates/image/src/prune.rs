@@ -261,7 +261,7 @@ impl Store {
     }
 
     /// What containers need of their images, whatever has become of these; or the first that cannot be asked.
-    fn spared(&self, users: &Users) -> Result<Reachable, (Digest, Box<Error>)> {
+    pub(crate) fn spared(&self, users: &Users) -> Result<Reachable, (Digest, Box<Error>)> {
         let mut spared = Reachable::default();
         for id in users.keys() {
             let bytes = self.content().read_unsized(id).map_err(|error| (*id, Box::new(error.into())))?;

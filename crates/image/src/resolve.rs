@@ -197,7 +197,7 @@ impl Store {
 }
 
 /// BuildKit puts its provenance into the index as a manifest of no platform.
-fn is_attestation(child: &Descriptor) -> bool {
+pub(crate) fn is_attestation(child: &Descriptor) -> bool {
     child.annotation("vnd.docker.reference.type").is_some()
         || child.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }

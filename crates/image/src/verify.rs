@@ -89,12 +89,7 @@ impl Store {
             match self.layers().lower(layer)? {
                 // It is made when it is next needed.
                 None => {}
-                Some(path) => match self
-                    .layers()
-                    .check_seal(layer)
-                    .map_err(Into::into)
-                    .and_then(|()| verify_layer(layer, &path))
-                {
+                Some(path) => match self.verify_layer_at(layer, &path) {
                     Ok(()) => verified.layers += 1,
                     Err(source) => verified.faults.push(Fault::Layer { layer: *layer, source }),
                 },
@@ -104,6 +99,15 @@ impl Store {
             self.verify_merged(&image.document.rootfs.diff_ids, &mut verified)?;
         }
         Ok(verified)
+    }
+
+    fn verify_layer_at(
+        &self,
+        layer: &DiffId,
+        path: &Path,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.layers().check_seal(layer)?;
+        verify_layer(layer, &File::open(path)?, &|_| ())
     }
 
     fn verify_blob(&self, digest: &Digest, size: Option<u64>) -> Result<(), Fault> {
@@ -130,13 +134,30 @@ impl Store {
     }
 }
 
-fn verify_layer(layer: &DiffId, path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let file = File::open(path)?;
-    let mut tar = HashingReader::new(conex_erofs::tar_of(&file)?);
-    conex_erofs::verify_layer(&mut tar, &file, &WriteOptions::default())?;
+/// Compares a layer that is an image with its diff_id, and with what its stream makes; `told` hears how many bytes came.
+pub(crate) fn verify_layer(
+    layer: &DiffId,
+    file: &File,
+    told: &dyn Fn(u64),
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut tar = HashingReader::new(Told { inner: conex_erofs::tar_of(file)?, told });
+    conex_erofs::verify_layer(&mut tar, file, &WriteOptions::default())?;
     let (found, _) = tar.finish()?;
     if found != layer.0 {
         return Err(format!("its tar stream is {found}").into());
     }
     Ok(())
+}
+
+struct Told<'a, R> {
+    inner: R,
+    told: &'a dyn Fn(u64),
+}
+
+impl<R: io::Read> io::Read for Told<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        (self.told)(count as u64);
+        Ok(count)
+    }
 }

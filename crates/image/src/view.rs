@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Removes what nobody uses any more. What cannot be cleared is in nobody's way.
-    fn clear_views(&self) {
+    pub(crate) fn clear_views(&self) {
         let Ok(entries) = std::fs::read_dir(self.views()) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
@@ -71,6 +71,11 @@ impl Store {
             }
         }
     }
+}
+
+/// Whether nobody holds a view's directory and nothing is mounted from it.
+pub(crate) fn is_abandoned(path: &Path) -> bool {
+    Place::abandoned(path).map(Place::keep).is_some()
 }
 
 /// A view's directory, locked; it goes when this does, unless it is [kept](Place::keep).

@@ -6,6 +6,7 @@
 mod archive_file;
 mod artifact;
 mod attach;
+mod check;
 mod commit;
 mod completion;
 mod create;
@@ -179,7 +180,12 @@ pub(crate) static NOUNS: &[Noun] = &[
     Noun {
         name: "system",
         about: "Manage Conex",
-        verbs: &[("df", &df::VERB), ("info", &info::VERB), ("prune", &prune::SYSTEM)],
+        verbs: &[
+            ("check", &check::VERB),
+            ("df", &df::VERB),
+            ("info", &info::VERB),
+            ("prune", &prune::SYSTEM),
+        ],
     },
 ];
 

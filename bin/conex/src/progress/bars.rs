@@ -72,6 +72,13 @@ impl Drop for Bars {
     }
 }
 
+/// One bar for all that is read.
+pub(super) fn reading(bytes: u64, target: ProgressDrawTarget) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(bytes), target);
+    bar.set_style(template("Reading [{bar:25}] {bytes}/{total_bytes} {bytes_per_sec} {eta}"));
+    bar
+}
+
 fn style(state: State, total: Option<u64>) -> ProgressStyle {
     template(match (state, total) {
         (State::Done | State::Exists | State::Waiting, _) => "{prefix}: {msg}",

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use conex_image::{Progress, Silent, State};
 use conex_oci::Digest;
 use conex_registry::Delivery;
-use indicatif::ProgressDrawTarget;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use bars::Bars;
 pub(crate) use json::{tell_error, tell_status};
@@ -53,6 +53,14 @@ pub(crate) fn of_push(quiet: bool) -> Box<dyn Progress> {
         (true, _) => Box::new(Silent),
         (false, true) => Box::new(Bars::on(ProgressDrawTarget::stdout_with_hz(10))),
         (false, false) => Box::new(Sent),
+    }
+}
+
+/// A bar on standard error, if that is a terminal, for so many bytes that are read; nothing for none.
+pub(crate) fn reading(bytes: u64) -> ProgressBar {
+    match bytes > 0 && terminal::errors_are_terminal() {
+        true => bars::reading(bytes, ProgressDrawTarget::stderr_with_hz(10)),
+        false => ProgressBar::hidden(),
     }
 }
 

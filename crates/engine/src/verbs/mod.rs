@@ -4,6 +4,7 @@
 
 mod attach;
 mod changes;
+mod check;
 mod commit;
 mod create;
 mod exec;

@@ -160,8 +160,10 @@ fn build(tar: &mut impl Read, options: &WriteOptions) -> Result<(Builder, Unpack
 /// Writes all but the stream.
 fn finish(mut builder: Builder, stats: &UnpackStats, tar_length: u64, store: &impl Store) -> Result<()> {
     let after_tar = (TAR_START + tar_length).next_multiple_of(PAGE);
+    store.skip(TAR_START + tar_length, after_tar)?;
     let after_copies = builder.sparse.copy(&mut builder.tree, after_tar, store)?;
     let start = after_copies.next_multiple_of(PAGE);
+    store.skip(after_copies, start)?;
     let plan = Plan::of(&builder.tree)?;
     let emission = emit(&builder.tree, &plan, &[0], start, |bytes, offset| store.write(bytes, offset))?;
     store.set_length(emission.end)?;

@@ -120,7 +120,11 @@ impl Sparse {
             tree.set_chunk(chunk, block.ok_or(too_much)?);
         }
         let mut buffer = vec![0; if self.pieces.is_empty() { 0 } else { COPY }];
+        // Where the last piece ended, from the start of the copies: between two there is nothing.
+        let mut end = 0;
         for piece in &self.pieces {
+            store.skip(start + end, start + piece.to)?;
+            end = piece.to + piece.length;
             let mut done = 0;
             while done < piece.length {
                 let count = (piece.length - done).min(COPY as u64);
@@ -130,6 +134,7 @@ impl Sparse {
                 done += count;
             }
         }
+        store.skip(start + end, start + self.blocks * BLOCK)?;
         Ok(start + self.blocks * BLOCK)
     }
 }

@@ -10,6 +10,8 @@ pub(super) trait Store {
     fn write(&self, bytes: &[u8], offset: u64) -> Result<()>;
     /// Of what has been written, or of the tar stream.
     fn read(&self, bytes: &mut [u8], offset: u64) -> Result<()>;
+    /// Nothing is written there: the bytes are zero.
+    fn skip(&self, from: u64, to: u64) -> Result<()>;
     /// How long the file is in the end.
     fn set_length(&self, length: u64) -> Result<()>;
 }
@@ -26,10 +28,16 @@ impl Store for Written<'_> {
         self.0.read_exact_at(bytes, offset).map_err(|source| Error::Read { offset, source })
     }
 
+    fn skip(&self, _from: u64, _to: u64) -> Result<()> {
+        Ok(())
+    }
+
     fn set_length(&self, length: u64) -> Result<()> {
         self.0.set_len(length).map_err(|source| Error::Write { offset: length, source })
     }
 }
+
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Compares what would be written with what is there.
 pub(super) struct Compared<'a>(pub(super) &'a File);
@@ -52,6 +60,15 @@ impl Store for Compared<'_> {
 
     fn read(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
         Written(self.0).read(bytes, offset)
+    }
+
+    fn skip(&self, mut from: u64, to: u64) -> Result<()> {
+        while from < to {
+            let count = (to - from).min(ZEROES.len() as u64);
+            self.write(&ZEROES[..count as usize], from)?;
+            from += count;
+        }
+        Ok(())
     }
 
     fn set_length(&self, length: u64) -> Result<()> {

@@ -13,13 +13,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use conex_erofs::{Image, MergeLayer, WriteOptions};
-use conex_oci::{ChainId, DiffId};
+use conex_oci::{ChainId, DiffId, Digest};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, linkat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
@@ -30,6 +30,8 @@ use crate::layers::shelf::store;
 
 /// `EROFS_SUPER_MAGIC_V1` (linux/magic.h).
 const MAGIC: u64 = 0xE0F5_E1E2;
+/// Bytes of a record that are read: of more layers than any image may have.
+const RECORD_LIMIT: u64 = 1 << 20;
 
 /// The merged images of one store, and their mounts.
 #[derive(Debug, Clone)]
@@ -105,6 +107,22 @@ impl Merged {
         Ok((!same).then_some(path))
     }
 
+    /// Where they are.
+    pub(crate) fn images(&self) -> &Path {
+        &self.images
+    }
+
+    /// Keeps others from merging or mounting these layers; `None` while somebody does.
+    pub(crate) fn try_lock(&self, chain: &Digest) -> Result<Option<File>> {
+        self.lock_with(chain, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Removes a merged image, whatever it is, and its mount: containers have clones of it.
+    pub(crate) fn discard(&self, chain: &Digest) -> Result<()> {
+        let _lock = self.lock(&ChainId(*chain))?;
+        self.remove(&self.images.join(format!("{}.json", chain.hex())))
+    }
+
     /// Removes the merged images, and the mounts, of which one of these layers is a part.
     ///
     /// # Errors
@@ -122,18 +140,24 @@ impl Merged {
             if ids.is_some_and(|ids| !ids.iter().any(|id| gone.contains(id))) {
                 continue;
             }
-            let Some(name) = record.file_stem() else { continue };
-            let mount = self.mounts.join(name);
-            // Containers have clones of it. Where there is none, or only in another mount namespace, the directory stays or goes.
-            let _ = unmount(&mount, UnmountFlags::DETACH);
-            let _ = fs::remove_dir(&mount);
-            for path in [record.with_extension("erofs"), record.clone()] {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(failed("remove", &path)(error));
-                    }
-                    _ => {}
+            self.remove(&record)?;
+        }
+        Ok(())
+    }
+
+    /// Removes an image, its record and its mount.
+    fn remove(&self, record: &Path) -> Result<()> {
+        let Some(name) = record.file_stem() else { return Ok(()) };
+        let mount = self.mounts.join(name);
+        // Containers have clones of it. Where there is none, or only in another mount namespace, the directory stays or goes.
+        let _ = unmount(&mount, UnmountFlags::DETACH);
+        let _ = fs::remove_dir(&mount);
+        for path in [record.with_extension("erofs"), record.to_owned()] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed("remove", &path)(error));
                 }
+                _ => {}
             }
         }
         Ok(())
@@ -190,13 +214,29 @@ impl Merged {
     }
 
     fn lock(&self, chain: &ChainId) -> Result<File> {
-        let path = self.mounts.join(format!("{}.lock", chain.0.hex()));
+        let locked = self.lock_with(&chain.0, FlockOperation::LockExclusive)?;
+        Ok(locked.unwrap_or_else(|| unreachable!("it waits")))
+    }
+
+    fn lock_with(&self, chain: &Digest, operation: FlockOperation) -> Result<Option<File>> {
+        let path = self.mounts.join(format!("{}.lock", chain.hex()));
         let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(failed("lock", &path))?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
-            .map_err(store("lock", &path))?;
-        Ok(file)
+        match rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)) {
+            Ok(()) => Ok(Some(file)),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(store("lock", &path)(error)),
+        }
     }
+}
+
+/// The layers that a record names; or, in words, why nobody knows.
+pub(crate) fn read_ids(record: &Path) -> std::result::Result<Vec<DiffId>, String> {
+    let mut bytes = Vec::new();
+    conex_content::open_plain(record)
+        .and_then(|file| file.take(RECORD_LIMIT).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }
 
 /// The layers' images in the order in which the merged one names them.

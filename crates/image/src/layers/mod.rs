@@ -43,7 +43,19 @@ pub use directories::{Directories, Unpacked};
 pub use error::{LayerError, Result};
 pub use images::{Images, Packed};
 pub use merged::Merged;
+pub(crate) use merged::read_ids;
+pub(crate) use shelf::RECORD;
 pub use shelf::{Form, Shelf, Stats};
+
+/// The name of a layer that is an image, in its directory.
+pub(crate) fn in_image() -> &'static str {
+    Packed::NAME
+}
+
+/// The name of a layer that is a tree of files.
+pub(crate) fn in_directory() -> &'static str {
+    Unpacked::NAME
+}
 
 /// A store of unpacked layers. Every method may be called by many threads and processes at once.
 pub trait Layers: Send + Sync {

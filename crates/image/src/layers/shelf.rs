@@ -26,7 +26,8 @@ use super::seal;
 use super::{Draft, LayerError, Layers, Prepared, Result};
 
 pub(super) const PARTIAL: &str = ".partial";
-const RECORD: &str = "layer.json";
+/// The name of the record beside a layer.
+pub(crate) const RECORD: &str = "layer.json";
 
 /// What a layer is made into.
 pub trait Form: Clone + Send + Sync + 'static {

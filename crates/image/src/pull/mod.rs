@@ -4,6 +4,7 @@
 //! verified while it streams into the store ▶ unpack ▶ point the reference at it. A pull that fails or is killed leaves
 //! verified blobs and halves of some, which the next one goes on with; it never leaves a reference to something incomplete.
 
+mod again;
 mod choose;
 mod download;
 mod fetch;
@@ -222,7 +223,8 @@ impl Pull<'_> {
         use std::io::Write;
         self.lease.add(&descriptor.digest)?;
         let content = self.store.content();
-        if content.has(&descriptor.digest) {
+        // One that has rotted is replaced.
+        if content.read(descriptor).is_ok() {
             return Ok(());
         }
         let mut writer = content.writer(Some((descriptor.digest, descriptor.size)))?;
@@ -240,8 +242,8 @@ impl Pull<'_> {
     /// A manifest or index of the repository: from the store, or fetched into it.
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.lease.add(&descriptor.digest)?;
-        if self.store.content().has(&descriptor.digest) {
-            return Ok(self.store.content().read(descriptor)?);
+        if let Ok(bytes) = self.store.content().read(descriptor) {
+            return Ok(bytes);
         }
         let bytes = self.client.document(self.reference, descriptor)?;
         self.keep(descriptor, &bytes)?;
