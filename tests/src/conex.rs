@@ -12,6 +12,8 @@ use crate::{Background, Output, Pty, finish, images};
 #[derive(Debug)]
 pub struct Conex {
     directory: TempDir,
+    /// What the program is started by, if not directly: it enters another namespace.
+    prefix: Vec<String>,
 }
 
 impl Conex {
@@ -26,7 +28,7 @@ impl Conex {
         for name in ["root", "run", "home"] {
             std::fs::create_dir(directory.path().join(name)).expect("a directory");
         }
-        Self { directory }
+        Self { directory, prefix: Vec::new() }
     }
 
     /// The built binary: `CONEX_BIN`, or the one beside the test's own.
@@ -67,9 +69,26 @@ impl Conex {
 
     /// A command line, not yet started, with nothing on standard input and a clean environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(Self::binary());
+        let mut command = self.program();
         self.prepare(&mut command).args(arguments);
         command
+    }
+
+    /// An empty one, whose commands are started by others: `nsenter` and its arguments.
+    pub fn through(prefix: Vec<String>) -> Self {
+        Self { prefix, ..Self::new() }
+    }
+
+    /// The binary, to be started where it belongs.
+    fn program(&self) -> Command {
+        match self.prefix.as_slice() {
+            [] => Command::new(Self::binary()),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(Self::binary());
+                command
+            }
+        }
     }
 
     pub(crate) fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -187,14 +206,13 @@ impl Conex {
 impl Drop for Conex {
     fn drop(&mut self) {
         // Best effort, and never a second panic: the test has its verdict.
-        let listed = Command::new(Self::binary());
-        let mut listed = listed;
+        let mut listed = self.program();
         let output = self.prepare(&mut listed).args(["ps", "--all", "--quiet", "--no-trunc"]).output();
         let text =
             output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let ids: Vec<&str> = text.lines().collect();
         if !ids.is_empty() {
-            let mut remove = Command::new(Self::binary());
+            let mut remove = self.program();
             let _ = self.prepare(&mut remove).args(["rm", "--force"]).args(ids).output();
         }
         crate::unmount_below(self.directory.path());

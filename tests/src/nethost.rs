@@ -1,0 +1,135 @@
+//! A host for tests of networks: a network and mount namespace with a world beyond it, held by a process that ends with the test.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::wait::{eventually, installed};
+use crate::{Conex, Output, finish};
+
+/// Says when it is ready, and then waits for the end of its standard input.
+const HOLDER: &str = r#"
+mount --make-rprivate / && mount -t sysfs sysfs /sys 2>/dev/null
+ip link set lo up && ip link add eth0 type veth peer name wire && ip address add 192.0.2.1/24 dev eth0 &&
+ip address add 2001:db8::1/64 dev eth0 nodad && ip link set eth0 up || exit 1
+echo ready >"$READY"
+exec cat
+"#;
+
+const WORLD: &str = r#"
+ip link set lo up && echo ready >"$READY"
+exec cat
+"#;
+
+/// A host at 192.0.2.1 and 2001:db8::1, and the world at 192.0.2.2 and 2001:db8::2.
+#[derive(Debug)]
+pub struct NetHost {
+    host: Child,
+    world: Child,
+}
+
+impl NetHost {
+    /// `None`, with a word why, where there can be none.
+    ///
+    /// # Panics
+    /// When a directory cannot be made.
+    pub fn new() -> Option<Self> {
+        for tool in ["ip", "nft", "nsenter", "unshare"] {
+            if !installed(tool) {
+                println!("skipped: {tool} is not installed");
+                return None;
+            }
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let hold = |name: &str, script: &str| {
+            let ready = directory.path().join(name);
+            let child = Command::new("unshare")
+                .args(["--net", "--mount", "sh", "-c", script])
+                .env("READY", &ready)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("unshare");
+            (child, ready)
+        };
+        let ((host, host_ready), (world, world_ready)) = (hold("host", HOLDER), hold("world", WORLD));
+        let mut this = Self { host, world };
+        let is_ready = eventually("a namespace", || {
+            let ready = [&host_ready, &world_ready]
+                .iter()
+                .all(|path| path.metadata().is_ok_and(|data| data.len() > 0));
+            let ended = [&mut this.host, &mut this.world]
+                .into_iter()
+                .any(|child| !matches!(child.try_wait(), Ok(None)));
+            (ready || ended).then_some(ready)
+        });
+        if !is_ready {
+            println!("skipped: no network namespace can be made");
+            return None;
+        }
+        this.sh(&format!("ip link set wire netns {}", this.world.id()));
+        this.world("ip link set wire name eth0 && ip address add 192.0.2.2/24 dev eth0 &&
+            ip address add 2001:db8::2/64 dev eth0 nodad && ip link set eth0 up && ip route add default via 192.0.2.1");
+        Some(this)
+    }
+
+    fn enter(pid: u32) -> Vec<String> {
+        ["nsenter", "-t", &pid.to_string(), "-n", "-m", "--"].map(str::to_owned).to_vec()
+    }
+
+    /// An installation on the host, with networks.
+    pub fn conex(&self) -> Conex {
+        Conex::through(
+            [
+                Self::enter(self.host.id()),
+                vec!["env".to_owned(), "-u".to_owned(), "CONEX_NETWORK".to_owned()],
+            ]
+            .concat(),
+        )
+    }
+
+    /// A shell's command on the host.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn sh(&self, script: &str) -> String {
+        let output = self.try_sh(script);
+        assert_eq!(output.code, 0, "{script}: {}", output.stderr);
+        output.stdout
+    }
+
+    /// A shell's command on the host, whatever becomes of it.
+    pub fn try_sh(&self, script: &str) -> Output {
+        Self::run(self.host.id(), script)
+    }
+
+    /// A shell's command in the world.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn world(&self, script: &str) -> String {
+        let output = self.try_world(script);
+        assert_eq!(output.code, 0, "{script}: {}", output.stderr);
+        output.stdout
+    }
+
+    /// A shell's command in the world, whatever becomes of it.
+    pub fn try_world(&self, script: &str) -> Output {
+        Self::run(self.world.id(), script)
+    }
+
+    fn run(pid: u32, script: &str) -> Output {
+        let prefix = Self::enter(pid);
+        finish(Command::new(&prefix[0]).args(&prefix[1..]).args(["sh", "-c", script]).stdin(Stdio::null()))
+    }
+}
+
+impl Drop for NetHost {
+    fn drop(&mut self) {
+        for child in [&mut self.host, &mut self.world] {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
+    }
+}
