@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use conex_erofs::{Image, MergeLayer, WriteOptions};
 use conex_oci::{ChainId, DiffId};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, linkat};
+use rustix::fs::{AtFlags, CWD, FlockOperation, MemfdFlags, Mode, OFlags, linkat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 
@@ -99,7 +99,10 @@ impl Merged {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(failed("open", &path))?,
         };
-        let made = self.merged(&path, ids, layers)?;
+        // In memory: on a full disk one wants to know, too.
+        let made = rustix::fs::memfd_create("merged", MemfdFlags::CLOEXEC).map(File::from);
+        let made = made.map_err(store("create a copy in memory of", &path))?;
+        merge(&made, &path, ids, layers)?;
         let same = same_bytes(&here, &made).map_err(failed("read", &path))?;
         Ok((!same).then_some(path))
     }
@@ -146,7 +149,8 @@ impl Merged {
             Err(Errno::NOENT) => {}
             Err(error) => return Err(store("look at", &path)(error)),
         }
-        let file = self.merged(&path, ids, layers)?;
+        let file = self.temporary()?;
+        merge(&file, &path, ids, layers)?;
         // The record first: an image without one would never go.
         let mut record = self.temporary()?;
         let text = serde_json::to_vec(ids).map_err(|error| failed("write", &path)(error.into()))?;
@@ -160,21 +164,6 @@ impl Merged {
             }
         }
         Ok(path)
-    }
-
-    /// The layers merged, in a file without a name; `path` is for errors.
-    fn merged(&self, path: &Path, ids: &[DiffId], layers: &dyn Layers) -> Result<File> {
-        let mut files = Vec::with_capacity(ids.len());
-        for id in ids {
-            let layer = layers.lower(id)?.ok_or(LayerError::Missing { layer: *id })?;
-            let file = File::open(&layer).map_err(failed("open", &layer))?;
-            files.push((file, id.0.hex()));
-        }
-        let parts: Vec<_> = files.iter().map(|(image, name)| MergeLayer { image, name }).collect();
-        let file = self.temporary()?;
-        conex_erofs::merge(&parts, &file, &WriteOptions::default())
-            .map_err(|source| LayerError::Image { path: path.to_owned(), source: Box::new(source) })?;
-        Ok(file)
     }
 
     /// A file that goes by itself unless it is given a name.
@@ -192,6 +181,20 @@ impl Merged {
             .map_err(store("lock", &path))?;
         Ok(file)
     }
+}
+
+/// Merges the layers into an empty file, which is `path` in errors.
+fn merge(into: &File, path: &Path, ids: &[DiffId], layers: &dyn Layers) -> Result<()> {
+    let mut files = Vec::with_capacity(ids.len());
+    for id in ids {
+        let layer = layers.lower(id)?.ok_or(LayerError::Missing { layer: *id })?;
+        let file = File::open(&layer).map_err(failed("open", &layer))?;
+        files.push((file, id.0.hex()));
+    }
+    let parts: Vec<_> = files.iter().map(|(image, name)| MergeLayer { image, name }).collect();
+    conex_erofs::merge(&parts, into, &WriteOptions::default())
+        .map_err(|source| LayerError::Image { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(())
 }
 
 /// The layers' images in the order in which the merged one names them.
