@@ -35,6 +35,7 @@ impl Store {
     pub(crate) fn collect_with(&self, claim: &Claim, spared: Option<&Reachable>) -> Result<Collected> {
         let bytes = self.content().clear_temporary()?;
         self.content().clear_partials(true)?;
+        self.clear_views();
         self.content().mend()?;
         let mut collected = self.collect_where(claim, spared, &|_| true)?;
         collected.bytes += bytes;

@@ -1,7 +1,7 @@
 //! An image's merged root filesystem to look at: a read-only mount that hangs nowhere and goes with its [`View`].
 //!
 //! Overlayfs wants directories of its own even for that. They are in `ROOT/views/<random>/`, held by a lock; what a killed
-//! process has left there, and what was mounted before a reboot ([`crate::Mounted`]), the next view clears.
+//! process has left there, and what was mounted before a reboot ([`crate::Mounted`]), the next view or collection clears.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Removes what nobody uses any more. What cannot be cleared is in nobody's way.
-    fn clear_views(&self) {
+    pub(crate) fn clear_views(&self) {
         let Ok(entries) = std::fs::read_dir(self.views()) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
