@@ -7,15 +7,15 @@
 //! RUN/images/<chain id>.lock      held (flock) by who merges or mounts
 //! ```
 //!
-//! A merged image is a convenience: it can be made again of its layers at any time, so nothing protects it but that it goes with
-//! the first of its layers. A mount point that is none (after a reboot, in another mount namespace) becomes one when it is next
+//! A merged image is a convenience: it can be made again of its layers at any time. It goes, with its mount and its lock, when no
+//! image of these layers is left, also while each of them is another image's too. A mount point that is none (after a reboot, in another mount namespace) becomes one when it is next
 //! asked for. Containers have clones of the mount and keep them when it is taken away.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use conex_erofs::{Image, MergeLayer, WriteOptions};
@@ -107,35 +107,50 @@ impl Merged {
         Ok((!same).then_some(path))
     }
 
-    /// Removes the merged images, and the mounts, of which one of these layers is a part.
+    /// What is merged, was to be, or is mounted; in no order.
     ///
     /// # Errors
     /// [`LayerError::Store`].
-    pub fn forget(&self, gone: &BTreeSet<DiffId>) -> Result<()> {
-        let entries = fs::read_dir(&self.images).map_err(failed("read", &self.images))?;
-        for entry in entries {
-            let record = entry.map_err(failed("read", &self.images))?.path();
-            if record.extension().is_none_or(|extension| extension != "json") {
-                continue;
+    pub fn list(&self) -> Result<Vec<ChainId>> {
+        let mut chains = BTreeSet::new();
+        for directory in [&self.images, &self.mounts] {
+            for entry in fs::read_dir(directory).map_err(failed("read", directory))? {
+                let path = entry.map_err(failed("read", directory))?.path();
+                let hex = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+                chains.extend(format!("sha256:{hex}").parse().ok().map(ChainId));
             }
-            // A record that nobody can read names no layers that anybody needs.
-            let ids =
-                fs::read(&record).ok().and_then(|bytes| serde_json::from_slice::<Vec<DiffId>>(&bytes).ok());
-            if ids.is_some_and(|ids| !ids.iter().any(|id| gone.contains(id))) {
-                continue;
-            }
-            let Some(name) = record.file_stem() else { continue };
-            let mount = self.mounts.join(name);
-            // Containers have clones of it. Where there is none, or only in another mount namespace, the directory stays or goes.
-            let _ = unmount(&mount, UnmountFlags::DETACH);
-            let _ = fs::remove_dir(&mount);
-            for path in [record.with_extension("erofs"), record.clone()] {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(failed("remove", &path)(error));
-                    }
-                    _ => {}
+        }
+        Ok(chains.into_iter().collect())
+    }
+
+    /// Removes a merged image and its mount. That nothing needs it is for the caller to know, as with
+    /// [`Layers::remove`]; one that somebody is merging or mounting at this moment stays, for the next who collects.
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
+    pub fn remove(&self, chain: &ChainId) -> Result<()> {
+        let (lock, file) = (self.lock_path(chain), self.images.join(format!("{}.erofs", chain.0.hex())));
+        // Without making one: what is removed must not need space.
+        let held = match File::options().write(true).open(&lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            held => Some(held.map_err(failed("lock", &lock))?),
+        };
+        if held.as_ref().is_some_and(|held| {
+            rustix::fs::flock(held, FlockOperation::NonBlockingLockExclusive).is_err()
+                || !held.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+        }) {
+            return Ok(());
+        }
+        let mount = self.mounts.join(chain.0.hex());
+        // Containers have clones of it. Where there is none, or only in another mount namespace, the directory stays or goes.
+        let _ = unmount(&mount, UnmountFlags::DETACH);
+        let _ = fs::remove_dir(&mount);
+        for path in [&file, &file.with_extension("json"), &lock] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed("remove", path)(error));
                 }
+                _ => {}
             }
         }
         Ok(())
@@ -173,13 +188,23 @@ impl Merged {
         file.map(File::from).map_err(store("create a file in", &self.images))
     }
 
+    /// The chain's lock, waited for.
     fn lock(&self, chain: &ChainId) -> Result<File> {
-        let path = self.mounts.join(format!("{}.lock", chain.0.hex()));
-        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(failed("lock", &path))?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
-            .map_err(store("lock", &path))?;
-        Ok(file)
+        let path = self.lock_path(chain);
+        loop {
+            let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let file = file.map_err(failed("lock", &path))?;
+            rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
+                .map_err(store("lock", &path))?;
+            // It may have gone with its image meanwhile.
+            if file.metadata().map_err(failed("lock", &path))?.nlink() > 0 {
+                return Ok(file);
+            }
+        }
+    }
+
+    fn lock_path(&self, chain: &ChainId) -> PathBuf {
+        self.mounts.join(format!("{}.lock", chain.0.hex()))
     }
 }
 
