@@ -81,8 +81,8 @@ impl Content {
         self.set_all(&[Root { name: Name::Unnamed, target: target.clone() }])
     }
 
-    /// As [`set`](Self::set) and [`keep`](Self::keep), for many at once and in order, all of them or, after an error, none (beyond
-    /// [`AT_ONCE`] of them, so many at a time): what is to be written is written elsewhere first, for a disk may be full.
+    /// As [`set`](Self::set) and [`keep`](Self::keep), for many at once and in order, all of them or, after an error, none (of more
+    /// than 256, so many at a time): what is to be written is written elsewhere first, for a disk may be full.
     pub fn set_all(&self, roots: &[Root]) -> Result<()> {
         sync_directory(&self.blobs_directory())?;
         let _order = self.order()?;
