@@ -12,6 +12,7 @@ use crate::{Background, Output, Pty, finish, images};
 #[derive(Debug)]
 pub struct Conex {
     directory: TempDir,
+    layers: Option<&'static str>,
 }
 
 impl Conex {
@@ -26,7 +27,14 @@ impl Conex {
         for name in ["root", "run", "home"] {
             std::fs::create_dir(directory.path().join(name)).expect("a directory");
         }
-        Self { directory }
+        Self { directory, layers: None }
+    }
+
+    /// With layers in this form, whatever would be chosen here: `erofs`, `directories`.
+    #[must_use]
+    pub fn with_layers(mut self, form: &'static str) -> Self {
+        self.layers = Some(form);
+        self
     }
 
     /// The built binary: `CONEX_BIN`, or the one beside the test's own.
@@ -79,6 +87,7 @@ impl Conex {
                 command.env(kept, value);
             }
         }
+        command.envs(self.layers.map(|form| ("CONEX_LAYERS", form)));
         command
             .env("CONEX_ROOT", self.root())
             .env("CONEX_RUN_ROOT", self.run_root())
