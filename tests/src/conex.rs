@@ -14,6 +14,7 @@ pub struct Conex {
     directory: TempDir,
     /// What the program is started by, if not directly: it enters another namespace.
     prefix: Vec<String>,
+    layers: Option<&'static str>,
 }
 
 impl Conex {
@@ -28,7 +29,14 @@ impl Conex {
         for name in ["root", "run", "home"] {
             std::fs::create_dir(directory.path().join(name)).expect("a directory");
         }
-        Self { directory, prefix: Vec::new() }
+        Self { directory, prefix: Vec::new(), layers: None }
+    }
+
+    /// With layers in this form, whatever would be chosen here: `erofs`, `directories`.
+    #[must_use]
+    pub fn with_layers(mut self, form: &'static str) -> Self {
+        self.layers = Some(form);
+        self
     }
 
     /// The built binary: `CONEX_BIN`, or the one beside the test's own.
@@ -76,7 +84,9 @@ impl Conex {
 
     /// An empty one, whose commands are started by others: `nsenter` and its arguments.
     pub fn through(prefix: Vec<String>) -> Self {
-        Self { prefix, ..Self::new() }
+        let mut conex = Self::new();
+        conex.prefix = prefix;
+        conex
     }
 
     /// The binary, to be started where it belongs.
@@ -98,6 +108,7 @@ impl Conex {
                 command.env(kept, value);
             }
         }
+        command.envs(self.layers.map(|form| ("CONEX_LAYERS", form)));
         command
             .env("CONEX_ROOT", self.root())
             .env("CONEX_RUN_ROOT", self.run_root())

@@ -14,11 +14,13 @@
 
 mod bed;
 mod conex;
+mod dice;
 mod enclosure;
 mod fixture;
 mod flaky;
 mod forge;
 mod images;
+mod mortal;
 mod mounts;
 mod nethost;
 mod output;
@@ -33,12 +35,14 @@ mod wait;
 
 pub use bed::Bed;
 pub use conex::Conex;
+pub use dice::Dice;
 pub use enclosure::{Enclosure, Shared, lacks, runtime_path};
 pub use fixture::fixture;
 pub use flaky::Flaky;
 pub use forge::{Entry, Forge};
 pub use images::archive;
-pub use mounts::unmount_below;
+pub use mortal::{Mortal, Way};
+pub use mounts::{private_mounts, unmount_below};
 pub use nethost::NetHost;
 pub use output::{Background, Output, finish};
 pub use outside::{Outside, SECRET, contained_or_clear};

@@ -108,25 +108,35 @@ impl Registry {
              filesystem:\n        rootdirectory: {}\n{auth}http:\n    addr: 127.0.0.1:0\n{tls}",
             path.join("data").display()
         );
-        let file = path.join("config.yml");
-        std::fs::write(&file, config).expect("its configuration");
-        let log = File::create(path.join("log")).expect("its log");
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&file)
-            .env("OTEL_TRACES_EXPORTER", "none")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second descriptor"))
-            .stderr(log)
-            .spawn()
-            .expect("docker-registry");
+        std::fs::write(path.join("config.yml"), config).expect("its configuration");
+        let child = serve(path);
         let mut registry = Self { child, port: 0, directory, guarded: !auth.is_empty(), show };
-        registry.port = eventually("docker-registry to listen", || {
-            let ended = registry.child.try_wait().expect("try_wait");
-            assert!(ended.is_none(), "docker-registry ended at once: {}", registry.log());
-            listening_port(&registry.log())
-        });
+        registry.port = registry.listens();
         Some(registry)
+    }
+
+    fn listens(&mut self) -> u16 {
+        eventually("docker-registry to listen", || {
+            let ended = self.child.try_wait().expect("try_wait");
+            assert!(ended.is_none(), "docker-registry ended at once: {}", self.log());
+            listening_port(&self.log())
+        })
+    }
+
+    /// Its process id, for who wants to kill it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Starts it again after its death, on another port, with all that it has stored.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_again(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.child = serve(self.directory.path());
+        self.port = self.listens();
     }
 
     /// `127.0.0.1:port`, the first component of a reference.
@@ -181,6 +191,20 @@ pub fn skopeo_copy(options: &[&str], from: &str, to: &str) -> Output {
     finish(
         Command::new("skopeo").args(["--insecure-policy", "copy", "--quiet"]).args(options).args([from, to]),
     )
+}
+
+/// docker-registry with the configuration of its directory, and a log of its own there.
+fn serve(directory: &Path) -> Child {
+    let log = File::create(directory.join("log")).expect("its log");
+    Command::new("docker-registry")
+        .arg("serve")
+        .arg(directory.join("config.yml"))
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second descriptor"))
+        .stderr(log)
+        .spawn()
+        .expect("docker-registry")
 }
 
 /// From the line `… msg="listening on 127.0.0.1:41234" …`, or with `, tls` behind the port.

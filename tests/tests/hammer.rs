@@ -7,7 +7,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, Entry, Forge, Output, Registry, archive, eventually, finish, needs_root, skip};
+use conex_tests::{
+    Conex, Dice, Entry, Forge, Output, Registry, archive, eventually, finish, needs_root, skip,
+};
 use serde_json::Value;
 
 /// Images of our own, all on one layer with a busybox.
@@ -17,20 +19,6 @@ const APPS: usize = 4;
 fn duration() -> Duration {
     let seconds = std::env::var("CONEX_HAMMER_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(20))
-}
-
-/// Numbers that are random enough (Vigna's splitmix64).
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
 }
 
 /// The whole line of a command that found no such image.
@@ -70,11 +58,10 @@ impl Yard {
         let registry = Registry::start()?;
         registry.fill(&archive("alpine-3.20.oci.tar")?, "alpine:3.20");
         registry.fill(&archive("busybox-1.38-musl.oci.tar")?, "busybox:1");
-        let mut dice = Dice(1);
+        let mut dice = Dice::new(1);
         let mut archives = Vec::new();
         for number in 0..APPS {
-            let noise: Vec<u8> =
-                (0..400_000).map(|_| u8::try_from(dice.roll(256)).expect("a byte")).collect();
+            let noise = dice.noise(400_000);
             let name = number.to_string();
             let layers = [Entry::File("name", name.as_bytes()), Entry::File("noise", &noise)];
             let image = base.clone().named(&format!("app:{number}")).layer(&layers);
@@ -233,7 +220,7 @@ impl Yard {
         std::thread::scope(|scope| {
             for (number, work) in workers.into_iter().enumerate() {
                 scope.spawn(move || {
-                    let mut dice = Dice(seed.wrapping_add((number as u64) << 32));
+                    let mut dice = Dice::new(seed.wrapping_add((number as u64) << 32));
                     while Instant::now() < self.end {
                         work(self, &mut dice, number);
                     }

@@ -142,9 +142,31 @@ impl Error {
                 "; 'conex network ls' lists them"
             }
             Self::Image(conex_image::Error::NotFound { .. }) => "; 'conex images' lists them",
+            // What a supervisor says comes as words.
+            error if is_full(error) || error.to_string().contains("No space left on device") => {
+                "; 'conex system df' shows what takes space, 'conex system prune' removes what nothing needs"
+            }
             _ => "",
         }
     }
+}
+
+/// Whether there was no space at the bottom of it: no blocks, no inodes, or no quota.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(this) = error {
+        if let Some(io) = this.downcast_ref::<io::Error>() {
+            if matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                return true;
+            }
+            // What it was made of is passed over by its `source`.
+            if let Some(inner) = io.get_ref() {
+                return is_full(inner);
+            }
+        }
+        error = this.source();
+    }
+    false
 }
 
 /// An error never breaks its line, whatever was in a name or a file, and says what the kernel said in words alone.
@@ -164,6 +186,16 @@ pub(crate) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_full_disk_is_found_at_the_bottom() {
+        use std::io;
+        let full = || io::Error::from_raw_os_error(28);
+        let image = |source| super::Error::Image(conex_image::Error::Output { source });
+        assert!(super::is_full(&image(full())));
+        assert!(super::is_full(&image(io::Error::other(image(full())))));
+        assert!(!super::is_full(&image(io::Error::from_raw_os_error(13))));
+    }
+
     #[test]
     fn errors_are_one_line_of_words() {
         let line = super::one_line("cannot open a\nb: No such file (os error 2); twice (os error 13)");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use conex_oci::image::{ImageDocument, ImageIndex, ImageManifest};
-use conex_oci::{Descriptor, DiffId, Digest, media_type};
+use conex_oci::{ChainId, Descriptor, DiffId, Digest, media_type};
 
 use crate::{Claim, Content, Error, Result, Root};
 
@@ -17,6 +17,8 @@ pub struct Reachable {
     pub blobs: HashSet<Digest>,
     /// Unpacked layers.
     pub layers: HashSet<DiffId>,
+    /// What is made of all layers of an image together.
+    pub chains: HashSet<ChainId>,
     /// Roots that have lost a document, with what is wrong with it: nobody can tell what else they need.
     pub damaged: Vec<(Root, Error)>,
 }
@@ -74,7 +76,10 @@ impl Content {
             // Artifacts and attestations have configurations of other kinds, which need not be documents at all.
             let kind = manifest.config.media_type.as_str();
             match self.document::<ImageDocument>(&manifest.config) {
-                Ok(document) => reachable.layers.extend(document.rootfs.diff_ids),
+                Ok(document) => {
+                    reachable.chains.extend(ChainId::of(&document.rootfs.diff_ids));
+                    reachable.layers.extend(document.rootfs.diff_ids);
+                }
                 Err(error) if [media_type::CONFIG, media_type::DOCKER_CONFIG].contains(&kind) => {
                     return Err(error);
                 }

@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, Reference, media_type};
 
-use crate::temporary::{replace, sync_directory};
+use crate::temporary::{Temporary, is_full, overwrite, replace, sync_directory};
 use crate::{Content, Error, Guard, Result};
 
 /// image-spec annotations.md: the name of an index entry.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// References set at once, each of which is an open file until then.
+const AT_ONCE: usize = 256;
 
 /// Who keeps a manifest or index alive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,24 +87,65 @@ impl Content {
         self.set_all(&[Root { name: Name::Unnamed, target: target.clone() }])
     }
 
-    /// As [`set`](Self::set) and [`keep`](Self::keep), for many at once and in order: `index.json` is written once.
+    /// As [`set`](Self::set) and [`keep`](Self::keep), for many at once and in order, all of them or, after an error, none (of more
+    /// than 256, so many at a time): what is to be written is written elsewhere first, for a disk may be full.
     pub fn set_all(&self, roots: &[Root]) -> Result<()> {
         sync_directory(&self.blobs_directory())?;
-        let order = self.order()?;
+        let _order = self.order()?;
+        roots.chunks(AT_ONCE).try_for_each(|roots| self.set_some(roots))
+    }
+
+    fn set_some(&self, roots: &[Root]) -> Result<()> {
+        let before: BTreeMap<String, Root> =
+            self.files()?.into_iter().map(|root| (root.file_name(), root)).collect();
+        let mut after = before.clone();
+        let unnamed = |target: &Descriptor| Root { name: Name::Unnamed, target: target.clone() };
         for root in roots {
-            let Some(reference) = root.reference() else {
-                self.write(root)?;
-                continue;
-            };
-            match self.get(reference)? {
-                Some(old) if old.digest == root.target.digest => continue,
-                Some(old) => self.write(&Root { name: Name::Unnamed, target: old })?,
-                None => {}
+            let file = root.file_name();
+            if root.reference().is_some() {
+                match after.get(&file).map(|old| old.target.clone()) {
+                    Some(old) if old.digest == root.target.digest => continue,
+                    // What has lost its name stays.
+                    Some(old) => drop(after.insert(unnamed(&old).file_name(), unnamed(&old))),
+                    None => {}
+                }
+                after.remove(&unnamed(&root.target).file_name());
             }
-            self.write(root)?;
-            self.erase(&Root { name: Name::Unnamed, target: root.target.clone() })?;
+            after.insert(file, root.clone());
         }
-        self.write_index(&order)
+        // The nameless first: at no moment has what loses its name none.
+        let mut new: Vec<&Root> = after
+            .iter()
+            .filter(|(file, root)| before.get(*file) != Some(root))
+            .map(|(_, root)| root)
+            .collect();
+        new.sort_by_key(|root| root.reference().is_some());
+        let mut drafts = Vec::new();
+        for root in new {
+            let path = self.references_directory().join(root.file_name());
+            drafts.push(
+                self.draft(path, &serde_json::to_vec(&entry(root)).expect("a descriptor is always JSON"))?,
+            );
+        }
+        let index =
+            self.draft(self.root().join("index.json"), &index_of(after.values().cloned().collect()))?;
+        for (draft, path) in drafts {
+            draft.publish(&path).map_err(|source| Error::Write { path, source })?;
+        }
+        sync_directory(&self.references_directory())?;
+        for root in before.iter().filter(|(file, _)| !after.contains_key(*file)).map(|(_, root)| root) {
+            self.erase(root)?;
+        }
+        let (index, path) = index;
+        index.publish(&path).map_err(|source| Error::Write { path, source })
+    }
+
+    /// What is to be at `path`, written out.
+    fn draft(&self, path: PathBuf, bytes: &[u8]) -> Result<(Temporary, PathBuf)> {
+        match Temporary::with(self, bytes) {
+            Ok(draft) => Ok((draft, path)),
+            Err(source) => Err(Error::Write { path, source }),
+        }
     }
 
     /// Forgets a name's hold on its target; false when it had none (any more). Blobs stay until they are collected.
@@ -117,8 +161,20 @@ impl Content {
             // A name may point at something else by now, which is none of the caller's business.
             forgotten.push(self.holds(root)? && self.erase(root)?);
         }
-        self.write_index(&order)?;
+        self.shorten_index(&order)?;
         Ok(forgotten)
+    }
+
+    /// As [`write_index`](Self::write_index) after something has gone, which must not need space: people remove things because the
+    /// disk is full. The references are what counts, and the next collection mends what could not be written.
+    fn shorten_index(&self, order: &Guard) -> Result<()> {
+        match self.write_index(order) {
+            Err(Error::Write { source, path }) if is_full(&source) => {
+                let _ = overwrite(&path, &self.index()?);
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// Whether the root is still there, and its name points at the same target.
@@ -143,7 +199,7 @@ impl Content {
         }
         match fs::read(self.root().join("index.json")) {
             Ok(found) if found == self.index()? => Ok(()),
-            _ => self.write_index(&order),
+            _ => self.shorten_index(&order),
         }
     }
 
@@ -156,11 +212,7 @@ impl Content {
     /// All roots, in order of their names; a target that has a name is not listed a second time without one. One that is being
     /// renamed at this moment may be missed: what decides over deletion is [`mark`](Self::mark).
     pub fn roots(&self) -> Result<Vec<Root>> {
-        let mut roots = self.files()?;
-        let named = named(&roots);
-        roots.retain(|root| !is_hidden(root, &named));
-        roots.sort_by(|a, b| (&a.name, a.target.digest).cmp(&(&b.name, b.target.digest)));
-        Ok(roots)
+        Ok(shown(self.files()?))
     }
 
     /// The roots as they stand in the directory.
@@ -180,10 +232,12 @@ impl Content {
         Ok(roots)
     }
 
+    /// Writes one reference's file; the index is the caller's.
     pub(crate) fn write(&self, root: &Root) -> Result<()> {
         let path = self.references_directory().join(root.file_name());
         let bytes = serde_json::to_vec(&entry(root)).expect("a descriptor is always JSON");
-        replace(self, &path, &bytes).map_err(|source| Error::Write { path, source })?;
+        let (draft, path) = self.draft(path, &bytes)?;
+        draft.publish(&path).map_err(|source| Error::Write { path, source })?;
         sync_directory(&self.references_directory())
     }
 
@@ -207,14 +261,27 @@ impl Content {
     }
 
     pub(crate) fn index(&self) -> Result<Vec<u8>> {
-        let index = ImageIndex {
-            schema_version: 2,
-            media_type: Some(media_type::INDEX.to_owned()),
-            manifests: self.roots()?.iter().map(entry).collect(),
-            annotations: None,
-        };
-        Ok(serde_json::to_vec(&index).expect("an index is always JSON"))
+        Ok(index_of(self.files()?))
     }
+}
+
+/// `index.json` of these.
+fn index_of(roots: Vec<Root>) -> Vec<u8> {
+    let index = ImageIndex {
+        schema_version: 2,
+        media_type: Some(media_type::INDEX.to_owned()),
+        manifests: shown(roots).iter().map(entry).collect(),
+        annotations: None,
+    };
+    serde_json::to_vec(&index).expect("an index is always JSON")
+}
+
+/// In order of their names; a target that has a name is not shown a second time without one.
+fn shown(mut roots: Vec<Root>) -> Vec<Root> {
+    let named = named(&roots);
+    roots.retain(|root| !is_hidden(root, &named));
+    roots.sort_by(|a, b| (&a.name, a.target.digest).cmp(&(&b.name, b.target.digest)));
+    roots
 }
 
 fn named(roots: &[Root]) -> BTreeSet<Digest> {

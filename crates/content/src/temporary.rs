@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -43,6 +43,14 @@ impl Temporary {
         }
     }
 
+    /// A small file that holds these bytes, synced: from here on it needs no more space.
+    pub(crate) fn with(content: &Content, bytes: &[u8]) -> io::Result<Self> {
+        let mut temporary = Self::create(content, "file")?;
+        temporary.file.write_all(bytes)?;
+        temporary.file.sync_data()?;
+        Ok(temporary)
+    }
+
     /// Syncs the file and gives it its name, replacing what had it.
     pub(crate) fn publish(mut self, path: &Path) -> io::Result<()> {
         self.file.sync_data()?;
@@ -69,16 +77,29 @@ fn random() -> io::Result<u64> {
 
 /// Puts a small file in place, whole, and synced.
 pub(crate) fn replace(content: &Content, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = Temporary::create(content, "file")?;
-    temporary.file.write_all(bytes)?;
-    temporary.publish(path)
+    Temporary::with(content, bytes)?.publish(path)
+}
+
+/// Puts a smaller file in place of one on a full disk, where there is room for no other: over the old one, which is torn if this
+/// process dies. For what is put together again when it is.
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    if bytes.len() as u64 > file.metadata()?.len() {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    file.write_all_at(bytes, 0)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_data()
+}
+
+/// Whether there was no space: no blocks, no inodes, or no quota.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Puts a small file in place unless one is there.
 pub(crate) fn create(content: &Content, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = Temporary::create(content, "file")?;
-    temporary.file.write_all(bytes)?;
-    temporary.file.sync_data()?;
+    let temporary = Temporary::with(content, bytes)?;
     match fs::hard_link(&temporary.path, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
@@ -132,6 +153,16 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_put_over_a_file_is_never_longer() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("index.json");
+        fs::write(&path, "longer").unwrap();
+        overwrite(&path, b"short").unwrap();
+        assert!(is_full(&overwrite(&path, b"longer").unwrap_err()));
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+    }
 
     #[test]
     fn only_a_dead_writers_files_are_cleared() {

@@ -40,4 +40,4 @@ pub use image::{
 };
 pub use layer::{TarStream, WriteOptions, layer_stats, tar_of, verify_layer, write_layer};
 pub use merge::{MergeLayer, Merged, merge};
-pub use mount::{Backing, mount, probe};
+pub use mount::{Backing, mount, probe, probe_with};

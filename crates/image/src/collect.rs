@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use conex_content::{Claim, Reachable};
-use conex_oci::{DiffId, Digest};
+use conex_oci::{ChainId, DiffId, Digest};
 
+use crate::layers::Merged;
 use crate::{Result, Store, Tenants, Users};
 
 /// What a collection took away.
@@ -21,6 +22,7 @@ pub struct Collected {
 struct Unneeded {
     blobs: Vec<Digest>,
     layers: Vec<DiffId>,
+    chains: Vec<ChainId>,
 }
 
 impl Store {
@@ -35,6 +37,7 @@ impl Store {
     pub(crate) fn collect_with(&self, claim: &Claim, spared: Option<&Reachable>) -> Result<Collected> {
         let bytes = self.content().clear_temporary()?;
         self.content().clear_partials(true)?;
+        self.clear_views();
         self.content().mend()?;
         let mut collected = self.collect_where(claim, spared, &|_| true, &|_| true)?;
         collected.bytes += bytes;
@@ -92,6 +95,12 @@ impl Store {
                 unneeded.layers.push(layer);
             }
         }
+        // Of an image that is gone while its layers are others' too.
+        for chain in self.merged.as_ref().map_or(Ok(Vec::new()), Merged::list)? {
+            if is_layer_meant(&chain.0) && !needed.chains.contains(&chain) && claim.try_add(&chain.0)? {
+                unneeded.chains.push(chain);
+            }
+        }
         Ok(unneeded)
     }
 
@@ -103,20 +112,18 @@ impl Store {
         spared: Option<&Reachable>,
         collected: &mut Collected,
     ) -> Result<()> {
-        if unneeded.blobs.is_empty() && unneeded.layers.is_empty() {
+        if unneeded.blobs.is_empty() && unneeded.layers.is_empty() && unneeded.chains.is_empty() {
             return Ok(());
         }
         let Some(needed) = self.needed(spared)? else { return Ok(()) };
+        for chain in unneeded.chains.into_iter().filter(|chain| !needed.chains.contains(chain)) {
+            self.merged.as_ref().map_or(Ok(()), |merged| merged.remove(&chain))?;
+        }
         for layer in unneeded.layers.into_iter().filter(|layer| !needed.layers.contains(layer)) {
             let size = self.layers().size(&layer)?.unwrap_or(0);
             self.layers().remove(&layer)?;
             collected.bytes += size;
             collected.layers.push(layer);
-        }
-        if let Some(merged) = &self.merged
-            && !collected.layers.is_empty()
-        {
-            merged.forget(&collected.layers.iter().copied().collect())?;
         }
         // Manifests last: a collection that is cut short leaves what the next one still understands.
         for digest in unneeded.blobs.into_iter().filter(|digest| !needed.blobs.contains(digest)) {
@@ -132,6 +139,7 @@ impl Store {
             (Some(spared), _) => {
                 needed.blobs.extend(&spared.blobs);
                 needed.layers.extend(&spared.layers);
+                needed.chains.extend(&spared.chains);
             }
             (None, Some((_, error))) => {
                 log::warn!("nothing is deleted that an image could need, for one is damaged: {error}");

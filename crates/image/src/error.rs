@@ -47,6 +47,7 @@ pub enum Error {
         /// What was asked for, in its short form.
         reference: String,
         /// Why not, and what to do.
+        #[source]
         why: Box<crate::pull::Refusal>,
     },
     /// An image cannot be pushed.
@@ -55,6 +56,7 @@ pub enum Error {
         /// Its name.
         reference: String,
         /// Why.
+        #[source]
         why: Box<crate::PushRefusal>,
     },
     /// What was typed is neither a reference nor an id.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use conex_content::{Claim, Name, Reachable, Root};
 use conex_oci::image::ImageDocument;
-use conex_oci::{Digest, Reference};
+use conex_oci::{ChainId, Digest, Reference};
 use jiff::Timestamp;
 
 use crate::remove::{Images, unnamed};
@@ -270,6 +270,7 @@ impl Store {
                 (*id, Box::new(malformed.into()))
             })?;
             spared.blobs.insert(*id);
+            spared.chains.extend(ChainId::of(&document.rootfs.diff_ids));
             spared.layers.extend(document.rootfs.diff_ids);
         }
         Ok(spared)

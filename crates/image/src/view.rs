@@ -1,7 +1,7 @@
 //! An image's merged root filesystem to look at: a read-only mount that hangs nowhere and goes with its [`View`].
 //!
 //! Overlayfs wants directories of its own even for that. They are in `ROOT/views/<random>/`, held by a lock; what a killed
-//! process has left there, and what was mounted before a reboot ([`crate::Mounted`]), the next view clears.
+//! process has left there, and what was mounted before a reboot ([`crate::Mounted`]), the next view or collection clears.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -198,3 +198,19 @@ fn damage_is_found() {
     }
     assert!(mounted.store.verify(&image).unwrap().faults.is_empty());
 }
+
+/// Its layers are another image's too, so it is not one of them that takes what was made of it along.
+#[test]
+fn an_image_whose_layers_stay_takes_its_mount_along_too() {
+    let Some(mounted) = Mounted::new() else { return };
+    let (image, other) = (mounted.load(&bed::stacked(2)), mounted.load(&bed::stacked(4)));
+    let kept = one(mounted.store.lowers(&other).unwrap());
+    let gone = one(mounted.store.lowers(&image).unwrap());
+    mounted.store.remove(&image.id.to_string(), true, &|_| Vec::new()).unwrap();
+    assert_eq!((mounted.names("root/layers").len(), mounted.names("root/merged").len()), (4, 2));
+    assert!(!gone.exists() && kept.join("file3").exists());
+    let mut left = mounted.names("run/images");
+    left.sort_unstable();
+    let chain = kept.file_name().unwrap().to_str().unwrap();
+    assert_eq!(left, [chain, &format!("{chain}.lock"), "backend"]);
+}

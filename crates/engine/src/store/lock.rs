@@ -117,7 +117,11 @@ impl Store {
                     refused += 1;
                     continue;
                 }
-                Err(errno) => return Err(fail(errno.into())),
+                Err(errno) => {
+                    // On a full disk the directory is all there is; an empty one is of no use to anybody else either.
+                    let _ = rustix::fs::rmdir(&directory);
+                    return Err(fail(errno.into()));
+                }
             }
             let file = match File::options().read(true).write(true).open(directory.join("lock")) {
                 Ok(file) => file,

@@ -71,10 +71,16 @@ pub(super) fn first_client(socket: OwnedFd, first: First) -> Client {
 
 fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) {
     let mut client = first_client(socket, first);
-    let mut life = match Life::new(parts, &job, owned) {
-        Ok(life) => life,
-        Err(error) => return client.reply(&refusal(&error)),
+    let streams = match open(parts, &job, &owned) {
+        Ok(streams) => streams,
+        Err(error) => {
+            if let Err(error) = let_go(parts, &job, owned) {
+                log::warn!("{error}");
+            }
+            return client.reply(&refusal(&error));
+        }
     };
+    let mut life = Life::new(parts, &job, owned, streams);
     match life.start(job) {
         Ok(launched) => {
             client.reply(&Reply::Ok);
@@ -86,6 +92,24 @@ fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) {
             client.reply(&refusal(&error));
         }
     }
+}
+
+/// What a supervisor needs before anything runs: whoever sees it running can connect.
+fn open(parts: &Parts, job: &Job, owned: &Owned) -> Result<Streams> {
+    owned.supervise()?;
+    let listener = listen(owned.directory())?;
+    let sink = Sink::open(&job.record, &parts.store.directory(&job.record.id))?;
+    let mut streams = Streams::new(Some(listener), sink);
+    streams.signals = Some(SignalFd::new(&STOPPING).map_err(|source| Error::Supervisor { source })?);
+    Ok(streams)
+}
+
+/// Leaves a container that could not even be begun with as it was; one for a single run goes.
+fn let_go(parts: &Parts, job: &Job, owned: Owned) -> Result<()> {
+    if job.record.options.auto_remove {
+        parts.store.erase_ended(&job.record.id)?;
+    }
+    owned.finish()
 }
 
 /// An error on its way to another process.
@@ -112,16 +136,10 @@ struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    fn new(parts: &'a Parts, job: &Job, owned: Owned) -> Result<Self> {
+    fn new(parts: &'a Parts, job: &Job, owned: Owned, streams: Streams) -> Self {
         let Job { record, .. } = job;
         let supervision = &record.options.supervision;
-        // Before anything runs: whoever sees it running can connect.
-        owned.supervise()?;
-        let listener = listen(owned.directory())?;
-        let sink = Sink::open(record, &parts.store.directory(&record.id))?;
-        let mut streams = Streams::new(Some(listener), sink);
-        streams.signals = Some(SignalFd::new(&STOPPING).map_err(|source| Error::Supervisor { source })?);
-        Ok(Self {
+        Self {
             parts,
             id: record.id.clone(),
             owned,
@@ -133,7 +151,7 @@ impl<'a> Life<'a> {
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
             lean_at: None,
             held: false,
-        })
+        }
     }
 
     /// One start, on record before it begins.

@@ -19,7 +19,7 @@ use rustix::mount::{
     fsmount, fsopen,
 };
 
-pub use self::probe::probe;
+pub use self::probe::{probe, probe_with};
 use crate::error::{Error, Result};
 use crate::image::Image;
 

@@ -20,10 +20,17 @@ pub fn probe(directory: &Path) -> Result<Backing> {
     let image = temporary(directory)?;
     let tar = conex_archive::Writer::new(Vec::new()).finish()?;
     write_layer(&tar[..], &image, &WriteOptions::default())?;
-    let path = format!("/proc/self/fd/{}", image.as_raw_fd());
-    match mount(path.as_ref(), &[], Backing::File) {
+    probe_with(format!("/proc/self/fd/{}", image.as_raw_fd()).as_ref())
+}
+
+/// The same with an image that is there, which needs no space.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_with(image: &Path) -> Result<Backing> {
+    match mount(image, &[], Backing::File) {
         Ok(_) => Ok(Backing::File),
-        Err(first) => mount(path.as_ref(), &[], Backing::Loop).map(|_| Backing::Loop).map_err(|_| first),
+        Err(first) => mount(image, &[], Backing::Loop).map(|_| Backing::Loop).map_err(|_| first),
     }
 }
 

@@ -4,9 +4,10 @@
 //! `erofs file`, `erofs loop`, or `directories:` and why. Whether its file system can seal files (fs-verity) is found and kept
 //! with it.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::{LayerError, Result, seal};
+use super::{Form, LayerError, Packed, Result, seal};
 
 pub use conex_erofs::Backing as Mounts;
 
@@ -61,6 +62,12 @@ impl Backend {
         }
         let found = match conex_erofs::probe(root) {
             Ok(mounts) => Self::Erofs { mounts, is_sealed: seal::is_possible(root) },
+            // That says nothing of the kernel, and is not kept.
+            Err(error) if is_full(&error) => {
+                let image = an_image(root).and_then(|image| conex_erofs::probe_with(&image).ok());
+                let why = || Self::Directories { why: error.to_string() };
+                return image.map_or_else(why, |mounts| Self::Erofs { mounts, is_sealed: false });
+            }
             Err(error) => Self::Directories { why: error.to_string() },
         };
         // Several may find the same at once; without the file it is found again.
@@ -80,6 +87,19 @@ impl Backend {
             "erofs loop" => Some(Self::Erofs { mounts: Mounts::Loop, is_sealed }),
             _ => text.strip_prefix("directories: ").map(|why| Self::Directories { why: why.to_owned() }),
         }
+    }
+}
+
+/// A layer that is one already.
+fn an_image(root: &Path) -> Option<PathBuf> {
+    let layers = std::fs::read_dir(root.join("layers")).ok()?;
+    layers.flatten().map(|layer| layer.path().join(Packed::NAME)).find(|path| path.is_file())
+}
+
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    match error.downcast_ref::<io::Error>() {
+        Some(io) => super::is_full(io),
+        None => error.source().is_some_and(is_full),
     }
 }
 

@@ -7,20 +7,20 @@
 //! RUN/images/<chain id>.lock      held (flock) by who merges or mounts
 //! ```
 //!
-//! A merged image is a convenience: it can be made again of its layers at any time, so nothing protects it but that it goes with
-//! the first of its layers. A mount point that is none (after a reboot, in another mount namespace) becomes one when it is next
+//! A merged image is a convenience: it can be made again of its layers at any time. It goes, with its mount and its lock, when no
+//! image of these layers is left, also while each of them is another image's too. A mount point that is none (after a reboot, in another mount namespace) becomes one when it is next
 //! asked for. Containers have clones of the mount and keep them when it is taken away.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use conex_erofs::{Image, MergeLayer, WriteOptions};
 use conex_oci::{ChainId, DiffId, Digest};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, linkat};
+use rustix::fs::{AtFlags, CWD, FlockOperation, MemfdFlags, Mode, OFlags, linkat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 
@@ -102,7 +102,10 @@ impl Merged {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(failed("open", &path))?,
         };
-        let made = self.merged(&path, ids, layers)?;
+        // In memory: on a full disk one wants to know, too.
+        let made = rustix::fs::memfd_create("merged", MemfdFlags::CLOEXEC).map(File::from);
+        let made = made.map_err(store("create a copy in memory of", &path))?;
+        merge(&made, &path, ids, layers)?;
         let same = same_bytes(&here, &made).map_err(failed("read", &path))?;
         Ok((!same).then_some(path))
     }
@@ -114,48 +117,68 @@ impl Merged {
 
     /// Keeps others from merging or mounting these layers; `None` while somebody does.
     pub(crate) fn try_lock(&self, chain: &Digest) -> Result<Option<File>> {
-        self.lock_with(chain, FlockOperation::NonBlockingLockExclusive)
+        self.lock_with(&ChainId(*chain), FlockOperation::NonBlockingLockExclusive)
     }
 
     /// Removes a merged image, whatever it is, and its mount: containers have clones of it.
     pub(crate) fn discard(&self, chain: &Digest) -> Result<()> {
-        let _lock = self.lock(&ChainId(*chain))?;
-        self.remove(&self.images.join(format!("{}.json", chain.hex())))
+        self.remove(&ChainId(*chain))
     }
 
-    /// Removes the merged images, and the mounts, of which one of these layers is a part.
-    ///
-    /// # Errors
-    /// [`LayerError::Store`].
-    pub fn forget(&self, gone: &BTreeSet<DiffId>) -> Result<()> {
-        let entries = fs::read_dir(&self.images).map_err(failed("read", &self.images))?;
-        for entry in entries {
-            let record = entry.map_err(failed("read", &self.images))?.path();
-            if record.extension().is_none_or(|extension| extension != "json") {
-                continue;
+    /// Removes the merged images, and the mounts, of which one of these layers is a part. A record that nobody can read names no layers
+    /// that anybody needs.
+    pub(crate) fn forget(&self, gone: &BTreeSet<DiffId>) -> Result<()> {
+        for chain in self.list()? {
+            let ids = read_ids(&self.images.join(format!("{}.json", chain.0.hex())));
+            if ids.map_or(true, |ids| ids.iter().any(|id| gone.contains(id))) {
+                self.remove(&chain)?;
             }
-            // A record that nobody can read names no layers that anybody needs.
-            let ids =
-                fs::read(&record).ok().and_then(|bytes| serde_json::from_slice::<Vec<DiffId>>(&bytes).ok());
-            if ids.is_some_and(|ids| !ids.iter().any(|id| gone.contains(id))) {
-                continue;
-            }
-            self.remove(&record)?;
         }
         Ok(())
     }
 
-    /// Removes an image, its record and its mount.
-    fn remove(&self, record: &Path) -> Result<()> {
-        let Some(name) = record.file_stem() else { return Ok(()) };
-        let mount = self.mounts.join(name);
+    /// What is merged, was to be, or is mounted; in no order.
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
+    pub fn list(&self) -> Result<Vec<ChainId>> {
+        let mut chains = BTreeSet::new();
+        for directory in [&self.images, &self.mounts] {
+            for entry in fs::read_dir(directory).map_err(failed("read", directory))? {
+                let path = entry.map_err(failed("read", directory))?.path();
+                let hex = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+                chains.extend(format!("sha256:{hex}").parse().ok().map(ChainId));
+            }
+        }
+        Ok(chains.into_iter().collect())
+    }
+
+    /// Removes a merged image and its mount. That nothing needs it is for the caller to know, as with
+    /// [`Layers::remove`]; one that somebody is merging or mounting at this moment stays, for the next who collects.
+    ///
+    /// # Errors
+    /// [`LayerError::Store`].
+    pub fn remove(&self, chain: &ChainId) -> Result<()> {
+        let (lock, file) = (self.lock_path(chain), self.images.join(format!("{}.erofs", chain.0.hex())));
+        // Without making one: what is removed must not need space.
+        let held = match File::options().write(true).open(&lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            held => Some(held.map_err(failed("lock", &lock))?),
+        };
+        if held.as_ref().is_some_and(|held| {
+            rustix::fs::flock(held, FlockOperation::NonBlockingLockExclusive).is_err()
+                || !held.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+        }) {
+            return Ok(());
+        }
+        let mount = self.mounts.join(chain.0.hex());
         // Containers have clones of it. Where there is none, or only in another mount namespace, the directory stays or goes.
         let _ = unmount(&mount, UnmountFlags::DETACH);
         let _ = fs::remove_dir(&mount);
-        for path in [record.with_extension("erofs"), record.to_owned()] {
-            match fs::remove_file(&path) {
+        for path in [&file, &file.with_extension("json"), &lock] {
+            match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed("remove", &path)(error));
+                    return Err(failed("remove", path)(error));
                 }
                 _ => {}
             }
@@ -171,7 +194,8 @@ impl Merged {
             Err(Errno::NOENT) => {}
             Err(error) => return Err(store("look at", &path)(error)),
         }
-        let file = self.merged(&path, ids, layers)?;
+        let file = self.temporary()?;
+        merge(&file, &path, ids, layers)?;
         // The record first: an image without one would never go.
         let mut record = self.temporary()?;
         let text = serde_json::to_vec(ids).map_err(|error| failed("write", &path)(error.into()))?;
@@ -191,21 +215,6 @@ impl Merged {
         Ok(path)
     }
 
-    /// The layers merged, in a file without a name; `path` is for errors.
-    fn merged(&self, path: &Path, ids: &[DiffId], layers: &dyn Layers) -> Result<File> {
-        let mut files = Vec::with_capacity(ids.len());
-        for id in ids {
-            let layer = layers.lower(id)?.ok_or(LayerError::Missing { layer: *id })?;
-            let file = File::open(&layer).map_err(failed("open", &layer))?;
-            files.push((file, id.0.hex()));
-        }
-        let parts: Vec<_> = files.iter().map(|(image, name)| MergeLayer { image, name }).collect();
-        let file = self.temporary()?;
-        conex_erofs::merge(&parts, &file, &WriteOptions::default())
-            .map_err(|source| LayerError::Image { path: path.to_owned(), source: Box::new(source) })?;
-        Ok(file)
-    }
-
     /// A file that goes by itself unless it is given a name.
     fn temporary(&self) -> Result<File> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -213,21 +222,46 @@ impl Merged {
         file.map(File::from).map_err(store("create a file in", &self.images))
     }
 
+    /// The chain's lock, waited for.
     fn lock(&self, chain: &ChainId) -> Result<File> {
-        let locked = self.lock_with(&chain.0, FlockOperation::LockExclusive)?;
+        let locked = self.lock_with(chain, FlockOperation::LockExclusive)?;
         Ok(locked.unwrap_or_else(|| unreachable!("it waits")))
     }
 
-    fn lock_with(&self, chain: &Digest, operation: FlockOperation) -> Result<Option<File>> {
-        let path = self.mounts.join(format!("{}.lock", chain.hex()));
-        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(failed("lock", &path))?;
-        match rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)) {
-            Ok(()) => Ok(Some(file)),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(store("lock", &path)(error)),
+    fn lock_with(&self, chain: &ChainId, operation: FlockOperation) -> Result<Option<File>> {
+        let path = self.lock_path(chain);
+        loop {
+            let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let file = file.map_err(failed("lock", &path))?;
+            match rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation)) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(store("lock", &path)(error)),
+            }
+            // It may have gone with its image meanwhile.
+            if file.metadata().map_err(failed("lock", &path))?.nlink() > 0 {
+                return Ok(Some(file));
+            }
         }
     }
+
+    fn lock_path(&self, chain: &ChainId) -> PathBuf {
+        self.mounts.join(format!("{}.lock", chain.0.hex()))
+    }
+}
+
+/// Merges the layers into an empty file, which is `path` in errors.
+fn merge(into: &File, path: &Path, ids: &[DiffId], layers: &dyn Layers) -> Result<()> {
+    let mut files = Vec::with_capacity(ids.len());
+    for id in ids {
+        let layer = layers.lower(id)?.ok_or(LayerError::Missing { layer: *id })?;
+        let file = File::open(&layer).map_err(failed("open", &layer))?;
+        files.push((file, id.0.hex()));
+    }
+    let parts: Vec<_> = files.iter().map(|(image, name)| MergeLayer { image, name }).collect();
+    conex_erofs::merge(&parts, into, &WriteOptions::default())
+        .map_err(|source| LayerError::Image { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(())
 }
 
 /// The layers that a record names; or, in words, why nobody knows.

@@ -95,3 +95,8 @@ pub trait Draft: Send {
     /// its path, as [`Layers::lower`] would.
     fn fill(self: Box<Self>, tar: &mut dyn Read) -> Result<PathBuf>;
 }
+
+/// Whether there was no space: no blocks, no inodes, or no quota.
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}

@@ -23,11 +23,13 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::seal;
-use super::{Draft, LayerError, Layers, Prepared, Result};
+use super::{Draft, LayerError, Layers, Prepared, Result, is_full};
 
 pub(super) const PARTIAL: &str = ".partial";
 /// The name of the record beside a layer.
 pub(crate) const RECORD: &str = "layer.json";
+/// A layer on its way out.
+const REMOVED: &str = "removed";
 
 /// What a layer is made into.
 pub trait Form: Clone + Send + Sync + 'static {
@@ -112,6 +114,23 @@ impl<F: Form> Shelf<F> {
         self.root.join(layer.0.hex())
     }
 
+    /// Removes the layer where no directory can be made to take it to. It is none any more from the first step on; what a crash
+    /// leaves of it, the next removal takes.
+    fn remove_in_place(&self, layer: &DiffId) -> Result<()> {
+        let path = self.layer(layer);
+        let directory = match open(&path) {
+            Err(Errno::NOENT) => return Ok(()),
+            directory => directory.map_err(store("open", &path))?,
+        };
+        flock(&directory, FlockOperation::LockExclusive).map_err(store("lock", &path))?;
+        match rustix::fs::renameat(&directory, F::NAME, &directory, REMOVED) {
+            Err(error) if error != Errno::NOENT => return Err(store("remove", &path)(error)),
+            _ => {}
+        }
+        clear(&path, &directory)?;
+        rustix::fs::rmdir(&path).map_err(store("remove", &path))
+    }
+
     /// Makes the partial directory of the layer and takes its lock.
     fn lock(&self, layer: &DiffId) -> Result<(PathBuf, OwnedFd)> {
         let partial = self.root.join(PARTIAL);
@@ -168,9 +187,13 @@ impl<F: Form> Layers for Shelf<F> {
 
     fn remove(&self, layer: &DiffId) -> Result<()> {
         // The partial directory's lock keeps all others from making the layer meanwhile.
-        let (path, lock) = self.lock(layer)?;
+        let (path, lock) = match self.lock(layer) {
+            // Nor can anybody make it then.
+            Err(LayerError::Store { source, .. }) if is_full(&source) => return self.remove_in_place(layer),
+            locked => locked?,
+        };
         let draft = Partial { layers: self.clone(), layer: *layer, path, lock };
-        let (from, to) = (self.layer(layer), draft.path.join("removed"));
+        let (from, to) = (self.layer(layer), draft.path.join(REMOVED));
         if is_at(&draft.lock, &draft.path) {
             match rustix::fs::rename(&from, &to) {
                 Ok(()) | Err(Errno::NOENT) => return draft.clear(),
@@ -303,6 +326,9 @@ impl<F: Form> Partial<F> {
         match rustix::fs::rename(&self.path, &to) {
             // The layer is there in another form, which containers may be using; or what is there is no layer at all.
             Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                let there = open(&to).map_err(store("open", &to))?;
+                remove_tree(there.as_fd(), REMOVED.as_ref())
+                    .map_err(|source| LayerError::Clear { path: to.clone(), source })?;
                 rustix::fs::rename(self.path.join(F::NAME), to.join(F::NAME))
                     .and_then(|()| rustix::fs::rename(self.path.join(RECORD), to.join(RECORD)))
                     .map_err(store("publish", &to))?;

@@ -19,7 +19,7 @@ use std::io::Read;
 use std::path::Path;
 
 use conex_content::{Lease, Name, Root};
-use conex_oci::{Descriptor, Digest, Platform, Reference};
+use conex_oci::{ChainId, Descriptor, Digest, Platform, Reference};
 
 use crate::{Error, Image, Progress, Result, Store};
 use intake::Intake;
@@ -221,7 +221,7 @@ impl Store {
         })
     }
 
-    /// Leases all that an image is made of: its id, its blobs, its layers.
+    /// Leases all that an image is made of: its id, its blobs, its layers, and what is made of these together.
     pub fn hold(&self, lease: &Lease, image: &Image) -> Result<()> {
         lease.add(&image.id)?;
         lease.add(&image.target.digest)?;
@@ -229,8 +229,9 @@ impl Store {
         for layer in &image.manifest.layers {
             lease.add(&layer.digest)?;
         }
-        for layer in &image.document.rootfs.diff_ids {
-            lease.add(&layer.0)?;
+        let layers = &image.document.rootfs.diff_ids;
+        for digest in layers.iter().map(|layer| layer.0).chain(ChainId::of(layers).map(|chain| chain.0)) {
+            lease.add(&digest)?;
         }
         Ok(())
     }

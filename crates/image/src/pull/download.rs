@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use conex_content::DOCUMENT_LIMIT;
 use conex_oci::image::ImageManifest;
-use conex_oci::{Descriptor, DiffId, Platform, media_type};
+use conex_oci::{ChainId, Descriptor, DiffId, Platform, media_type};
 
 use super::follow::Growing;
 use super::{Pull, Refusal};
@@ -78,8 +78,12 @@ impl Pull<'_> {
         if blobs != layers {
             return Err(Error::LayerCount { id: image.id, blobs, layers });
         }
-        for layer in &image.document.rootfs.diff_ids {
-            self.lease.add(&layer.0)?;
+        let layers = &image.document.rootfs.diff_ids;
+        for digest in layers.iter().map(|layer| layer.0).chain(ChainId::of(layers).map(|chain| chain.0)) {
+            self.lease.add(&digest)?;
+        }
+        if let Some(chain) = ChainId::of(layers) {
+            self.remember(&chain.0);
         }
         let mut seen = BTreeSet::new();
         let mut missing = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! resolve at the registry ▶ choose the platform's manifest ▶ download what is missing, a few layers at once, each
 //! verified while it streams into the store ▶ unpack ▶ point the reference at it. A pull that fails or is killed leaves
-//! verified blobs and halves of some, which the next one goes on with; it never leaves a reference to something incomplete.
+//! verified blobs and halves of some, which the next one goes on with, unless the disk is full; it never leaves a reference to something incomplete.
 
 mod again;
 mod choose;
@@ -104,12 +104,18 @@ impl Store {
         let pull = Pull { store: self, client, reference, platform, whole, progress, brought, lease };
         let pulled = pull.run();
         if let Err(error) = &pulled
-            && is_final(error)
+            && (is_final(error) || is_full(error))
         {
             let Pull { brought, lease, .. } = pull;
             drop(lease);
             let brought = brought.into_inner().unwrap_or_else(PoisonError::into_inner);
             self.give_back(&brought);
+            // Of other pulls too, which nobody is going on with.
+            if is_full(error)
+                && let Err(error) = self.content().clear_partials(true)
+            {
+                log::debug!("halves of blobs stay: {error}");
+            }
         }
         pulled
     }
@@ -155,6 +161,14 @@ fn is_final(error: &Error) -> bool {
             true
         }
         _ => false,
+    }
+}
+
+/// Whether there is no space for it here: then it does not keep the little that was left.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => crate::layers::is_full(io),
+        None => error.source().is_some_and(is_full),
     }
 }
 

@@ -37,7 +37,7 @@ pub use conex_archive::{RemoveError, remove_tree};
 pub use error::{Result, RootfsError};
 pub use scratch::Scratch;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 /// What a root filesystem is made of.
@@ -64,14 +64,33 @@ pub struct RootfsRequest<'a> {
 pub fn mount(request: &RootfsRequest<'_>) -> Result<OwnedFd> {
     let lowers = lowers(request)?;
     let stack = Stack { request, lowers: &lowers };
-    match mount_once(&stack) {
+    let mounted = match mount_once(&stack) {
         // Overlayfs marks the work directory of a volatile mount, and refuses it ever after: a crash of the host could
         // have lost what was written. Not so if only the container was stopped.
         Err(error) if request.volatile && error.is_invalid() && forget_volatile(request.work)? => {
             mount_once(&stack)
         }
         other => other,
+    }?;
+    match request.read_only {
+        true => Ok(mounted),
+        false => writable(mounted, request.work),
     }
+}
+
+/// Overlayfs that cannot make its own directory in the work directory mounts all the same, read-only, and says so to the kernel's
+/// log alone (`fs/overlayfs/super.c`): on a full disk a container would be told of a read-only file system.
+fn writable(mounted: OwnedFd, work: &Path) -> Result<OwnedFd> {
+    let stat = rustix::fs::fstatvfs(&mounted).map_err(RootfsError::directory("look at", work))?;
+    if !stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(mounted);
+    }
+    let own = work.join("work");
+    let why = match rustix::fs::mkdir(&own, Mode::RWXU) {
+        Err(error) if error != Errno::EXIST => error,
+        _ => Errno::ROFS,
+    };
+    Err(RootfsError::directory("create", &own)(why))
 }
 
 /// A request whose list of layers is final: at least one, highest first.
