@@ -1,12 +1,13 @@
 //! Comparisons: Conex against the bare system calls (`bench/floor.c`) and the engines that are installed, in one
 //! run, interleaved, as medians and ratios. Absolute times say little about another machine; ratios do.
 //!
-//! `cargo xtask bench [run|exec|memory|size|pull|runtime|inflate]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
+//! `cargo xtask bench [run|layers|exec|memory|size|pull|runtime|inflate]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
 //! them. Results are printed and kept in `bench/results/` as data.
 
 mod bundle;
 mod exec;
 mod inflate;
+mod layers;
 mod machine;
 mod measure;
 mod memory;
@@ -56,16 +57,19 @@ fn all(options: &options::Options) -> Result<()> {
     }
     let scene = scene::Scene::set(options)?;
     for what in engine {
-        let report = match what.as_str() {
-            "run" => run::bench(&scene, options)?,
-            "exec" => exec::bench(&scene, options)?,
-            "memory" => memory::bench(&scene)?,
+        let reports = match what.as_str() {
+            "run" => vec![run::bench(&scene, options)?],
+            "layers" => vec![layers::bench(&scene, options)?],
+            "exec" => vec![exec::bench(&scene, options)?],
+            "memory" => vec![memory::bench(&scene)?],
             "pull" => pull::bench(&scene, options)?,
-            _ => size::bench(&scene)?,
+            _ => vec![size::bench(&scene)?],
         };
-        report.print();
-        if options.save {
-            println!("kept in {}\n", report.save()?.display());
+        for report in reports {
+            report.print();
+            if options.save {
+                println!("kept in {}\n", report.save()?.display());
+            }
         }
     }
     Ok(())

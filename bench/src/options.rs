@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::Result;
 
 /// All comparisons, in the order in which they run.
-pub(crate) const ALL: [&str; 7] = ["run", "exec", "memory", "size", "pull", "runtime", "inflate"];
+pub(crate) const ALL: [&str; 8] = ["run", "layers", "exec", "memory", "size", "pull", "runtime", "inflate"];
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]

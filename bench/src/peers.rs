@@ -114,6 +114,11 @@ impl Peer {
         command
     }
 
+    /// Where it keeps images.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+
     /// `run --rm … true`.
     pub(crate) fn run_true(&self, scene: &Scene) -> Command {
         let mut command = self.command();

@@ -59,8 +59,9 @@ impl Report {
         self
     }
 
+    /// With these times as well.
     pub(crate) fn times(mut self, (times, left_out): (Vec<Times>, Vec<String>)) -> Self {
-        self.times = times;
+        self.times.extend(times);
         self.left_out.extend(left_out);
         self
     }
@@ -119,7 +120,7 @@ impl Report {
         let (floor, ours) = (self.median("floor"), self.median(self.ours));
         if !self.times.is_empty() {
             println!(
-                "\n  {:<18} {:>10} {:>10} {:>10} {:>9} {:>9}   version",
+                "\n  {:<22} {:>10} {:>10} {:>10} {:>9} {:>9}   version",
                 "", "median ms", "min ms", "p90 ms", "x floor", "x ours"
             );
         }
@@ -127,7 +128,7 @@ impl Report {
             |of: f64, to: Option<f64>| to.map_or_else(|| "-".to_owned(), |to| format!("{:.2}", of / to));
         for times in &self.times {
             println!(
-                "  {:<18} {:>10.2} {:>10.2} {:>10.2} {:>9} {:>9}   {}",
+                "  {:<22} {:>10.2} {:>10.2} {:>10.2} {:>9} {:>9}   {}",
                 times.name,
                 times.median_ms,
                 times.minimum_ms,

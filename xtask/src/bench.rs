@@ -3,9 +3,10 @@
 use anyhow::Result;
 
 use crate::command::{cargo, run as run_command, shipped_runtime};
+use crate::debian::image;
 
 /// What the engine takes part in.
-const ENGINE: [&str; 5] = ["run", "exec", "memory", "size", "pull"];
+const ENGINE: [&str; 6] = ["run", "layers", "exec", "memory", "size", "pull"];
 
 /// Passes its arguments on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -30,6 +31,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             "layer",
         ]))?;
         bench.args(["--features", "inflaters"]);
+    }
+    if all || named("pull") {
+        bench.envs(image::find().map(|archive| (image::VARIABLE, archive)));
     }
     run_command(bench.arg("--").args(arguments))
 }

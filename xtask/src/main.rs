@@ -1,4 +1,4 @@
-//! The project's chores, one file a chore: `cargo xtask lint|layers|docs|test|bench|syscalls|conformance`.
+//! The project's chores, one file a chore: `cargo xtask lint|layers|docs|test|debian-image|bench|syscalls|conformance`.
 //!
 //! Continuous integration runs the same commands as a person does; a chore that needs a tool of the machine
 //! installs it (and says so) or prints `skipped: why`, and never passes in silence.
@@ -25,6 +25,7 @@ usage: cargo xtask <chore>
   docs              rustdoc without warnings, links between Markdown files resolve
   test [--vm] [FILTER...]
                     all tests; installs the Debian packages they need. --vm: on a pure cgroup v2 machine
+  debian-image      make the image that tests and bench take from Debian packages, and say where it is
   bench [WHAT...]   time Conex against the bare system calls and the engines installed here
   syscalls [--update] [--list]
                     count the system calls of conex-runtime's verbs, and refuse more than bench/syscalls.txt has
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         "layers" => layers::run(),
         "docs" => docs::run(),
         "test" => test::run(rest),
+        "debian-image" => debian::image::run(),
         "bench" => bench::run(rest),
         "syscalls" => syscalls::run(rest),
         "conformance" => conformance::run(rest),

@@ -1,7 +1,8 @@
-//! Packages of Debian's other suites, from where this machine has its own.
+//! Debian packages, from where this machine has its own: of other suites, and as an image.
 
 mod apt;
 mod borrow;
+pub(crate) mod image;
 mod sources;
 
 pub(crate) use apt::{Apt, files_of};

@@ -15,6 +15,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, run as run_command, shipped_runtime};
+use crate::debian::image;
 use crate::summary::Summary;
 use crate::vm;
 
@@ -50,6 +51,9 @@ fn native(filters: &[String]) -> Result<Summary> {
     }
     if let Some(directory) = erofs_utils::find() {
         command.env(erofs_utils::VARIABLE, directory);
+    }
+    if let Some(archive) = image::find() {
+        command.env(image::VARIABLE, archive);
     }
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no standard output")?;

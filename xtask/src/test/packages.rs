@@ -33,6 +33,8 @@ const PACKAGES: &[Package] = &[
     },
     Package { name: "libarchive-tools", program: "bsdtar", why: "layers written by another tar" },
     Package { name: "e2fsprogs", program: "chattr", why: "files that refuse to be removed" },
+    Package { name: "mmdebstrap", program: "mmdebstrap", why: "an image of Debian packages to test with" },
+    Package { name: "attr", program: "getfattr", why: "likewise" },
     Package { name: "procps", program: "ps", why: "what a process looks like from outside" },
     Package {
         name: "util-linux",
