@@ -31,7 +31,7 @@ impl Yard {
         self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sh", "-c", &script]].concat());
         let address = self.address(name);
         eventually("the server", || {
-            self.host.try_sh(&format!("busybox wget -qO- -T1 http://{address}/")).code.eq(&0).then_some(())
+            self.host.try_sh(&format!("timeout 1 busybox wget -qO- http://{address}/")).code.eq(&0).then_some(())
         });
     }
 
@@ -176,9 +176,9 @@ fn published_ports() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
     yard.serve("web", &["-p", "8080:80", "-p", "127.0.0.1:8081:80/tcp", "-p", "5353:53/udp"]);
-    assert_eq!(host.world("busybox wget -qO- -T2 http://192.0.2.1:8080/"), "web\n");
-    assert_ne!(host.try_world("busybox wget -qO- -T2 http://192.0.2.1:8081/").code, 0);
-    assert_eq!(host.sh("busybox wget -qO- -T2 http://127.0.0.1:8081/"), "web\n");
+    assert_eq!(host.world("timeout 2 busybox wget -qO- http://192.0.2.1:8080/"), "web\n");
+    assert_ne!(host.try_world("timeout 2 busybox wget -qO- http://192.0.2.1:8081/").code, 0);
+    assert_eq!(host.sh("timeout 2 busybox wget -qO- http://127.0.0.1:8081/"), "web\n");
     assert_eq!(yard.fetch(&[], "http://192.0.2.1:8080/").as_deref(), Some("web\n"));
     assert_eq!(
         conex.ok(&["port", "web"]),
@@ -218,11 +218,11 @@ fn published_ports() {
     );
     // Gone with the container, back with it.
     conex.ok(&["stop", "-t", "0", "web"]);
-    assert_ne!(host.try_world("busybox wget -qO- -T1 http://192.0.2.1:8080/").code, 0);
+    assert_ne!(host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").code, 0);
     assert_eq!(conex.ok(&["port", "web"]), "");
     conex.ok(&["start", "web"]);
     eventually("the server", || {
-        host.try_world("busybox wget -qO- -T2 http://192.0.2.1:8080/").stdout.eq("web\n").then_some(())
+        host.try_world("timeout 2 busybox wget -qO- http://192.0.2.1:8080/").stdout.eq("web\n").then_some(())
     });
 }
 
@@ -268,7 +268,7 @@ fn what_is_lost_is_noticed_or_reloaded() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
     yard.serve("web", &["-p", "8080:80"]);
-    let reached = || host.try_world("busybox wget -qO- -T1 http://192.0.2.1:8080/").stdout == "web\n";
+    let reached = || host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").stdout == "web\n";
     assert!(reached());
     host.sh("nft flush ruleset");
     assert!(!reached());
