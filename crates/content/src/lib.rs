@@ -10,6 +10,7 @@ mod layout;
 mod lease;
 mod mark;
 mod partial;
+mod reference_file;
 mod references;
 mod survey;
 mod temporary;

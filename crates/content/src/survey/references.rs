@@ -9,7 +9,8 @@ use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, media_type};
 
 use super::{Entry, EntryKind, open_plain};
-use crate::references::{Name, REF_NAME, Root, named_by, parse};
+use crate::reference_file::{named_by, parse};
+use crate::references::{Name, REF_NAME, Root};
 use crate::temporary::sync_directory;
 use crate::{Content, Error, Result};
 

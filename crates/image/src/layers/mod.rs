@@ -30,6 +30,7 @@ mod directories;
 mod error;
 mod images;
 mod merged;
+mod partial;
 mod seal;
 mod shelf;
 

@@ -13,23 +13,24 @@
 //! files to keep or clear. A directory in `.partial` that nobody has locked is what a crash has left.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use conex_archive::{HashingReader, UnpackStats, read_ahead, remove_tree};
+use conex_archive::UnpackStats;
 use conex_oci::{DiffId, Digest};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::partial::{Partial, clear, sweep};
 use super::seal;
-use super::{Draft, LayerError, Layers, Prepared, Result, is_full};
+use super::{LayerError, Layers, Prepared, Result, is_full};
 
 pub(super) const PARTIAL: &str = ".partial";
 /// The name of the record beside a layer.
 pub(crate) const RECORD: &str = "layer.json";
 /// A layer on its way out.
-const REMOVED: &str = "removed";
+pub(super) const REMOVED: &str = "removed";
 
 /// What a layer is made into.
 pub trait Form: Clone + Send + Sync + 'static {
@@ -104,6 +105,20 @@ impl<F: Form> Shelf<F> {
             Err(error) => return Err(store("look at", &partial)(error)),
         }
         Ok(layers)
+    }
+
+    pub(super) fn form(&self) -> &F {
+        &self.form
+    }
+
+    /// Where they are.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where layers are made.
+    pub(super) fn partials(&self) -> PathBuf {
+        self.root.join(PARTIAL)
     }
 
     pub(super) fn form_mut(&mut self) -> &mut F {
@@ -261,148 +276,12 @@ impl<F: Form> Shelf<F> {
     }
 }
 
-/// A layer in the making. Whatever is left of it when this goes, goes too.
-struct Partial<F: Form> {
-    layers: Shelf<F>,
-    layer: DiffId,
-    path: PathBuf,
-    lock: OwnedFd,
-}
-
-impl<F: Form> Draft for Partial<F> {
-    fn fill(self: Box<Self>, tar: &mut dyn Read) -> Result<PathBuf> {
-        // What a crash has left under the same lock.
-        clear(&self.path, &self.lock)?;
-        let path = self.path.join(F::NAME);
-        let make = |tar: &mut (dyn Read + Send)| self.layers.form.make(&self.layer, tar, &path);
-        let no_thread = |source| LayerError::Store { what: "start a thread for", path: path.clone(), source };
-        let (stats, found) = if F::IS_QUICK {
-            let hashed = |tar: &mut (dyn Read + Send)| {
-                let mut tar = HashingReader::new(tar);
-                let stats = make(&mut tar)?;
-                Ok((stats, self.digest(tar)?))
-            };
-            read_ahead(tar, hashed).map_err(no_thread)??
-        } else {
-            let mut tar = HashingReader::new(tar);
-            let stats = read_ahead(&mut tar, make).map_err(no_thread)??;
-            (stats, self.digest(tar)?)
-        };
-        if found != self.layer.0 {
-            return Err(LayerError::DiffId { expected: self.layer, found: DiffId(found) });
-        }
-        self.note(&stats)?;
-        self.publish()
-    }
-}
-
-impl<F: Form> Partial<F> {
-    /// Of the whole stream, which trails off behind the archive.
-    fn digest(&self, tar: HashingReader<impl Read>) -> Result<Digest> {
-        let offset = tar.count();
-        let (found, _) = tar.finish().map_err(|source| LayerError::Unpack {
-            layer: self.layer,
-            source: Box::new(conex_archive::Error::Read { offset, source }),
-        })?;
-        Ok(found)
-    }
-
-    fn note(&self, stats: &Stats) -> Result<()> {
-        use std::io::Write;
-        let path = self.path.join(RECORD);
-        let bytes = serde_json::to_vec(stats).expect("numbers are JSON");
-        let write = || {
-            let mut file = std::fs::File::create(&path)?;
-            file.write_all(&bytes)?;
-            file.sync_data()
-        };
-        write().map_err(|source| LayerError::Store { what: "write", path: path.clone(), source })
-    }
-
-    /// Makes everything durable, then gives the layer its name: a layer that has one is whole, also after a power cut.
-    fn publish(&self) -> Result<PathBuf> {
-        F::sync(&self.path, &self.lock)?;
-        let to = self.layers.layer(&self.layer);
-        match rustix::fs::rename(&self.path, &to) {
-            // The layer is there in another form, which containers may be using; or what is there is no layer at all.
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                let there = open(&to).map_err(store("open", &to))?;
-                remove_tree(there.as_fd(), REMOVED.as_ref())
-                    .map_err(|source| LayerError::Clear { path: to.clone(), source })?;
-                rustix::fs::rename(self.path.join(F::NAME), to.join(F::NAME))
-                    .and_then(|()| rustix::fs::rename(self.path.join(RECORD), to.join(RECORD)))
-                    .map_err(store("publish", &to))?;
-                let synced = open(&to).and_then(rustix::fs::fsync);
-                synced.map_err(store("write out", &to))?;
-            }
-            other => other.map_err(store("publish", &to))?,
-        }
-        let root = &self.layers.root;
-        let synced = open(root).and_then(rustix::fs::fsync);
-        synced.map_err(store("write out", root))?;
-        Ok(to.join(F::NAME))
-    }
-
-    fn clear(&self) -> Result<()> {
-        clear(&self.path, &self.lock)
-    }
-}
-
-impl<F: Form> Drop for Partial<F> {
-    /// Takes away what was not published. If that fails, the next to open the store does it.
-    fn drop(&mut self) {
-        if is_at(&self.lock, &self.path) {
-            let _ = self.clear();
-            let _ = rustix::fs::rmdir(&self.path);
-        }
-        // Works only when nobody else is making a layer; then the next to open the store has nothing to look at.
-        let _ = rustix::fs::rmdir(self.layers.root.join(PARTIAL));
-    }
-}
-
-/// Removes what nobody is making.
-fn sweep(partial: &Path) -> Result<()> {
-    let failed = |source| LayerError::Store { what: "read", path: partial.to_owned(), source };
-    let entries = match std::fs::read_dir(partial) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed(source)),
-    };
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let Ok(directory) = open(&path) else { continue };
-        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&directory, &path) {
-            clear(&path, &directory)?;
-            // Whoever has opened it and now waits for the lock sees that it is gone, and makes a new one.
-            let _ = rustix::fs::rmdir(&path);
-        }
-    }
-    let _ = rustix::fs::rmdir(partial);
-    Ok(())
-}
-
-/// Empties a directory whose lock is held.
-fn clear(path: &Path, directory: &OwnedFd) -> Result<()> {
-    let entries = std::fs::read_dir(path).map_err(|source| LayerError::Store {
-        what: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    for entry in entries {
-        let entry =
-            entry.map_err(|source| LayerError::Store { what: "read", path: path.to_owned(), source })?;
-        remove_tree(directory.as_fd(), &entry.file_name())
-            .map_err(|source| LayerError::Clear { path: path.to_owned(), source })?;
-    }
-    Ok(())
-}
-
 pub(super) fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
 }
 
-fn flock(directory: &OwnedFd, operation: FlockOperation) -> rustix::io::Result<()> {
+pub(super) fn flock(directory: &OwnedFd, operation: FlockOperation) -> rustix::io::Result<()> {
     loop {
         match rustix::fs::flock(directory, operation) {
             Err(Errno::INTR) => {}
@@ -412,7 +291,7 @@ fn flock(directory: &OwnedFd, operation: FlockOperation) -> rustix::io::Result<(
 }
 
 /// Whether the path still names the directory that is open.
-fn is_at(directory: &OwnedFd, path: &Path) -> bool {
+pub(super) fn is_at(directory: &OwnedFd, path: &Path) -> bool {
     let at = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
     match (rustix::fs::fstat(directory), at) {
         (Ok(open), Ok(named)) => (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino),
