@@ -57,6 +57,14 @@ pub(crate) enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The configuration.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
     /// Refused before anything was done.
     #[error("{0}")]
     Refused(String),

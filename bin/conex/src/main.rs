@@ -3,6 +3,7 @@
 mod builtin;
 mod cli;
 mod commands;
+mod config;
 mod errors;
 mod flags;
 mod format;

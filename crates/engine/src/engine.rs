@@ -43,7 +43,15 @@ impl Engine {
         let paths = Paths { root: absolute(paths.root)?, run: absolute(paths.run)? };
         let store = Store::new(&paths.root, &paths.run);
         let images = conex_image::Store::open_to_run(&paths.root, &paths.run)?;
-        let parts = Parts { paths, store, images, host: OnceCell::new(), init: None, publish_address: None };
+        let parts = Parts {
+            paths,
+            store,
+            images,
+            host: OnceCell::new(),
+            init: None,
+            publish_address: None,
+            block_metadata: false,
+        };
         Ok(Self { parts, prepared: RefCell::new(None) })
     }
 
@@ -51,6 +59,15 @@ impl Engine {
     #[must_use]
     pub fn with_init(mut self, program: &'static [u8]) -> Self {
         self.parts.init = Some(program);
+        self
+    }
+
+    /// Where ports are published that name no address (everywhere without), and whether the metadata addresses of clouds are kept from
+    /// containers.
+    #[must_use]
+    pub fn with_ports(mut self, address: Option<std::net::IpAddr>, block_metadata: bool) -> Self {
+        self.parts.publish_address = address;
+        self.parts.block_metadata = block_metadata;
         self
     }
 
@@ -113,6 +130,8 @@ pub(crate) struct Parts {
     pub(crate) init: Option<&'static [u8]>,
     /// Where ports are published that say nothing of their own; everywhere without.
     pub(crate) publish_address: Option<std::net::IpAddr>,
+    /// Whether containers are kept from the metadata addresses of clouds.
+    pub(crate) block_metadata: bool,
 }
 
 impl Parts {

@@ -29,9 +29,11 @@ impl Context {
     /// The engine on these directories.
     ///
     /// # Errors
-    /// When they cannot be made.
+    /// When they cannot be made, or the configuration is wrong.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
-        Ok(Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT))
+        let ports = crate::config::Config::read()?.ports;
+        let engine = Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT);
+        Ok(engine.with_ports(ports.address, ports.block_metadata.unwrap_or(false)))
     }
 
     /// What is gone after a reboot.

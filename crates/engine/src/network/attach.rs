@@ -54,7 +54,7 @@ impl Wired {
             let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
             wire.connect(&mut host, &mut container, namespace.as_fd())?;
         }
-        let mut firewall = Firewall::open()?;
+        let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
         for Planned { network, endpoint } in &self.planned {
             admit(parts, &mut firewall, network, endpoint)?;
         }

@@ -36,6 +36,12 @@ impl CreateOptions {
         self.check_mounts()?;
         self.limits.check(&mut warnings)?;
         self.supervision.log.validate()?;
+        if !self.ports.publish.is_empty() || self.ports.publish_all {
+            let network = &self.namespaces.network;
+            if matches!(network, NetworkMode::Host | NetworkMode::None) {
+                warnings.push(format!("Published ports are discarded when using --network {network}"));
+            }
+        }
         if self.security.privileged && !self.security.cap_drop.is_empty() {
             warnings.push("--cap-drop has no effect with --privileged".to_owned());
         }

@@ -77,6 +77,15 @@ pub(super) fn of_endpoint(network: &Network, endpoint: &Endpoint) -> Vec<(Place,
     elements
 }
 
+/// Where clouds tell a machine who it is, its keys among it: of nearly all of them, and of one by IPv6.
+pub(super) fn of_metadata() -> Vec<(Place, Element)> {
+    let v6: std::net::Ipv6Addr = [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254].into();
+    vec![
+        (inet("refused4"), Element::new(&[&[169, 254, 169, 254]])),
+        (inet("refused6"), Element::new(&[&v6.octets()])),
+    ]
+}
+
 /// Where a port of the host leads to: the endpoint's address of the same family, if it has one.
 fn published(endpoint: &Endpoint, port: &Published) -> Option<(Place, Element)> {
     let same = |(address, _): &&(IpAddr, u8)| address.is_ipv4() == port.host.is_ipv4();

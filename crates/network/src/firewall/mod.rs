@@ -26,6 +26,7 @@ const BRIDGE: Table<'_> = Table { family: Family::Bridge, name: "conex" };
 #[derive(Debug)]
 pub struct Firewall {
     nft: Nft,
+    block_metadata: bool,
 }
 
 fn failed(source: Netlink) -> Error {
@@ -38,7 +39,14 @@ impl Firewall {
     /// # Errors
     /// [`Error::Filter`].
     pub fn open() -> Result<Self> {
-        Ok(Self { nft: Nft::open().map_err(failed)? })
+        Ok(Self { nft: Nft::open().map_err(failed)?, block_metadata: false })
+    }
+
+    /// Keeps containers from the metadata addresses of clouds, from the next that is admitted on.
+    #[must_use]
+    pub fn blocking_metadata(mut self, block: bool) -> Self {
+        self.block_metadata = block;
+        self
     }
 
     /// Lets a container's endpoint take part. False when our tables are not there, or not whole: restore them, and ask again.
@@ -53,6 +61,7 @@ impl Firewall {
         {
             add(&mut batch, &element);
         }
+        self.add_metadata(&mut batch);
         match self.nft.run(&batch) {
             Ok(()) => Ok(true),
             Err(error) if error.is_gone() => Ok(false),
@@ -122,7 +131,14 @@ impl Firewall {
                 add(&mut batch, &element);
             }
         }
+        self.add_metadata(&mut batch);
         self.nft.run(&batch).map_err(failed)
+    }
+
+    fn add_metadata(&self, batch: &mut Batch) {
+        if self.block_metadata {
+            elements::of_metadata().iter().for_each(|element| add(batch, element));
+        }
     }
 
     /// Whether our tables are there.

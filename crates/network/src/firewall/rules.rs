@@ -43,6 +43,8 @@ fn inet(batch: &mut Batch) {
     for name in ["bridges", "internal", "masqueraded"] {
         set(batch, INET, name, &[IN]);
     }
+    set(batch, INET, "refused4", &[Field::Destination4]);
+    set(batch, INET, "refused6", &[Field::Destination6]);
     // Each bridge with itself.
     set(batch, INET, "within", &[IN, OUT]);
     // Each container with itself.
@@ -69,6 +71,17 @@ fn inet(batch: &mut Batch) {
     rule(
         "guard",
         own.is(Field::Protocol, IPV4).is_within(Field::Destination4, &[127, 0, 0, 0], 8).counter().drop(),
+    );
+
+    // Before it is decided whether it is the host's: some have a server of their own for it.
+    let metadata = || Rule::new().comment("metadata is not for containers").is_in(&[IN], "bridges");
+    rule(
+        "guard",
+        metadata().is(Field::Protocol, IPV4).is_in(&[Field::Destination4], "refused4").counter().drop(),
+    );
+    rule(
+        "guard",
+        metadata().is(Field::Protocol, IPV6).is_in(&[Field::Destination6], "refused6").counter().drop(),
     );
 
     // Published ports, for who comes from outside, from a container, and from this host.

@@ -18,7 +18,7 @@ impl Engine {
         let store = &self.parts.store;
         let networks = self.parts.networks();
         let mut host = Route::open().map_err(netlink)?;
-        let mut firewall = Firewall::open()?;
+        let mut firewall = Firewall::open()?.blocking_metadata(self.parts.block_metadata);
         let known = networks.list()?;
         let mut names = Vec::new();
         for (id, endpoint) in all_endpoints(store)? {
