@@ -2,7 +2,7 @@
 //! after its last process; after a crash they are removed here, since somebody else may hold that.
 
 use conex_netlink::Route;
-use conex_network::{Firewall, Network, Networks, Wire};
+use conex_network::{Firewall, Wire};
 use conex_oci::ContainerId;
 
 use super::{RECORD, endpoints};
@@ -28,14 +28,14 @@ pub(crate) fn settle(store: &Store, id: &ContainerId) -> Result<()> {
 fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> {
     let directory = store.run_directory(id);
     let record = directory.join(RECORD);
-    if !record.exists() {
+    // Who was killed between its leases and its record has left the former only.
+    if !with_devices && !record.exists() {
         return Ok(());
     }
     let networks = store.networks();
-    let ends = endpoints(&directory)?;
+    let (known, ends) = (networks.list()?, endpoints(&directory)?);
     if !ends.is_empty() {
         let mut firewall = Firewall::open()?;
-        let known = networks.list()?;
         for endpoint in &ends {
             // A network cannot be removed while somebody has an address of it; one that is gone all the same has no elements.
             let Some(network) = known.iter().find(|network| network.id == endpoint.network_id) else {
@@ -46,16 +46,9 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
                 Wire::disconnect(network, endpoint, &mut Route::open().map_err(super::attach::netlink)?)?;
             }
         }
-        give_back(&networks, &known, id)?;
-    } else {
-        give_back(&networks, &networks.list()?, id)?;
     }
-    write::unlink(&record)
-}
-
-fn give_back(networks: &Networks, known: &[Network], id: &ContainerId) -> Result<()> {
-    for network in known {
+    for network in &known {
         networks.give_all_back(network, id.as_str())?;
     }
-    Ok(())
+    write::unlink(&record)
 }
