@@ -15,7 +15,8 @@ fn options(words: &[&str]) -> Result<CreateOptions, String> {
 
 #[test]
 fn nothing_given_is_the_default() {
-    let options = options(&["alpine"]).unwrap();
+    // The network is the user's kind's: `network`.
+    let options = options(&["--network", "none", "alpine"]).unwrap();
     let default = CreateOptions { image: "alpine".to_owned(), ..CreateOptions::default() };
     assert_eq!(format!("{options:?}"), format!("{default:?}"));
 }
@@ -143,8 +144,11 @@ fn bad_values_are_refused() {
         (&["--cpu-shares", "lots", "x"], "\"lots\" for \"--cpu-shares\""),
         (&["--stop-timeout", "-2", "x"], "\"-2\" for \"--stop-timeout\""),
         (&["--detach-keys", "ctrl-1", "x"], "invalid detach keys (ctrl-1) provided"),
-        (&["--network", "a", "--network", "b", "x"], "not supported"),
-        (&["--network", "bridge", "x"], "not supported"),
+        (&["--network", "a", "--network", "none", "x"], "--network none stands alone"),
+        (&["--network", "a", "--network", "a", "x"], "the network is given twice"),
+        (&["--network", "a", "--network", "b", "--ip", "10.0.0.2", "x"], "are for one network"),
+        (&["--network", "host", "--network-alias", "db", "x"], "need a network (--network host)"),
+        (&["-p", "80:", "x"], "no port of the container"),
         (&["--name", "a b", "x"], "container name \"a b\" is invalid"),
         (&["--env-file", "/nonexistent", "x"], "/nonexistent"),
         (&["-v", "volume:/x", "x"], "named volumes are not supported yet"),
