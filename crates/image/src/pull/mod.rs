@@ -196,6 +196,10 @@ impl Pull<'_> {
         let image = self.image(&target, &manifest)?;
         self.download(&image)?;
         self.store.unpack(&image, self.progress)?;
+        // Mounted, too, so that the first run pays nothing more than any later one. What cannot be mounted says why when it is run.
+        if let Err(error) = self.store.lowers(&image) {
+            log::debug!("{error}");
+        }
         let before = self.store.content().get(self.reference)?;
         let updated = before.as_ref() != Some(&target);
         if updated {
