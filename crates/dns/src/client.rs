@@ -35,16 +35,16 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens them in the network namespace of the calling thread, whose loopback device need not be up yet.
+    /// Opens them in the network namespace of the calling thread, whose loopback device is up: an
+    /// address that is bound before (`IP_FREEBIND`) is not the one that answers come from.
     ///
     /// # Errors
-    /// EADDRINUSE, EPERM.
+    /// EADDRINUSE, EADDRNOTAVAIL, EPERM.
     pub fn open() -> io::Result<Self> {
         let address = SocketAddrV4::new(ADDRESS, PORT);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let open = |kind| -> rustix::io::Result<OwnedFd> {
             let socket = rustix::net::socket_with(AddressFamily::INET, kind, flags, None)?;
-            sockopt::set_ip_freebind(&socket, true)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             rustix::net::bind(&socket, &address)?;
             Ok(socket)
