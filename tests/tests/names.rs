@@ -66,14 +66,21 @@ impl Yard {
 
     /// The process that serves; `None` for none.
     fn server(&self) -> Option<u32> {
-        std::fs::read_dir("/proc").expect("/proc").flatten().find_map(|entry| {
+        let all = self.servers();
+        assert!(all.len() < 2, "{all:?}");
+        all.first().copied()
+    }
+
+    fn servers(&self) -> Vec<u32> {
+        let of = |entry: std::fs::DirEntry| {
             let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
             let comm = std::fs::read_to_string(entry.path().join("comm")).ok()?;
             let environ = std::fs::read(entry.path().join("environ")).ok()?;
             let ours = format!("CONEX_RUN_ROOT={}", self.conex.run_root().display());
             let is_ours = environ.split(|byte| *byte == 0).any(|variable| variable == ours.as_bytes());
             (comm.trim() == "conex-dns" && is_ours).then_some(pid)
-        })
+        };
+        std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(of).collect()
     }
 }
 
@@ -384,4 +391,39 @@ fn a_hostile_container_disturbs_only_itself() {
     assert!(of("Private_Dirty:") < 1536, "{status}");
     drop(streams);
     assert_eq!(evil.ask_over_tcp("web", TYPE::A).addresses.len(), 1, "and it is served again");
+}
+
+#[test]
+fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
+    let yard = yard!();
+    yard.conex.ok(&["network", "create", "many"]);
+    let start = &|number: usize| {
+        let name = format!("c{number}");
+        yard.conex.run(&["run", "-d", "--name", &name, "--network", "many", yard.image, "sleep", "600"])
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..24).map(|number| scope.spawn(move || start(number))).collect();
+        for thread in threads {
+            let output = thread.join().expect("a thread");
+            assert_eq!(output.code, 0, "{}", output.stderr);
+        }
+    });
+    let server = yard.server().expect("one server");
+    let open = || std::fs::read_dir(format!("/proc/{server}/fd")).expect("its descriptors").count();
+    let eye = yard.resolver("c0");
+    for number in 0..24 {
+        let name = format!("c{number}");
+        assert_eq!(eye.addresses(&name), [yard.address(&name, "many")]);
+    }
+    let full = open();
+    let names: Vec<String> = (1..24).map(|number| format!("c{number}")).collect();
+    yard.conex.ok(&[&["rm", "-f"][..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    // A connection and two sockets each.
+    eventually("what belonged to them to be closed", || (open() == full - 3 * 23).then_some(()));
+    assert_eq!(yard.server(), Some(server));
+    // Those who are killed all lose the same server, and find one other.
+    yard.start("again", &["--network", "many"]);
+    yard.host.sh(&format!("kill -9 {server}"));
+    eventually("both to be known again", || (eye.addresses("again").len() == 1).then_some(()));
+    assert!(yard.server().is_some_and(|other| other != server));
 }
