@@ -87,6 +87,11 @@ impl NetHost {
         )
     }
 
+    /// The network namespace of the world.
+    pub fn world_namespace(&self) -> std::path::PathBuf {
+        format!("/proc/{}/ns/net", self.world.id()).into()
+    }
+
     /// A shell's command on the host.
     ///
     /// # Panics

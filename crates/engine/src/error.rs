@@ -168,6 +168,9 @@ pub enum Error {
     /// The kernel's networks.
     #[error("cannot set up the container's networks: {source}")]
     Netlink { source: conex_netlink::Error },
+    /// The name service of the container's networks.
+    #[error("cannot set up the names of the container's networks: {source}")]
+    Names { source: io::Error },
     /// A network without a subnet: a definition written by hand.
     #[error("network {network} has no subnet to give an address of")]
     NoAddress { network: String },

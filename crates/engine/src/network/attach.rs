@@ -7,11 +7,14 @@ use conex_network::{Firewall, Network, Wire};
 use rustix::fs::{Mode, OFlags};
 
 use super::plan::{Planned, plan, way_out};
-use super::{RECORD, files, release};
+use super::{Names, RECORD, files, release};
 use crate::engine::Parts;
 use crate::store::Record;
 use crate::store::write::{self, Durability};
 use crate::{Error, Result};
+
+/// The first device of every namespace.
+const LOOPBACK: u32 = 1;
 
 /// A container's endpoints, and the host's ports that are held for them.
 pub(crate) struct Wired {
@@ -43,11 +46,15 @@ impl Wired {
         files::name_addresses(parts, record, &endpoints)
     }
 
-    /// Makes them for the process, whose namespaces are there.
-    pub(crate) fn connect(&self, parts: &Parts, record: &Record, pid: u32) -> Result<()> {
+    /// Makes them for the process, whose namespaces are there; names resolve for as long as what it returns is held.
+    pub(crate) fn connect(&self, parts: &Parts, record: &Record, pid: u32) -> Result<Option<Names>> {
         let namespace = namespace_of(pid)?;
+        let endpoints: Vec<_> = self.planned.iter().map(|planned| planned.endpoint.clone()).collect();
         let mut host = Route::open().map_err(netlink)?;
         let mut container = Route::open_in(namespace.as_fd()).map_err(netlink)?;
+        // The process will do the same, a little later.
+        container.set_up(LOOPBACK).map_err(netlink)?;
+        let names = Names::register(parts, record, &endpoints, namespace.as_fd())?;
         let networks: Vec<Network> = self.planned.iter().map(|planned| planned.network.clone()).collect();
         let out = way_out(&networks);
         for (index, Planned { network, endpoint }) in self.planned.iter().enumerate() {
@@ -58,7 +65,7 @@ impl Wired {
         for Planned { network, endpoint } in &self.planned {
             admit(parts, &mut firewall, network, endpoint)?;
         }
-        Ok(())
+        Ok(names)
     }
 }
 

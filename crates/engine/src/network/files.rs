@@ -1,8 +1,8 @@
-//! /etc/hosts of a container on networks: its own names, by the addresses that it has in this run.
+//! /etc/hosts and /etc/resolv.conf of a container on networks: its own names, by the addresses that it has in this run; who resolves others.
 
 use std::path::Path;
 
-use conex_network::Endpoint;
+use conex_network::{DEFAULT, Endpoint};
 
 use crate::engine::Parts;
 use crate::options::HOST_GATEWAY;
@@ -12,8 +12,10 @@ use crate::{Error, Result};
 /// As `create` made it, before there were addresses.
 const BASE: &str = "hosts.base";
 const HOSTS: &str = "hosts";
+const RESOLV_BASE: &str = "resolv.base";
+const RESOLV: &str = "resolv.conf";
 
-/// Writes the file anew, in place: it is bound into the container.
+/// Writes the files anew, in place: they are bound into the container.
 pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpoint]) -> Result<()> {
     let directory = parts.store.directory(&record.id);
     let (hosts, base) = (directory.join(HOSTS), directory.join(BASE));
@@ -38,7 +40,49 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpo
     for (address, _) in endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
         text.push_str(&format!("{address}\t{names}\n"));
     }
-    overwrite(&hosts, text.as_bytes())
+    overwrite(&hosts, text.as_bytes())?;
+    name_servers(&directory, endpoints)
+}
+
+/// Where names resolve the resolver asks us, and nobody else: we ask the others.
+fn name_servers(directory: &Path, endpoints: &[&Endpoint]) -> Result<()> {
+    let (file, base) = (directory.join(RESOLV), directory.join(RESOLV_BASE));
+    let has_names = endpoints.iter().any(|endpoint| endpoint.network.as_str() != DEFAULT);
+    let text = match (write::read(&base)?, has_names) {
+        (Some(text), _) => text,
+        (None, false) => return Ok(()),
+        (None, true) => {
+            let text = write::read(&file)?.unwrap_or_default();
+            write::replace(directory, RESOLV_BASE, &text, write::Durability::Passing)?;
+            text
+        }
+    };
+    match has_names {
+        true => overwrite(&file, ours(&String::from_utf8_lossy(&text)).as_bytes()),
+        false => overwrite(&file, &text),
+    }
+}
+
+/// The resolver's file with our server; its search list and options stay. Names of containers have no dots, and are asked for as they are
+/// before the search list is tried (`ndots:0`).
+fn ours(text: &str) -> String {
+    let mut out = "nameserver 127.0.0.11\n".to_owned();
+    let mut options = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("nameserver") => {}
+            Some("options") => options.extend(words),
+            _ => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    if !options.iter().any(|option| option.starts_with("ndots:")) {
+        options.push("ndots:0");
+    }
+    out + &format!("options {}\n", options.join(" "))
 }
 
 /// The same file with other bytes.
@@ -53,4 +97,16 @@ fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(bytes));
     written.map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ours;
+
+    #[test]
+    fn our_server_in_place_of_theirs() {
+        let theirs = "nameserver 10.0.0.2\nsearch a.example\noptions edns0\nnameserver ::2\n";
+        assert_eq!(ours(theirs), "nameserver 127.0.0.11\nsearch a.example\noptions edns0 ndots:0\n");
+        assert_eq!(ours("options ndots:2\n"), "nameserver 127.0.0.11\noptions ndots:2\n");
+    }
 }

@@ -16,7 +16,7 @@ use super::streams::{Happening, Streams};
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
 use crate::log::Sink;
-use crate::network::release;
+use crate::network::{Names, release, tell};
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
 use crate::store::{Exit, LastRun, Live, write};
@@ -173,7 +173,7 @@ impl<'a> Life<'a> {
     fn watch(mut self, mut launched: Launched) {
         loop {
             let process = launched.process.clone();
-            let (code, then) = self.run_to_end(&launched);
+            let (code, then) = self.run_to_end(&mut launched);
             let exit = self.end(launched, code, then);
             let wait = match then {
                 After::Stop => None,
@@ -190,11 +190,14 @@ impl<'a> Life<'a> {
     }
 
     /// Serves until the process has ended; gives its status and what is to follow.
-    fn run_to_end(&mut self, launched: &Launched) -> (i32, After) {
+    fn run_to_end(&mut self, launched: &mut Launched) -> (i32, After) {
         let (mut paused, mut then, mut kill_at) = (false, After::Policy, None);
         loop {
-            let deadline = [kill_at, self.lean_at].into_iter().flatten().min();
-            let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), deadline);
+            let names = launched.names.as_ref();
+            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline)];
+            let deadline = deadlines.into_iter().flatten().min();
+            let names = names.and_then(Names::watched);
+            let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), names, deadline);
             if self.lean_at.is_some_and(|at| at <= Instant::now()) {
                 self.lean_at = None;
                 memory::trim_heap();
@@ -208,6 +211,7 @@ impl<'a> Life<'a> {
             for happening in happenings {
                 match happening {
                     Happening::Ended => code = reap(&launched.pidfd),
+                    Happening::Names => launched.names.iter_mut().for_each(Names::look),
                     Happening::Signal(_) => {
                         then = After::Stop;
                         kill_at = Some(Instant::now() + self.stop_timeout);
@@ -228,6 +232,10 @@ impl<'a> Life<'a> {
                     }
                 }
             }
+            if code.is_none() && launched.names.as_mut().is_some_and(|names| names.mend(self.parts, &self.id))
+            {
+                self.lean_at = Some(Instant::now() + SETTLED);
+            }
             self.streams.forget_gone();
             let holds = |client: &Client| client.role == Role::Hold;
             if self.held
@@ -245,7 +253,7 @@ impl<'a> Life<'a> {
     fn answer(
         &mut self,
         client: usize,
-        launched: &Launched,
+        launched: &mut Launched,
         request: &Request,
         paused: &mut bool,
     ) -> Result<()> {
@@ -261,6 +269,7 @@ impl<'a> Life<'a> {
                 self.streams.clients[client].role = Role::Streams { stdin, stdout, stderr };
             }
             Request::Wait => self.streams.clients[client].role = Role::Wait,
+            Request::Names => tell(&mut launched.names, self.parts, &self.id, launched.process.pid)?,
             Request::Signal { signal, .. } => {
                 self.signal(launched, signal, paused)?;
                 self.streams.clients[client].role = Role::Wait;
@@ -306,19 +315,20 @@ impl<'a> Life<'a> {
 
     /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
-        let Launched { process, group, private_pids, wired, .. } = launched;
+        let Launched { process, group, private_pids, wired, names, .. } = launched;
         self.held = false;
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
         self.streams.drain();
         let oom_killed = (self.memory_limit || code == 128 + SIGKILL) && group.oom_kills().unwrap_or(0) > 0;
-        if wired.is_some()
-            && let Err(error) = release(&self.parts.store, &self.id)
-        {
+        // The names go before their addresses can be another's.
+        drop(names);
+        if let Err(error) = release(&self.parts.store, &self.id) {
             // The next command tries again.
             log::warn!("{error}");
         }
+        drop(wired);
         // A process that joined from outside may be in it still.
         if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
             log::warn!("{error}");
@@ -355,9 +365,9 @@ impl<'a> Life<'a> {
         self.streams.clients.retain(Client::pending);
         let deadline = Instant::now() + wait;
         while Instant::now() < deadline {
-            for happening in self.streams.turn(None, Some(deadline)) {
+            for happening in self.streams.turn(None, None, Some(deadline)) {
                 match happening {
-                    Happening::Ended => {}
+                    Happening::Ended | Happening::Names => {}
                     Happening::Signal(_) => return None,
                     Happening::Asked(client, request) => {
                         let client = &mut self.streams.clients[client];
@@ -375,6 +385,8 @@ impl<'a> Life<'a> {
                                 client.role = Role::Wait;
                                 client.reply(&Reply::Ok);
                             }
+                            // The next start tells them.
+                            Request::Names => client.reply(&Reply::Ok),
                             Request::Attach { .. }
                             | Request::Pause
                             | Request::Unpause

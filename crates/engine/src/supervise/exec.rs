@@ -66,7 +66,7 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     client.reply(&Reply::Ok);
     streams.clients.push(client);
     loop {
-        let happenings = streams.turn(Some(pidfd.as_fd()), None);
+        let happenings = streams.turn(Some(pidfd.as_fd()), None, None);
         streams.forget_gone();
         if happenings.contains(&Happening::Ended)
             && let Some(code) = reap(&pidfd)

@@ -10,7 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::streams::Ends;
 use crate::engine::Parts;
-use crate::network::{Wired, release};
+use crate::network::{Names, Wired, release};
 use crate::store::{Process, Record};
 use crate::time::Time;
 use crate::{Error, Result};
@@ -37,6 +37,8 @@ pub(super) struct Launched {
     pub(super) private_pids: bool,
     /// Its networks: ports are held for as long as it runs.
     pub(super) wired: Option<Wired>,
+    /// Its names there resolve for as long.
+    pub(super) names: Option<Names>,
 }
 
 /// Starts the container; after an error nothing of the attempt is left.
@@ -45,8 +47,8 @@ pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched>
     let group = Cgroup::create(parts.host()?, &job.record.cgroup, &resources)?;
     let id = job.record.id.clone();
     match within(parts, job, &group, restarts) {
-        Ok(Running { process, pidfd, ends, private_pids, wired }) => {
-            Ok(Launched { process, pidfd, group, ends, private_pids, wired })
+        Ok(Running { process, pidfd, ends, private_pids, wired, names }) => {
+            Ok(Launched { process, pidfd, group, ends, private_pids, wired, names })
         }
         Err(error) => {
             if let Err(error) = release(&parts.store, &id) {
@@ -67,6 +69,7 @@ struct Running {
     ends: Ends,
     private_pids: bool,
     wired: Option<Wired>,
+    names: Option<Names>,
 }
 
 fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Running> {
@@ -89,10 +92,10 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     let (stdio, ours) = stdio(record.options.tty, record.options.interactive)?;
     let wired = Wired::prepare(parts, &record)?;
     // Made while the process is at work on its mounts. The runtime knows no errors of ours: what went wrong is told by this one.
-    let mut unwired = None;
+    let (mut unwired, mut names) = (None, None);
     let mut wire = |pid| {
-        let connected = wired.as_ref().map_or(Ok(()), |wired| wired.connect(parts, &record, pid));
-        connected.map_err(|error| {
+        let connected = wired.as_ref().map_or(Ok(None), |wired| wired.connect(parts, &record, pid));
+        connected.map(|connected| names = connected).map_err(|error| {
             let message = error.to_string();
             unwired = Some(error);
             conex_runtime::Error::Inside { message }
@@ -130,7 +133,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     });
     let supervisor = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
     let process = Process { pid, start_ticks, supervisor, started_at, restarts };
-    Ok(Running { process, pidfd: running.pidfd, ends, private_pids, wired })
+    Ok(Running { process, pidfd: running.pidfd, ends, private_pids, wired, names })
 }
 
 /// The process's ends and ours; ours are `None` for a terminal, which is made inside.

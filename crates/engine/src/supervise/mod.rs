@@ -19,3 +19,4 @@ pub mod wire;
 pub(crate) use container::{First, supervise};
 pub(crate) use exec::{ExecJob, supervise_exec};
 pub(crate) use launch::{Job, start_ticks};
+pub(crate) use spawn::spawn_apart;

@@ -1,5 +1,6 @@
 //! A process of our own that outlives the command: forked, in its own session, with nothing open but what it is given.
 
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,6 +8,7 @@ use conex_sys::process::{Forked, exit_now, fork};
 use conex_sys::{descriptors, signal};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::{Error, Result};
 
@@ -24,7 +26,7 @@ pub(super) fn spawn(keep: &[RawFd], child: impl FnOnce(OwnedFd)) -> Result<Owned
             let done = catch_unwind(AssertUnwindSafe(|| {
                 let mut keep = keep.to_vec();
                 keep.push(theirs.as_raw_fd());
-                match leave(&keep) {
+                match leave(&keep, c"conex-supervise") {
                     Ok(()) => child(theirs),
                     Err(error) => log::error!("{error}"),
                 }
@@ -34,8 +36,34 @@ pub(super) fn spawn(keep: &[RawFd], child: impl FnOnce(OwnedFd)) -> Result<Owned
     }
 }
 
+/// Forks a process that is nobody's child, named so; `child` runs in it, with `keep` open and nothing else. The caller has one thread.
+pub(crate) fn spawn_apart(name: &CStr, keep: &[RawFd], child: impl FnOnce()) -> std::io::Result<()> {
+    match fork()? {
+        Forked::Parent { pid } => {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            // It ends at once, with the second fork's result.
+            let status = rustix::io::retry_on_intr(|| waitpid(pid, WaitOptions::empty()))?;
+            match status.and_then(|(_, status)| status.exit_status()) {
+                Some(0) => Ok(()),
+                _ => Err(std::io::ErrorKind::OutOfMemory.into()),
+            }
+        }
+        Forked::Child => {
+            let forked = fork();
+            if let Ok(Forked::Child) = forked {
+                let done = catch_unwind(AssertUnwindSafe(|| match leave(keep, name) {
+                    Ok(()) => child(),
+                    Err(error) => log::error!("{error}"),
+                }));
+                exit_now(i32::from(done.is_err()));
+            }
+            exit_now(i32::from(forked.is_err()));
+        }
+    }
+}
+
 /// Leaves the command's session, terminal, directory and descriptors.
-fn leave(keep: &[RawFd]) -> std::io::Result<()> {
+fn leave(keep: &[RawFd], name: &CStr) -> std::io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::chdir("/")?;
     signal::reset();
@@ -47,6 +75,6 @@ fn leave(keep: &[RawFd]) -> std::io::Result<()> {
     rustix::stdio::dup2_stderr(&null)?;
     drop(null);
     descriptors::close_all_but(keep)?;
-    rustix::thread::set_name(c"conex-supervise")?;
+    rustix::thread::set_name(name)?;
     Ok(())
 }

@@ -99,6 +99,8 @@ pub(super) enum Happening {
     Asked(usize, Request),
     /// A signal to the supervisor itself.
     Signal(i32),
+    /// The name service has something to say, or is gone.
+    Names,
 }
 
 /// The streams, and those who take part in them.
@@ -119,6 +121,7 @@ pub(super) struct Streams {
 #[derive(Clone, Copy)]
 enum Source {
     Process,
+    Names,
     Signals,
     Listener,
     Output(LogStream),
@@ -156,13 +159,15 @@ impl Streams {
     pub(super) fn turn(
         &mut self,
         process: Option<BorrowedFd<'_>>,
+        names: Option<BorrowedFd<'_>>,
         deadline: Option<Instant>,
     ) -> Vec<Happening> {
-        let ready = self.wait(process, deadline);
+        let ready = self.wait(process, names, deadline);
         let mut happenings = Vec::new();
         for (source, flags) in ready {
             match source {
                 Source::Process => happenings.push(Happening::Ended),
+                Source::Names => happenings.push(Happening::Names),
                 Source::Signals => {
                     while let Some(Ok(Some(signal))) = self.signals.as_ref().map(SignalFd::next) {
                         happenings.push(Happening::Signal(signal));
@@ -202,6 +207,7 @@ impl Streams {
     fn wait(
         &self,
         process: Option<BorrowedFd<'_>>,
+        names: Option<BorrowedFd<'_>>,
         mut deadline: Option<Instant>,
     ) -> Vec<(Source, PollFlags)> {
         let blocked = self.clients.iter().any(Client::pending);
@@ -213,6 +219,9 @@ impl Streams {
         };
         if let Some(process) = process {
             add(Source::Process, process, PollFlags::IN);
+        }
+        if let Some(names) = names {
+            add(Source::Names, names, PollFlags::IN);
         }
         if let Some(signals) = &self.signals {
             add(Source::Signals, signals.as_fd(), PollFlags::IN);
@@ -359,7 +368,7 @@ impl Streams {
     pub(super) fn linger(&mut self) {
         self.clients.retain(|client| client.pending() && !client.gone());
         while !self.clients.is_empty() {
-            self.turn(None, None);
+            self.turn(None, None, None);
             self.clients.retain(|client| client.pending() && !client.gone());
         }
     }

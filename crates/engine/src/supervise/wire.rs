@@ -55,6 +55,8 @@ pub enum Request {
         /// What follows the end.
         then: After,
     },
+    /// What the container is called, or is connected to, has changed: it is to be told to the name service.
+    Names,
     /// Freeze.
     Pause,
     /// Thaw.

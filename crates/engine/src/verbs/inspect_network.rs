@@ -18,8 +18,8 @@ impl Engine {
         };
         let mut networks = Map::new();
         match &record.options.namespaces.network {
-            NetworkMode::None => drop(networks.insert("none".to_owned(), endpoint(None, &[]))),
-            NetworkMode::Host => drop(networks.insert("host".to_owned(), endpoint(None, &[]))),
+            NetworkMode::None => drop(networks.insert("none".to_owned(), endpoint(None, &[], Value::Null))),
+            NetworkMode::Host => drop(networks.insert("host".to_owned(), endpoint(None, &[], Value::Null))),
             NetworkMode::Container(_) => {}
             NetworkMode::Networks(connections) => {
                 for one in connections {
@@ -27,12 +27,17 @@ impl Engine {
                         end.network.as_str() == one.network
                             || end.network_id.as_str().starts_with(&one.network)
                     });
-                    networks.insert(one.network.clone(), endpoint(found, &one.aliases));
+                    // On the default one names do not resolve.
+                    let names = match one.network.as_str() {
+                        conex_network::DEFAULT => Value::Null,
+                        _ => crate::network::dns_names(record, &one.aliases).into(),
+                    };
+                    networks.insert(one.network.clone(), endpoint(found, &one.aliases, names));
                 }
             }
         }
         let first = endpoints.first().filter(|end| end.network.as_str() == conex_network::DEFAULT);
-        let first = endpoint(first, &[]);
+        let first = endpoint(first, &[], Value::Null);
         let ports: Vec<Published> = endpoints.iter().flat_map(|end| &end.ports).copied().collect();
         Ok(json!({
             "Bridge": "",
@@ -51,7 +56,7 @@ impl Engine {
     }
 }
 
-fn endpoint(endpoint: Option<&Endpoint>, aliases: &[String]) -> Value {
+fn endpoint(endpoint: Option<&Endpoint>, aliases: &[String], names: Value) -> Value {
     let of = |v4: bool| {
         let found =
             endpoint.and_then(|end| end.addresses.iter().find(|(address, _)| address.is_ipv4() == v4));
@@ -75,6 +80,7 @@ fn endpoint(endpoint: Option<&Endpoint>, aliases: &[String]) -> Value {
         "GlobalIPv6PrefixLen": v6.1,
         "MacAddress": endpoint.map(|end| mac(end.mac)).unwrap_or_default(),
         "DriverOpts": null,
+        "DNSNames": names,
     })
 }
 

@@ -5,6 +5,7 @@ use conex_oci::{ContainerId, ContainerName};
 use super::create::claim;
 use crate::store::names::{self, Claimed};
 use crate::store::write::{self, Durability};
+use crate::supervise::wire::Request;
 use crate::{Engine, Error, Result};
 
 impl Engine {
@@ -45,7 +46,13 @@ impl Engine {
                 new.forfeit()?;
                 return Err(error);
             }
-            return old.forfeit();
+            old.forfeit()?;
+            return self.tell_names(id);
         }
+    }
+
+    /// Has the supervisor of a container that runs tell the name service what it is called now, and where.
+    pub(super) fn tell_names(&self, id: &ContainerId) -> Result<()> {
+        self.ask_live(id, &Request::Names).map(drop)
     }
 }

@@ -49,7 +49,8 @@ impl Engine {
                 Ok(())
             })?;
         }
-        plugged
+        plugged?;
+        self.tell_names(id)
     }
 
     /// The same for the process that runs.
@@ -110,7 +111,8 @@ impl Engine {
         let all = endpoints(&store.run_directory(id))?;
         match all.iter().find(|one| one.network_id == found.id) {
             Some(endpoint) if store.state(id)?.as_ref().is_some_and(ContainerState::is_live) => {
-                self.unplug(&record, endpoint)
+                self.unplug(&record, endpoint)?;
+                self.tell_names(id)
             }
             _ => Ok(()),
         }

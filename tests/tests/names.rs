@@ -1,0 +1,429 @@
+//! Names of containers: who is found by whom, how soon, and what stays so when name servers are slow, dead, or killed.
+
+#![allow(missing_docs)]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use conex_tests::{Conex, Manner, NameServer, NetHost, Resolver, eventually, needs_root, question, skip};
+use simple_dns::{RCODE, TYPE};
+
+/// A host, an installation on it, and busybox.
+struct Yard {
+    // Containers go before their host.
+    conex: Conex,
+    image: &'static str,
+    host: NetHost,
+}
+
+macro_rules! yard {
+    () => {{
+        needs_root!();
+        let Some(host) = NetHost::new() else { return };
+        let conex = host.conex();
+        let Some(image) = conex.busybox() else { skip!("no busybox image (CONEX_TEST_IMAGES)") };
+        let yard = Yard { conex, image, host };
+        yard.name_servers(&[]);
+        yard
+    }};
+}
+
+impl Yard {
+    #[track_caller]
+    fn start(&self, name: &str, flags: &[&str]) -> Resolver {
+        self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sleep", "600"]].concat());
+        self.resolver(name)
+    }
+
+    #[track_caller]
+    fn resolver(&self, name: &str) -> Resolver {
+        Resolver::of(self.conex.inspect(name)["State"]["Pid"].as_u64().expect("a pid"))
+    }
+
+    #[track_caller]
+    fn address(&self, name: &str, network: &str) -> IpAddr {
+        let networks = &self.conex.inspect(name)["NetworkSettings"]["Networks"];
+        networks[network]["IPAddress"].as_str().expect("a string").parse().expect("an address")
+    }
+
+    /// What the host's resolv.conf says: the same file, with other bytes, from the second call on.
+    fn name_servers(&self, servers: &[&str]) {
+        let path = self.conex.scratch().join("resolv.conf");
+        let is_new = !path.exists();
+        let text: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+        std::fs::write(&path, text).expect("a file");
+        if is_new {
+            self.host.sh(&format!("mount --bind {} /etc/resolv.conf", path.display()));
+        }
+    }
+
+    fn world(&self, last: u8, manner: Manner) -> NameServer {
+        if last != 2 {
+            self.host.world(&format!("ip address add 192.0.2.{last}/24 dev eth0"));
+        }
+        NameServer::start(&self.host.world_namespace(), Ipv4Addr::new(192, 0, 2, last), manner)
+    }
+
+    /// The process that serves; `None` for none.
+    fn server(&self) -> Option<u32> {
+        let all = self.servers();
+        assert!(all.len() < 2, "{all:?}");
+        all.first().copied()
+    }
+
+    fn servers(&self) -> Vec<u32> {
+        let of = |entry: std::fs::DirEntry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let comm = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+            let environ = std::fs::read(entry.path().join("environ")).ok()?;
+            let ours = format!("CONEX_RUN_ROOT={}", self.conex.run_root().display());
+            let is_ours = environ.split(|byte| *byte == 0).any(|variable| variable == ours.as_bytes());
+            (comm.trim() == "conex-dns" && is_ours).then_some(pid)
+        };
+        std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(of).collect()
+    }
+}
+
+const PROMPT: Duration = Duration::from_millis(50);
+
+#[test]
+fn who_is_found_by_whom() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    for network in ["db", "web"] {
+        conex.ok(&["network", "create", network]);
+    }
+    conex.ok(&["network", "create", "--ipv6", "six"]);
+    let store = yard.start("Store", &["--network", "db:alias=Keep", "--hostname", "keeper.local"]);
+    let front = yard.start("front", &["--network", "web", "--network", "db"]);
+    let far = yard.start("far", &["--network", "web"]);
+    let six = yard.start("six_1", &["--network", "six"]);
+    let id = conex.ok(&["inspect", "-f", "{{.Id}}", "Store"]);
+
+    let address = yard.address("Store", "db");
+    for name in ["Store", "store", "STORE", "keep", "keeper.local", "store.db", "KEEP.db", &id[..12]] {
+        assert_eq!(front.addresses(name), [address], "{name}");
+        assert_eq!(store.addresses(name), [address], "{name}, of itself");
+        assert_eq!(far.ask(name, TYPE::A).code, RCODE::ServerFailure, "{name}, from another network");
+    }
+    assert_eq!(front.ask_over_tcp("store", TYPE::A).addresses, [address]);
+    // One of two networks: each sees the address that it reaches; who is on both that of his first.
+    assert_eq!(store.addresses("front"), [yard.address("front", "db")]);
+    assert_eq!(far.addresses("front"), [yard.address("front", "web")]);
+    assert_eq!(front.addresses("front"), [yard.address("front", "web")]);
+    assert_eq!(front.addresses("front.db"), [yard.address("front", "db")]);
+    // A name without IPv6 has no such address; one with has both.
+    let none = front.ask("store", TYPE::AAAA);
+    assert_eq!((none.code, none.addresses), (RCODE::NoError, vec![]));
+    assert_eq!(six.addresses("six_1"), [yard.address("six_1", "six")]);
+    assert!(matches!(six.ask("six_1", TYPE::AAAA).addresses[..], [IpAddr::V6(_)]));
+    // The host.
+    for name in ["host.docker.internal", "host.conex.internal"] {
+        let gateway = conex.inspect("far")["NetworkSettings"]["Networks"]["web"]["Gateway"].clone();
+        assert_eq!(far.addresses(name), [gateway.as_str().unwrap().parse::<IpAddr>().unwrap()]);
+        assert_eq!(six.ask(name, TYPE::AAAA).addresses.len(), 1);
+    }
+    // As programs see it.
+    let looked = conex.ok(&["exec", "front", "nslookup", &address.to_string()]);
+    assert!(looked.contains("name = Store.db"), "{looked}");
+    conex.ok(&["exec", "front", "ping", "-c1", "-W2", "keep"]);
+    assert_eq!(
+        conex.ok(&["exec", "front", "cat", "/etc/resolv.conf"]),
+        "nameserver 127.0.0.11\noptions ndots:0\n"
+    );
+    let names = conex.inspect("Store")["NetworkSettings"]["Networks"]["db"]["DNSNames"].clone();
+    assert_eq!(names, serde_json::json!(["Store", "Keep", &id[..12], "keeper.local"]));
+    // Several of one name take turns.
+    for name in ["w1", "w2", "w3"] {
+        yard.start(name, &["--network", "web", "--network-alias", "worker"]);
+    }
+    let firsts: std::collections::BTreeSet<_> = (0..3).map(|_| far.addresses("worker")[0]).collect();
+    assert_eq!(firsts.len(), 3);
+    // Who shares a container's namespace asks as it does.
+    let shared = ["run", "--rm", "--network", "container:front", yard.image, "nslookup", "store"];
+    assert!(conex.ok(&shared).contains(&address.to_string()));
+}
+
+#[test]
+fn the_default_bridge_is_as_it_was() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    yard.name_servers(&["192.0.2.2"]);
+    conex.ok(&["run", "-d", "--name", "plain", yard.image, "sleep", "600"]);
+    let resolv = || conex.ok(&["exec", "plain", "cat", "/etc/resolv.conf"]);
+    assert_eq!(resolv(), "nameserver 192.0.2.2\n");
+    assert_eq!(
+        conex.inspect("plain")["NetworkSettings"]["Networks"]["bridge"]["DNSNames"],
+        serde_json::Value::Null
+    );
+    assert!(yard.server().is_none() && !conex.run_root().join("dns").exists());
+    // Until it is connected to another.
+    conex.ok(&["network", "create", "db"]);
+    conex.ok(&["network", "connect", "db", "plain"]);
+    let other = yard.start("other", &["--network", "bridge", "--network", "db"]);
+    assert_eq!(resolv(), "nameserver 127.0.0.11\noptions ndots:0\n");
+    let plain = yard.resolver("plain");
+    assert_eq!(plain.addresses("other"), [yard.address("other", "db")]);
+    assert_eq!(other.addresses("plain"), [yard.address("plain", "db")]);
+    conex.ok(&["network", "disconnect", "db", "plain"]);
+    assert_eq!(resolv(), "nameserver 192.0.2.2\n");
+    assert!(other.addresses("plain").is_empty());
+}
+
+#[test]
+fn changes_are_followed_at_once() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    for network in ["one", "two"] {
+        conex.ok(&["network", "create", network]);
+    }
+    let eye = yard.start("eye", &["--network", "one"]);
+    // By the time that the command has ended everybody knows.
+    let mut took = Vec::new();
+    let mut knows = |name: &str, expected: bool| {
+        let asked = Instant::now();
+        assert_eq!(!eye.addresses(name).is_empty(), expected, "{name}");
+        took.push(asked.elapsed());
+    };
+    yard.start("web", &["--network", "two"]);
+    knows("web", false);
+    conex.ok(&["network", "connect", "--alias", "site", "one", "web"]);
+    knows("web", true);
+    knows("site", true);
+    conex.ok(&["rename", "web", "shop"]);
+    knows("shop", true);
+    knows("web", false);
+    conex.ok(&["network", "disconnect", "one", "shop"]);
+    knows("shop", false);
+    conex.ok(&["network", "connect", "one", "shop"]);
+    knows("shop", true);
+    conex.ok(&["stop", "-t", "0", "shop"]);
+    knows("shop", false);
+    conex.ok(&["start", "shop"]);
+    knows("shop", true);
+    conex.ok(&["restart", "-t", "0", "shop"]);
+    knows("shop", true);
+    took.sort();
+    assert!(took[took.len() / 2] < PROMPT, "{took:?}");
+    // Who is killed with its supervisor is unknown a moment later.
+    let id = conex.ok(&["inspect", "-f", "{{.Id}}", "shop"]);
+    let state = conex.run_root().join("containers").join(id.trim()).join("state.json");
+    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
+    let killed = Instant::now();
+    yard.host.sh(&format!("kill -9 {}", state["supervisor"]));
+    eventually("the name to go", || eye.addresses("shop").is_empty().then_some(()));
+    println!("a killed supervisor's names are gone after {:?}", killed.elapsed());
+}
+
+#[test]
+fn other_names_are_asked_of_the_host_s_servers() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    conex.ok(&["network", "create", "db"]);
+    conex.ok(&["network", "create", "--internal", "inner"]);
+    let prompt = yard.world(2, Manner::Prompt);
+    let other = yard.world(4, Manner::Guessed);
+    let web = yard.start("web", &["--network", "db"]);
+    let known: [IpAddr; 1] = [[203, 0, 113, 9].into()];
+    assert_eq!(web.ask("www.example", TYPE::A).code, RCODE::ServerFailure, "nobody to ask");
+    yard.name_servers(&["192.0.2.2"]);
+    assert_eq!(web.addresses("www.example"), known);
+    assert_eq!(web.ask("www.example", TYPE::AAAA).code, RCODE::NoError);
+    assert_eq!(web.ask("nowhere", TYPE::A).code, RCODE::NameError);
+    assert!(conex.ok(&["exec", "web", "nslookup", "www.example"]).contains("203.0.113.9"));
+    // What does not fit is asked for over TCP, by who asks and by us.
+    let cut = web.ask("big.example", TYPE::A);
+    assert!(cut.is_cut && cut.addresses.is_empty(), "{cut:?}");
+    assert_eq!(web.ask_over_tcp("big.example", TYPE::A).addresses.len(), 200);
+    // Names of containers are nobody else's business.
+    let before = prompt.asked();
+    web.addresses("web");
+    web.ask("web", TYPE::MX);
+    assert_eq!(prompt.asked(), before);
+    // The file has changed; who guesses is not believed.
+    yard.name_servers(&["192.0.2.4"]);
+    assert_eq!(web.addresses("www.example"), known);
+    assert!(other.asked() > 0);
+    // Servers of one's own; nothing outside is reached, and nothing outside is asked.
+    let own = yard.start(
+        "own",
+        &["--network", "db", "--dns", "192.0.2.2", "--dns-search", "a.example", "--dns-option", "timeout:3"],
+    );
+    let before = prompt.asked();
+    assert_eq!(own.addresses("own.example"), known);
+    assert_eq!(prompt.asked(), before + 1);
+    assert_eq!(
+        conex.ok(&["exec", "own", "cat", "/etc/resolv.conf"]),
+        "nameserver 127.0.0.11\nsearch a.example\noptions timeout:3 ndots:0\n"
+    );
+    let inner = yard.start("inner", &["--network", "inner"]);
+    let asked = (prompt.asked(), other.asked());
+    assert_eq!(inner.ask("www.example", TYPE::A).code, RCODE::Refused);
+    assert_eq!(inner.addresses("inner").len(), 1);
+    assert_eq!((prompt.asked(), other.asked()), asked);
+}
+
+#[test]
+fn a_dead_and_a_slow_server_delay_nobody() {
+    let yard = yard!();
+    yard.conex.ok(&["network", "create", "db"]);
+    let web = yard.start("web", &["--network", "db"]);
+    let silent = yard.world(3, Manner::Silent);
+    let slow = yard.world(4, Manner::Slow(Duration::from_secs(3)));
+    let _prompt = yard.world(2, Manner::Prompt);
+    // The first is asked, then the next; from then on the next first.
+    yard.name_servers(&["192.0.2.3", "192.0.2.2"]);
+    let asked = Instant::now();
+    assert_eq!(web.addresses("www.example").len(), 1);
+    assert!(asked.elapsed() >= Duration::from_millis(900), "the first was waited for: {:?}", asked.elapsed());
+    let before = silent.asked();
+    assert_eq!(web.addresses("other.example").len(), 1);
+    assert_eq!(silent.asked(), before, "not asked again so soon");
+    // A slow one alone: its answer comes, and is waited for.
+    yard.name_servers(&["192.0.2.4"]);
+    assert_eq!(web.addresses("slow.example").len(), 1);
+    assert!(slow.asked() > 0);
+    // While as many questions as may be are under way nowhere, names of containers are answered.
+    yard.name_servers(&["192.0.2.3"]);
+    let noise = yard.resolver("web");
+    for number in 0..400 {
+        noise.socket.send(&question(number, &format!("n{number}.example"), TYPE::A)).expect("sent");
+    }
+    let mut worst = Duration::ZERO;
+    for _ in 0..200 {
+        let asked = Instant::now();
+        assert_eq!(web.addresses("web").len(), 1);
+        worst = worst.max(asked.elapsed());
+    }
+    assert!(silent.asked() > before && worst < Duration::from_millis(500), "{worst:?}");
+    // Each has its word in the end: that there is nobody.
+    let mut buffer = [0; 512];
+    for number in 0..400 {
+        let count = noise.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!(buffer[3] & 15, 2, "{:?}", &buffer[..count]);
+    }
+}
+
+#[test]
+fn a_killed_server_is_replaced_and_the_last_container_ends_it() {
+    let yard = yard!();
+    yard.conex.ok(&["network", "create", "db"]);
+    let one = yard.start("one", &["--network", "db"]);
+    let two = yard.start("two", &["--network", "db"]);
+    assert_eq!((one.addresses("two").len(), two.addresses("one").len()), (1, 1));
+    for _ in 0..3 {
+        let server = yard.server().expect("a server");
+        yard.host.sh(&format!("kill -9 {server}"));
+        // What is asked meanwhile waits; the other container is known again as soon as its supervisor has seen it.
+        let asked = Instant::now();
+        assert_eq!(one.addresses("one").len(), 1);
+        eventually("the other", || {
+            (one.addresses("two").len() == 1 && two.addresses("one").len() == 1).then_some(())
+        });
+        println!("mended after {:?}", asked.elapsed());
+        assert_ne!(yard.server().expect("another"), server);
+    }
+    assert_eq!(yard.conex.ok(&["rename", "two", "zwei"]), "");
+    assert_eq!(one.addresses("zwei").len(), 1);
+    yard.conex.ok(&["rm", "-f", "one"]);
+    assert!(yard.server().is_some());
+    yard.conex.ok(&["rm", "-f", "zwei"]);
+    eventually("the server to go", || yard.server().is_none().then_some(()));
+    assert!(!yard.conex.run_root().join("dns/sock").exists());
+    // And there is another for the next.
+    let next = yard.start("next", &["--network", "db"]);
+    assert_eq!(next.addresses("next").len(), 1);
+}
+
+#[test]
+fn ten_thousand_questions_in_two_seconds() {
+    let yard = yard!();
+    yard.conex.ok(&["network", "create", "db"]);
+    let web = yard.start("web", &["--network", "db"]);
+    let address = yard.address("web", "db");
+    let socket = web.socket.try_clone().expect("a copy");
+    let receiver = std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        (0..10_000)
+            .take_while(|_| socket.recv(&mut buffer).is_ok_and(|_| buffer[3] & 15 == 0 && buffer[7] == 1))
+            .count()
+    });
+    let begun = Instant::now();
+    for number in 0..10_000u16 {
+        let due = begun + Duration::from_micros(200) * number.into();
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        web.socket.send(&question(number, "web", TYPE::A)).expect("sent");
+    }
+    let sent = begun.elapsed();
+    assert_eq!(receiver.join().expect("a thread"), 10_000);
+    println!("10,000 questions sent in {sent:?}, answered in {:?}", begun.elapsed());
+    assert_eq!(web.addresses("web"), [address]);
+}
+
+#[test]
+fn a_hostile_container_disturbs_only_itself() {
+    use std::io::Write;
+    let yard = yard!();
+    yard.conex.ok(&["network", "create", "db"]);
+    let (evil, web) = (yard.start("evil", &["--network", "db"]), yard.start("web", &["--network", "db"]));
+    let server = yard.server().expect("a server");
+    let mut noise = question(1, "web", TYPE::A);
+    for round in 0..3000usize {
+        let at = round % noise.len();
+        noise[at] = noise[at].wrapping_mul(31).wrapping_add(round as u8);
+        let _ = evil.socket.send(&noise[..(round * 7) % noise.len()]);
+        let _ = evil.socket.send(&vec![round as u8; (round * 13) % 9000]);
+    }
+    // Connections that say nothing, half a question, too much.
+    let mut streams: Vec<_> = (0..60).filter_map(|_| evil.connect().ok()).collect();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let _ = stream.write_all(&vec![number as u8; number * 500]);
+    }
+    assert_eq!(web.addresses("web").len(), 1);
+    assert_eq!(web.ask_over_tcp("evil", TYPE::A).addresses.len(), 1);
+    assert_eq!(yard.server(), Some(server), "the same process");
+    let status = std::fs::read_to_string(format!("/proc/{server}/smaps_rollup")).expect("smaps_rollup");
+    let of = |field: &str| {
+        let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
+        line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok()).expect("kB")
+    };
+    println!("private memory: {} kB", of("Private_Dirty:"));
+    assert!(of("Private_Dirty:") < 1536, "{status}");
+    drop(streams);
+    assert_eq!(evil.ask_over_tcp("web", TYPE::A).addresses.len(), 1, "and it is served again");
+}
+
+#[test]
+fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
+    let yard = yard!();
+    yard.conex.ok(&["network", "create", "many"]);
+    let start = &|number: usize| {
+        let name = format!("c{number}");
+        yard.conex.run(&["run", "-d", "--name", &name, "--network", "many", yard.image, "sleep", "600"])
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..24).map(|number| scope.spawn(move || start(number))).collect();
+        for thread in threads {
+            let output = thread.join().expect("a thread");
+            assert_eq!(output.code, 0, "{}", output.stderr);
+        }
+    });
+    let server = yard.server().expect("one server");
+    let open = || std::fs::read_dir(format!("/proc/{server}/fd")).expect("its descriptors").count();
+    let eye = yard.resolver("c0");
+    for number in 0..24 {
+        let name = format!("c{number}");
+        assert_eq!(eye.addresses(&name), [yard.address(&name, "many")]);
+    }
+    let full = open();
+    let names: Vec<String> = (1..24).map(|number| format!("c{number}")).collect();
+    yard.conex.ok(&[&["rm", "-f"][..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    // A connection and two sockets each.
+    eventually("what belonged to them to be closed", || (open() == full - 3 * 23).then_some(()));
+    assert_eq!(yard.server(), Some(server));
+    // Those who are killed all lose the same server, and find one other.
+    yard.start("again", &["--network", "many"]);
+    yard.host.sh(&format!("kill -9 {server}"));
+    eventually("both to be known again", || (eye.addresses("again").len() == 1).then_some(()));
+    assert!(yard.server().is_some_and(|other| other != server));
+}
