@@ -83,9 +83,9 @@ impl Host {
             network_id: network.id.clone(),
             device: "eth0".to_owned(),
             host_device: Endpoint::host_device_of(&id, 0),
-            mac: Endpoint::mac_of(addresses[0]),
+            mac: network.mac_for(None, addresses[0]).unwrap(),
             addresses: addresses.iter().map(|address| (*address, prefix(address))).collect(),
-            gateways: network.subnets.iter().map(|subnet| subnet.gateway).collect(),
+            gateways: network.gateways(),
             aliases: Vec::new(),
             ports: reserved.ports.clone(),
         };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Command;
-use conex_engine::network::{DefinitionError, NetworkName, NewNetwork, Options, Subnet, parse_subnet};
+use conex_engine::network::{DefinitionError, Driver, NetworkName, NewNetwork, Subnet, parse_subnet};
 use conex_engine::options::parse_label;
 
 use crate::cli::args::{flag, list, one, value};
@@ -19,7 +19,9 @@ pub(crate) const VERB: Verb = Verb {
     arity: Arity::Exactly(1),
     examples: "  conex network create web
   conex network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --ip-range 10.20.0.128/25 web
-  conex network create --ipv6 --internal -o mtu=1400 -o isolate=true db",
+  conex network create --ipv6 --internal -o mtu=1400 -o isolate=true db
+  conex network create -d macvlan -o parent=eth0 --ip-range 192.168.1.192/27 lan
+  conex network create -d overlay --subnet 10.20.0.0/24 --ip-range 10.20.0.0/26 -o peers=192.0.2.2,192.0.2.3 mesh",
     unsupported: &[
         "--attachable",
         "--aux-address",
@@ -36,14 +38,14 @@ pub(crate) const VERB: Verb = Verb {
 
 fn define(command: Command) -> Command {
     command.args([
-        value("driver", "string").short('d').help("Driver to manage the network: bridge (default bridge)"),
+        value("driver", "string").short('d').help("Driver to manage the network: bridge, macvlan, ipvlan or overlay (default bridge)"),
         list("subnet", "subnet").help("Subnet in CIDR format that represents a network segment"),
         list("gateway", "ip").help("Gateway of the subnet: its first address if not given"),
         list("ip-range", "subnet").help("Allocate container addresses from a sub-range"),
         flag("ipv6").help("Give the network an IPv6 subnet, too"),
         flag("ipv4").help("Give the network an IPv4 subnet (it always has one)"),
         flag("internal").help("Restrict external access to the network"),
-        list("opt", "map").short('o').help("Set driver options: mtu=, isolate=, masquerade=, device="),
+        list("opt", "map").short('o').help("Set driver options (bridge: mtu=, isolate=, masquerade=, device=; macvlan, ipvlan: parent=, mode=; overlay: peers=, peers-file=, vni=, port=, local=)"),
         list("label", "list").help("Set metadata on a network"),
         value("ipam-driver", "string").help("Address management: default"),
         one("network"),
@@ -60,17 +62,16 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         return Err(Error::usage("--ipv4=false: networks without IPv4 are not supported"));
     }
     let name: NetworkName = given.argument("network").parse()?;
-    let mut options = Options::default();
+    let mut driver: Driver = given.parsed("driver", str::parse)?.unwrap_or_default();
     for text in given.texts("opt") {
         let (key, value) = text.split_once('=').unwrap_or((text, "true"));
-        options.set(key, value)?;
+        driver.set(key, value)?;
     }
     let asked = NewNetwork {
-        driver: given.parsed("driver", str::parse)?,
+        driver,
         subnets: subnets(given)?,
         v6: given.on("ipv6"),
         internal: given.on("internal"),
-        options,
         labels: given.texts("label").map(parse_label).collect::<Result<_, _>>()?,
     };
     output::line(context.engine()?.network_create(&name, &asked)?.id.as_str())?;
