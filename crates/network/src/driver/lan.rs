@@ -4,15 +4,23 @@
 
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use conex_netlink::{Kind, Link, NewLink, Place, Route};
 use ipnet::IpNet;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::Driver;
 use super::options::{device_name, mtu};
 use super::wire::{Wire, wait_until_running};
 use crate::definition::{DefinitionError, Network, NewNetwork, Subnet};
 use crate::{Error, Result};
+
+/// How long it is waited for the device of a container that has ended, whose namespace the kernel takes down a moment later: a restart
+/// wants the same addresses.
+const GOING: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Where the devices are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,21 +132,44 @@ impl Lan {
         let kind = kind(parent.index);
         let (driver, place) = (network.driver.as_str(), Place::Namespace(namespace));
         let new = NewLink { mac, mtu: self.mtu, place, ..NewLink::new(&endpoint.device, kind) };
-        host.create_link(&new).map_err(|error| match error.is_unsupported() {
-            true => Error::NoKind { driver, kind: driver, hint: "" },
-            false => kernel(error),
-        })?;
-        let finished = wire.configure(container).and_then(|()| match parent.is_running {
+        let mut attempt = || {
+            host.create_link(&new).map_err(|error| match error.is_unsupported() {
+                true => Error::NoKind { driver, kind: driver, hint: "" },
+                false => kernel(error),
+            })?;
+            let configured = wire.configure(container);
+            if configured.is_err()
+                && let Ok(Some(link)) = container.link(&endpoint.device)
+            {
+                let _ = container.delete_link(link.index);
+            }
+            configured
+        };
+        let began = Instant::now();
+        loop {
+            match attempt() {
+                Err(error) if network.driver.is_taken(&error) && began.elapsed() < GOING => {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
+        match parent.is_running {
             true => wait_until_running(container, &endpoint.device).map_err(&kernel),
             // Its cable is not in.
             false => Ok(()),
-        });
-        if finished.is_err()
-            && let Ok(Some(link)) = container.link(&endpoint.device)
-        {
-            let _ = container.delete_link(link.index);
         }
-        finished
+    }
+}
+
+impl Driver {
+    /// Whether a device that somebody else has may be the reason: of one MAC address (macvlan), or IP address (ipvlan), there is one
+    /// on a parent, and beside one that has it alone there is none.
+    fn is_taken(&self, error: &Error) -> bool {
+        let Error::Kernel { source, .. } = error else { return false };
+        let is = |errno: Errno| source.errno() == Some(errno.raw_os_error());
+        is(Errno::BUSY) || is(Errno::ADDRINUSE) || self.is_for_one() && is(Errno::INVAL)
     }
 }
 

@@ -203,7 +203,16 @@ fn lead(network: &Network, index: u32, peers: &[Peer], route: &mut Route) -> Res
     }
     let mut there = route.forwarding().map_err(&kernel)?;
     there.retain(|entry| matches!(entry, Neighbour::Tunnel { index: at, .. } if *at == index));
-    for entry in there.iter().filter(|entry| !wanted.contains(entry)) {
+    // What was learnt of who is no peer any more.
+    let mut learnt = route.learnt().map_err(&kernel)?;
+    let is_strange = |entry: &Neighbour| match entry {
+        Neighbour::Tunnel { index: at, host, .. } => {
+            *at == index && peers.iter().all(|peer| peer.host != *host)
+        }
+        _ => false,
+    };
+    learnt.retain(is_strange);
+    for entry in there.iter().filter(|entry| !wanted.contains(entry)).chain(&learnt) {
         match route.delete_neighbour(entry) {
             Err(error) if !error.is_gone() => return Err(kernel(error)),
             _ => {}
