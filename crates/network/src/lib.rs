@@ -26,7 +26,7 @@ mod store;
 
 pub use addresses::Lease;
 pub use definition::{
-    DEFAULT, DEFAULT_DEVICE, DefinitionError, Network, NetworkId, NetworkName, NewNetwork, Subnet,
+    DEFAULT, DEFAULT_DEVICE, DefinitionError, Network, NetworkId, NetworkName, NewNetwork, Subnet, Unplaced,
     parse_subnet,
 };
 pub use driver::{

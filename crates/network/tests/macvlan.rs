@@ -149,7 +149,7 @@ fn what_cannot_be_says_so() {
         create(&host, "apart", &NewNetwork { driver: driver("macvlan", &[]), ..NewNetwork::default() });
     match host.route.has_kind("dummy").unwrap() {
         false => {
-            says(apart, "network driver macvlan: this kernel has no dummy devices (CONFIG_DUMMY); give one")
+            says(apart, "network driver macvlan: this kernel has no dummy devices (CONFIG_DUMMY); give one");
         }
         true => {
             let apart = apart.unwrap();

@@ -105,13 +105,10 @@ fn containers_of_two_hosts_reach_each_other() {
     assert!(lines.clone().count() == 5 && lines.clone().all(|line| line.contains("packets 0")), "{arrived}");
     // Who is on one host cannot be somebody of the other.
     a.space.sh("ip address add 10.77.0.200/32 dev eth0");
-    assert_eq!(
-        a.space.enter(move || {
-            let socket = std::net::UdpSocket::bind("10.77.0.200:0").unwrap();
-            socket.send_to(b"x", (b.v4(), 80)).is_ok()
-        }),
-        true
-    );
+    a.space.enter(move || {
+        let socket = std::net::UdpSocket::bind("10.77.0.200:0").unwrap();
+        socket.send_to(b"x", (b.v4(), 80)).unwrap();
+    });
     assert!(counted(&two.a, "another's address") + counted(&two.a, "another's address by ARP") > 0);
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::error::DefinitionError;
 pub use self::id::NetworkId;
 pub use self::name::NetworkName;
-pub use self::subnet::{Subnet, parse_subnet};
+pub use self::subnet::{Subnet, Unplaced, parse_subnet};
 pub(crate) use self::subnet::{at, size};
 use crate::driver::Driver;
 
@@ -62,8 +62,10 @@ pub const DEFAULT_DEVICE: &str = "conex0";
 pub struct NewNetwork {
     /// `-d` and `-o`
     pub driver: Driver,
-    /// `--subnet`, `--gateway`, `--ip-range`.
+    /// `--subnet`, with the `--gateway` and `--ip-range` of each.
     pub subnets: Vec<Subnet>,
+    /// Those that are of no `--subnet`: of macvlan and ipvlan they may be of the parent's.
+    pub unplaced: Unplaced,
     /// `--ipv6`
     pub v6: bool,
     /// `--internal`

@@ -71,12 +71,15 @@ impl Lan {
         if !asked.subnets.is_empty() {
             return Ok(asked.subnets.clone());
         }
-        let mut subnets = Vec::new();
+        let (mut subnets, mut unplaced) = (Vec::new(), asked.unplaced.clone());
         for v4 in [true, false] {
-            if v4 || asked.v6 {
-                subnets.extend(subnet_of(&mut route, &link, v4)?);
+            if (v4 || asked.v6)
+                && let Some((net, gateway)) = subnet_of(&mut route, &link, v4)?
+            {
+                subnets.push(unplaced.place(net, gateway)?);
             }
         }
+        unplaced.finish()?;
         match subnets.first() {
             Some(first) if first.subnet.addr().is_ipv4() => Ok(subnets),
             _ => Err(Error::Parent {
@@ -173,9 +176,8 @@ impl Driver {
     }
 }
 
-/// The subnet that a device has an address of, and who leads on from there: whom the host sends everything else to, or the first
-/// address.
-fn subnet_of(route: &mut Route, link: &Link, v4: bool) -> Result<Option<Subnet>> {
+/// The subnet that a device has an address of, and whom the host sends everything else to, if he is there.
+fn subnet_of(route: &mut Route, link: &Link, v4: bool) -> Result<Option<(IpNet, Option<IpAddr>)>> {
     const EVERYWHERE: u8 = 0;
     let kernel = Error::kernel(&link.name);
     let addresses = route.addresses().map_err(&kernel)?;
@@ -189,7 +191,7 @@ fn subnet_of(route: &mut Route, link: &Link, v4: bool) -> Result<Option<Subnet>>
         let gateway = entry.gateway.filter(|gateway| net.contains(gateway))?;
         (entry.destination.is_none() && entry.index == Some(link.index)).then_some(gateway)
     });
-    Ok(Some(Subnet::new(net, gateway, None)?))
+    Ok(Some((net, gateway)))
 }
 
 pub(super) fn addresses_of_the_host(network: &Network) -> Result<Vec<IpAddr>> {

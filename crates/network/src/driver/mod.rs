@@ -147,6 +147,10 @@ impl Driver {
 /// # Errors
 /// [`Error::NoKind`], [`Error::Parent`], [`DefinitionError::NeedsSubnet`].
 pub(crate) fn survey(asked: &NewNetwork) -> Result<Vec<Subnet>> {
+    // Where nothing is added to what was asked for.
+    if asked.driver.device().is_none() || !asked.subnets.is_empty() || asked.driver.lan().is_none() {
+        asked.unplaced.finish()?;
+    }
     match &asked.driver {
         Driver::Bridge(_) => Ok(asked.subnets.clone()),
         Driver::Overlay(overlay) => overlay.survey(asked),

@@ -110,15 +110,17 @@ impl Host {
     }
 }
 
+type Work = Box<dyn FnOnce(&mut Host) + Send>;
+
 /// A host on a thread of its own, so that there are several.
 pub(crate) struct Machine {
-    work: Sender<Box<dyn FnOnce(&mut Host) + Send>>,
+    work: Sender<Work>,
 }
 
 impl Machine {
     /// `None`, having said so, where there can be none.
     pub(crate) fn new() -> Option<Self> {
-        let (work, all) = channel::<Box<dyn FnOnce(&mut Host) + Send>>();
+        let (work, all) = channel::<Work>();
         let (ready, is_ready) = channel();
         std::thread::spawn(move || {
             let host = Host::new();

@@ -1,9 +1,7 @@
 //! `network create`
 
-use std::net::IpAddr;
-
 use clap::Command;
-use conex_engine::network::{DefinitionError, Driver, NetworkName, NewNetwork, Subnet, parse_subnet};
+use conex_engine::network::{Driver, NetworkName, NewNetwork, Subnet, Unplaced, parse_subnet};
 use conex_engine::options::parse_label;
 
 use crate::cli::args::{flag, list, one, value};
@@ -67,9 +65,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         let (key, value) = text.split_once('=').unwrap_or((text, "true"));
         driver.set(key, value)?;
     }
+    let (subnets, unplaced) = subnets(given)?;
     let asked = NewNetwork {
         driver,
-        subnets: subnets(given)?,
+        subnets,
+        unplaced,
         v6: given.on("ipv6"),
         internal: given.on("internal"),
         labels: given.texts("label").map(parse_label).collect::<Result<_, _>>()?,
@@ -78,29 +78,19 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// Each gateway and range goes to the subnet that it is in, as with Docker.
-fn subnets(given: &Given<'_>) -> Result<Vec<Subnet>, Error> {
-    let bad = |flag: &str, text: &str, what: &str| {
-        Error::usage(format!("invalid --{flag} {text:?}: expected {what}"))
+/// Each gateway and range goes to the subnet that it is in, as with Docker; those of none are left.
+fn subnets(given: &Given<'_>) -> Result<(Vec<Subnet>, Unplaced), Error> {
+    let address = |text: &str| {
+        let bad = || Error::usage(format!("invalid --gateway {text:?}: expected an IP address"));
+        text.parse().map_err(|_| bad())
     };
-    let mut gateways: Vec<IpAddr> = given
-        .texts("gateway")
-        .map(|text| text.parse().map_err(|_| bad("gateway", text, "an IP address")))
-        .collect::<Result<_, _>>()?;
-    let mut ranges = given.texts("ip-range").map(parse_subnet).collect::<Result<Vec<_>, _>>()?;
+    let mut unplaced = Unplaced {
+        gateways: given.texts("gateway").map(address).collect::<Result<_, _>>()?,
+        ranges: given.texts("ip-range").map(parse_subnet).collect::<Result<_, _>>()?,
+    };
     let mut subnets = Vec::new();
     for text in given.texts("subnet") {
-        let subnet = parse_subnet(text)?;
-        let gateway =
-            gateways.iter().position(|address| subnet.contains(address)).map(|at| gateways.remove(at));
-        let range = ranges.iter().position(|range| subnet.contains(range)).map(|at| ranges.remove(at));
-        subnets.push(Subnet::new(subnet, gateway, range)?);
+        subnets.push(unplaced.place(parse_subnet(text)?, None)?);
     }
-    if let Some(address) = gateways.first() {
-        return Err(DefinitionError::NoSubnet { what: "--gateway", address: address.to_string() }.into());
-    }
-    if let Some(range) = ranges.first() {
-        return Err(DefinitionError::NoSubnet { what: "--ip-range", address: range.to_string() }.into());
-    }
-    Ok(subnets)
+    Ok((subnets, unplaced))
 }
