@@ -294,6 +294,42 @@ fn an_overlay_joins_two_hosts() {
 }
 
 #[test]
+fn many_at_once() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    // None of them has the network's devices before it.
+    let overlay = ["-d", "overlay", "--subnet", "10.40.0.0/24", "-o", "peers=192.0.2.2", "mesh"];
+    conex.ok(&[&["network", "create"], &overlay[..]].concat());
+    conex.ok(&["network", "create", "-d", "macvlan", "-o", "parent=eth0", "lan"]);
+    let outputs = std::thread::scope(|scope| {
+        let run = |number: usize| {
+            let (yard, network) = (&yard, if number % 2 == 0 { "mesh" } else { "lan" });
+            let script = "ip -4 -o address show eth0 | sed 's/.*inet //; s/ .*//'";
+            move || yard.conex.run(&["run", "--rm", "--network", network, yard.image, "sh", "-c", script])
+        };
+        let threads: Vec<_> = (0..24).map(|number| scope.spawn(run(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
+    });
+    for output in &outputs {
+        assert!(output.code == 0 && output.stderr.is_empty(), "{}", output.stderr);
+        assert!(
+            ["10.40.0.", "192.0.2."].iter().any(|net| output.stdout.starts_with(net)),
+            "{}",
+            output.stdout
+        );
+    }
+    for network in ["mesh", "lan"] {
+        assert_eq!(yard.inspect(network)["Containers"], serde_json::json!({}));
+        conex.ok(&["network", "rm", network]);
+    }
+    // Cables go with their containers' namespaces, a moment later.
+    eventually("no device is left", || {
+        let left = yard.host.sh("ip -o link");
+        (!left.contains(": cx") && !left.contains(": vx")).then_some(())
+    });
+}
+
+#[test]
 fn options_and_drivers_that_are_none() {
     let yard = yard!();
     for (arguments, words) in [

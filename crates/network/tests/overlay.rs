@@ -81,7 +81,13 @@ fn containers_of_two_hosts_reach_each_other() {
     let Some(two) = Two::new() else { return };
     let (on_a, on_b) = two.networks(&[("peers", "198.51.100.2")], &[("peers", "198.51.100.1")]);
     let (a, b) = (container(&two.a, "a", &on_a), container(&two.b, "b", &on_b));
+    let tunnel = |network: &Network| {
+        let device = network.tunnel_device();
+        two.a.on(move |host| host.route.link(&device).unwrap().unwrap().index)
+    };
+    let before = tunnel(&on_a);
     let near = container(&two.a, "near", &on_a);
+    assert_eq!(tunnel(&on_a), before, "it is not made anew");
     assert_eq!((a.v4(), b.v4()), (ip("10.77.0.2"), ip("10.77.0.128")));
     assert!(reaches(&a, b.v4(), "b") && reaches(&b, a.v4(), "a") && reaches(&near, a.v4(), "a"));
     assert!(reaches(&a, b.v6(), "b") && reaches(&b, a.v6(), "a"));
@@ -214,6 +220,11 @@ fn over_ipv6() {
     let (a, b) = (container(&two.a, "a", &on_a), container(&two.b, "b", &on_b));
     assert!(reaches(&a, b.v4(), "b") && reaches(&b, a.v6(), "a"));
     assert!(a.space.sh("ip link show eth0").contains("mtu 1430"));
+    let device = on_a.tunnel_device();
+    let index = move |host: &mut Host| host.route.link(&device).unwrap().unwrap().index;
+    let before = two.a.on(index.clone());
+    reload(&two.a, &on_a);
+    assert_eq!(two.a.on(index), before, "it is not made anew");
 }
 
 #[test]
