@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use conex_netlink::{Kind, Link, NewLink, Place, Route};
+use conex_netlink::{Change, Kind, Link, NewLink, Place, Route};
 use ipnet::IpNet;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -134,17 +134,21 @@ impl Lan {
         let parent = self.raise(network, host)?;
         let kind = kind(parent.index);
         let (driver, place) = (network.driver.as_str(), Place::Namespace(namespace));
-        let new = NewLink { mac, mtu: self.mtu, place, ..NewLink::new(&endpoint.device, kind) };
+        // Under a name that nobody has: before Linux 6.15 a name is refused that is taken here, though the device is for there.
+        let name = &endpoint.host_device;
+        let new = NewLink { mac, mtu: self.mtu, place, ..NewLink::new(name, kind) };
         let mut attempt = || {
             host.create_link(&new).map_err(|error| match error.is_unsupported() {
                 true => Error::NoKind { driver, kind: driver, hint: "" },
                 false => kernel(error),
             })?;
-            let configured = wire.configure(container);
-            if configured.is_err()
-                && let Ok(Some(link)) = container.link(&endpoint.device)
-            {
-                let _ = container.delete_link(link.index);
+            let made = container.link(name).map_err(&kernel)?;
+            let index = made.ok_or_else(|| Error::NotFound { name: name.clone() })?.index;
+            let change = Change { name: Some(&endpoint.device), ..Change::default() };
+            let named = container.change_link(index, &change).map_err(&kernel);
+            let configured = named.and_then(|()| wire.configure(container));
+            if configured.is_err() {
+                let _ = container.delete_link(index);
             }
             configured
         };

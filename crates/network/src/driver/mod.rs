@@ -147,8 +147,9 @@ impl Driver {
 /// # Errors
 /// [`Error::NoKind`], [`Error::Parent`], [`DefinitionError::NeedsSubnet`].
 pub(crate) fn survey(asked: &NewNetwork) -> Result<Vec<Subnet>> {
-    // Where nothing is added to what was asked for.
-    if asked.driver.device().is_none() || !asked.subnets.is_empty() || asked.driver.lan().is_none() {
+    let is_the_parents =
+        asked.subnets.is_empty() && asked.driver.lan().is_some_and(|lan| lan.parent.is_some());
+    if !is_the_parents {
         asked.unplaced.finish()?;
     }
     match &asked.driver {
