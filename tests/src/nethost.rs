@@ -92,6 +92,18 @@ impl NetHost {
         format!("/proc/{}/ns/net", self.world.id()).into()
     }
 
+    /// A cable to another host, `lan0` at both ends, with these addresses.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[track_caller]
+    pub fn join(&self, other: &Self, here: &str, there: &str) {
+        self.sh(&format!("ip link add lan0 type veth peer name lan0 netns {}", other.host.id()));
+        for (host, address) in [(self, here), (other, there)] {
+            host.sh(&format!("ip address add {address} dev lan0 && ip link set lan0 up"));
+        }
+    }
+
     /// A shell's command on the host.
     ///
     /// # Panics

@@ -112,6 +112,12 @@ fn what_the_kernel_refuses_it_explains() {
         "{unreachable}"
     );
     assert_eq!(host.link("none").unwrap(), None);
+    let before = host.links().unwrap();
+    for kind in ["bridge", "veth", "macvlan", "vxlan"] {
+        assert!(host.has_kind(kind).unwrap(), "{kind}");
+    }
+    assert!(!host.has_kind("nonesuch").unwrap());
+    assert_eq!(host.links().unwrap().len(), before.len());
     let long = host.add_link(&NewLink::new("sixteen-letters!", Kind::Bridge)).unwrap_err();
     assert!(long.errno().is_some(), "{long}");
 }
@@ -144,7 +150,7 @@ fn tunnels_and_their_neighbours() {
     }
     let mut host = Route::open().unwrap();
     let bridge = host.add_link(&NewLink::new("br", Kind::Bridge)).unwrap();
-    let vxlan = Vxlan { vni: 7, local: Some(ip("192.0.2.1")), port: 4789 };
+    let vxlan = Vxlan { vni: 7, local: Some(ip("192.0.2.1")), port: 4789, learning: false };
     let tunnel = host
         .add_link(&NewLink { master: Some(bridge), up: true, ..NewLink::new("vx", Kind::Vxlan(vxlan)) })
         .unwrap();
@@ -200,4 +206,11 @@ fn a_device_on_a_device() {
         assert_eq!((&link["link"], &link["linkinfo"]["info_data"]["mode"]), (&"eth9".into(), &word.into()));
         assert_eq!(host.link(name).unwrap().unwrap().parent, Some(parent));
     }
+    // In another namespace, on the parent that is here.
+    let other = Other::new();
+    let place = Place::Namespace(other.as_fd());
+    let kind = Kind::Macvlan { parent, mode: MacvlanMode::Bridge };
+    host.create_link(&NewLink { place, ..NewLink::new("eth0", kind) }).unwrap();
+    let made = Route::open_in(other.as_fd()).unwrap().link("eth0").unwrap().unwrap();
+    assert_eq!((made.details, made.parent), (LinkDetails::Macvlan(MacvlanMode::Bridge as u32), Some(parent)));
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 /// The result of this crate's calls.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something could not be done with a network.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,78 @@ pub enum Error {
         name: String,
         /// Which.
         address: IpAddr,
+    },
+    /// A network that one container has alone.
+    #[error("network {name} is for one container alone (macvlan_mode=passthru), and {holder} is on it")]
+    Alone {
+        /// The network.
+        name: String,
+        /// A container's id, shortened.
+        holder: String,
+    },
+    /// A MAC address where there is no choice.
+    #[error("network {name}: its devices ({driver}) have the parent's MAC address, and can have no other")]
+    OneMac {
+        /// The network.
+        name: String,
+        /// `ipvlan`
+        driver: &'static str,
+    },
+    /// Ports where there is nothing to publish.
+    #[error(
+        "network {name} ({driver}) publishes no ports: its containers are reached at addresses of their own"
+    )]
+    NoPorts {
+        /// The network.
+        name: String,
+        /// `macvlan`
+        driver: &'static str,
+    },
+    /// The kernel has no such devices.
+    #[error("network driver {driver}: this kernel has no {kind} devices (CONFIG_{}){hint}", kind.to_uppercase())]
+    NoKind {
+        /// Which driver.
+        driver: &'static str,
+        /// What it needs.
+        kind: &'static str,
+        /// What else can be done, if anything.
+        hint: &'static str,
+    },
+    /// The host's device cannot be built upon.
+    #[error("the parent device {parent} {why}")]
+    Parent {
+        /// Which.
+        parent: String,
+        /// `is not there`
+        why: &'static str,
+    },
+    /// Two networks that cannot be on one host.
+    #[error("network {other} has {what}")]
+    Conflict {
+        /// The one that is there.
+        other: String,
+        /// What it has.
+        what: String,
+    },
+    /// A list of peers that is none.
+    #[error("{}:{line}: {why}", path.display())]
+    Peers {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Peers of both families.
+    #[error(
+        "network {name}: the peer {peer} is of another family than the others, or than this host's own address"
+    )]
+    Families {
+        /// The network.
+        name: String,
+        /// The first that is.
+        peer: IpAddr,
     },
     /// A port that somebody has.
     #[error("cannot publish port {port}: {source} (another program, or container, has it)")]

@@ -26,10 +26,12 @@ mod store;
 
 pub use addresses::Lease;
 pub use definition::{
-    DEFAULT, DEFAULT_DEVICE, DefinitionError, Driver, Network, NetworkId, NetworkName, NewNetwork, Options,
-    Subnet, parse_subnet,
+    DEFAULT, DEFAULT_DEVICE, DefinitionError, Network, NetworkId, NetworkName, NewNetwork, Subnet, Unplaced,
+    parse_subnet,
 };
-pub use driver::{Wire, routes_of_the_host};
+pub use driver::{
+    Bridge, Driver, Ipvlan, IpvlanMode, Lan, Macvlan, MacvlanMode, Overlay, Peer, Wire, routes_of_the_host,
+};
 pub use endpoint::Endpoint;
 pub use error::{Error, Result};
 pub use firewall::Firewall;

@@ -4,7 +4,7 @@ mod host;
 
 use std::net::IpAddr;
 
-use conex_network::{NewNetwork, Options, Wire};
+use conex_network::{Bridge, Driver, NewNetwork, Wire};
 use host::{Host, ask, sh};
 
 fn ip(text: &str) -> IpAddr {
@@ -43,8 +43,8 @@ fn networks_reach_themselves_and_the_world_but_not_each_other() {
 fn internal_and_isolated_networks() {
     let Some(mut host) = Host::new() else { return };
     let inner = host.network("inner", &NewNetwork { internal: true, ..NewNetwork::default() });
-    let options = Options { isolate: true, ..Options::default() };
-    let apart = host.network("apart", &NewNetwork { options, ..NewNetwork::default() });
+    let driver = Driver::Bridge(Bridge { isolate: true, ..Bridge::default() });
+    let apart = host.network("apart", &NewNetwork { driver, ..NewNetwork::default() });
     host.world.serve("192.0.2.2:80".parse().unwrap(), "world");
     let (a, b) = (host.container("a", &inner, &[]), host.container("b", &inner, &[]));
     let (c, d) = (host.container("c", &apart, &[]), host.container("d", &apart, &[]));
@@ -206,8 +206,8 @@ fn what_was_lost_is_made_again() {
     let c = host.container("c", &one, &[]);
     assert!(says(ask(c.v4(), 80), "c"));
     // A start that died half-way has left a device of the same name.
-    Wire::disconnect(&one, &c.endpoint, &mut host.route).unwrap();
-    Wire::disconnect(&one, &c.endpoint, &mut host.route).unwrap();
+    Wire::disconnect(&one, &c.endpoint, &mut host.route, None).unwrap();
+    Wire::disconnect(&one, &c.endpoint, &mut host.route, None).unwrap();
     one.lower(&mut host.route).unwrap();
     one.lower(&mut host.route).unwrap();
     assert!(!sh("ip -o link").contains(&one.device), "{}", sh("ip -o link"));

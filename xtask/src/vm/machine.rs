@@ -11,7 +11,7 @@ use crate::command::{output, program, run};
 use crate::debian::Sources;
 
 /// What the tests run beside their own programs; and a systemd, for an ordinary user as well.
-const INCLUDED: &str = "kmod,procps,util-linux,iproute2,ca-certificates,strace,skopeo,umoci,zstd,docker-registry,openssl,\
+const INCLUDED: &str = "kmod,procps,util-linux,iproute2,nftables,ca-certificates,strace,skopeo,umoci,zstd,docker-registry,openssl,\
      systemd,dbus,dbus-user-session,libpam-systemd,uidmap,busybox-static";
 
 /// Says in the tree what it was made of.

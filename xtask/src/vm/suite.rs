@@ -14,7 +14,7 @@ const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
 
 /// Of the black-box tests, the programs that run in the guest when none is asked for by name: those whose results
 /// depend on the host's control groups, or on its kernel. The others would say little new there, many times slower.
-const BLACK_BOX: [&str; 6] = ["limits", "lifecycle", "hello", "rootless", "systemd", "verity"];
+const BLACK_BOX: [&str; 7] = ["limits", "lifecycle", "hello", "rootless", "systemd", "verity", "drivers"];
 
 /// The command line that they drive, beside the runtime as it is shipped: package and binary.
 const ENGINE: (&str, &str) = ("conex", "conex");

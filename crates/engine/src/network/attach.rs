@@ -56,7 +56,9 @@ impl Wired {
         container.set_up(LOOPBACK).map_err(netlink)?;
         let names = Names::register(parts, record, &endpoints, namespace.as_fd())?;
         let networks: Vec<Network> = self.planned.iter().map(|planned| planned.network.clone()).collect();
-        let out = way_out(&networks);
+        // Who asks for a published port is answered by the way that he came.
+        let published = self.planned.iter().position(|planned| !planned.endpoint.ports.is_empty());
+        let out = published.or_else(|| way_out(&networks));
         for (index, Planned { network, endpoint }) in self.planned.iter().enumerate() {
             let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
             wire.connect(&mut host, &mut container, namespace.as_fd())?;

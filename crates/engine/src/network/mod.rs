@@ -15,7 +15,7 @@ use conex_network::{Endpoint, Firewall, Networks};
 use conex_oci::ContainerId;
 
 pub use conex_network::{
-    DefinitionError, Error, Network, NetworkName, NewNetwork, Options, PortSpec, Published, Subnet,
+    DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, PortSpec, Published, Subnet, Unplaced,
     parse_subnet,
 };
 

@@ -23,17 +23,18 @@ pub(super) fn plan(parts: &Parts, record: &Record) -> Result<(Vec<Planned>, Rese
     let networks = parts.networks();
     let found: Vec<Network> =
         connections.iter().map(|one| networks.find(&one.network)).collect::<Result<_, _>>()?;
-    let way_out = way_out(&found);
+    let wanted = wanted(record, parts)?;
+    let publisher = if wanted.is_empty() { None } else { publisher(&found)? };
     let mut planned: Vec<Planned> = Vec::with_capacity(found.len());
     let result = connections.iter().zip(found).enumerate().try_for_each(|(number, (connection, network))| {
         let endpoint = endpoint(parts, record, connection, &network, number)?;
         planned.push(Planned { network, endpoint });
         Ok(())
     });
-    let ports = result.and_then(|()| match way_out.and_then(|index| planned.get_mut(index)) {
+    let ports = result.and_then(|()| match publisher.and_then(|index| planned.get_mut(index)) {
         Some(out) => {
             let has_v6 = out.network.has_v6();
-            let reserved = reserve(&wanted(record, parts)?, parts.publish_address, has_v6)?;
+            let reserved = reserve(&wanted, parts.publish_address, has_v6)?;
             out.endpoint.ports = reserved.ports.clone();
             Ok(reserved)
         }
@@ -51,9 +52,21 @@ pub(super) fn plan(parts: &Parts, record: &Record) -> Result<(Vec<Planned>, Rese
     }
 }
 
-/// The network by which everywhere else is reached, and the container's ports are: the first that leads anywhere.
+/// The network by which everywhere else is reached: the first that leads anywhere, if it is not the one whose ports are published.
 pub(super) fn way_out(networks: &[Network]) -> Option<usize> {
     networks.iter().position(|network| !network.internal)
+}
+
+/// The network by which the container's ports are reached: the first that leads anywhere and has a switch on this host.
+fn publisher(networks: &[Network]) -> Result<Option<usize>> {
+    let publishes = |network: &Network| !network.internal && network.driver.switch().is_some();
+    match (networks.iter().position(publishes), way_out(networks).and_then(|index| networks.get(index))) {
+        (None, Some(other)) => {
+            Err(conex_network::Error::NoPorts { name: other.name.to_string(), driver: other.driver.as_str() }
+                .into())
+        }
+        (found, _) => Ok(found),
+    }
 }
 
 /// One endpoint, its addresses leased.
@@ -68,6 +81,9 @@ pub(crate) fn endpoint(
     let addresses = parts.networks().lease(network, id, &connection.wishes())?;
     let first =
         addresses.first().copied().ok_or_else(|| Error::NoAddress { network: network.name.to_string() })?;
+    let mac = network.mac_for(connection.mac, first).inspect_err(|_| {
+        parts.networks().give_back(network, id, &addresses);
+    })?;
     let prefix = |address: &IpAddr| {
         let subnet = network.subnets.iter().find(|subnet| subnet.subnet.contains(address));
         subnet.map_or(0, |subnet| subnet.subnet.prefix_len())
@@ -77,9 +93,9 @@ pub(crate) fn endpoint(
         network_id: network.id.clone(),
         device: connection.interface.clone().unwrap_or_else(|| format!("eth{number}")),
         host_device: Endpoint::host_device_of(id, number),
-        mac: connection.mac.unwrap_or_else(|| Endpoint::mac_of(first)),
+        mac,
         addresses: addresses.iter().map(|address| (*address, prefix(address))).collect(),
-        gateways: network.subnets.iter().map(|subnet| subnet.gateway).collect(),
+        gateways: network.gateways(),
         aliases: connection.aliases.clone(),
         ports: Vec::<Published>::new(),
     })

@@ -43,7 +43,8 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
             };
             firewall.dismiss(network, endpoint)?;
             if with_devices {
-                Wire::disconnect(network, endpoint, &mut Route::open().map_err(super::attach::netlink)?)?;
+                let mut host = Route::open().map_err(super::attach::netlink)?;
+                Wire::disconnect(network, endpoint, &mut host, None)?;
             }
         }
     }

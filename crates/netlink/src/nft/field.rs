@@ -44,12 +44,16 @@ pub enum Field {
     EtherType,
     /// The IPv4 address that the sender of an ARP message says is its own.
     ArpSource4,
+    /// The IPv4 address that an ARP message asks for, or answers.
+    ArpTarget4,
     /// The MAC address that the sender of an ARP message says is its own.
     ArpSourceMac,
     /// The type of an ICMP message; a byte.
     IcmpType,
     /// The address that an IPv6 neighbour message is about.
     NeighbourTarget6,
+    /// The number of a VXLAN's network, in the upper three bytes of four (RFC 7348, section 5), behind the UDP header.
+    VxlanNetwork,
     /// What kind of address the destination is: [`Field::LOCAL`]; four bytes in the machine's order.
     DestinationKind,
     /// The connection's state, one bit each, in the machine's order: 2 established, 4 related, 8 new.
@@ -87,6 +91,8 @@ impl Field {
             Self::Source4
             | Self::Destination4
             | Self::ArpSource4
+            | Self::ArpTarget4
+            | Self::VxlanNetwork
             | Self::DestinationKind
             | Self::ConnectionState
             | Self::ConnectionStatus
@@ -119,7 +125,7 @@ impl Field {
             Self::Protocol => 2,
             Self::Transport => 12,
             Self::IcmpType => 29,
-            Self::Source4 | Self::Destination4 | Self::ArpSource4 => 7,
+            Self::Source4 | Self::Destination4 | Self::ArpSource4 | Self::ArpTarget4 => 7,
             Self::Source6 | Self::Destination6 | Self::NeighbourTarget6 => 8,
             Self::SourcePort | Self::DestinationPort | Self::OriginalPort => 13,
             Self::EtherSource | Self::ArpSourceMac => 9,
@@ -127,7 +133,8 @@ impl Field {
             Self::DestinationKind => 24,
             Self::ConnectionState => 26,
             Self::ConnectionStatus => 28,
-            Self::Mark => 19,
+            // A number of four bytes has no other name.
+            Self::Mark | Self::VxlanNetwork => 19,
         }
     }
 
@@ -151,7 +158,9 @@ impl Field {
             Self::EtherSource => Load::Payload(LINK, 6),
             Self::ArpSourceMac => Load::Payload(NETWORK, 8),
             Self::ArpSource4 => Load::Payload(NETWORK, 14),
+            Self::ArpTarget4 => Load::Payload(NETWORK, 24),
             Self::IcmpType => Load::Payload(TRANSPORT, 0),
+            Self::VxlanNetwork => Load::Payload(TRANSPORT, 12),
             // Behind type, code, checksum and four bytes of flags (RFC 4861, section 4.4).
             Self::NeighbourTarget6 => Load::Payload(TRANSPORT, 8),
             Self::ConnectionState => Load::Connection(0, None),

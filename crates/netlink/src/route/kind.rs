@@ -81,7 +81,7 @@ pub enum IpvlanMode {
     L3s = 2,
 }
 
-/// A VXLAN device. It learns nothing: where frames go is said by entries of its forwarding table.
+/// A VXLAN device. Where frames go is said by entries of its forwarding table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vxlan {
     /// The network's number, 24 bits.
@@ -90,6 +90,8 @@ pub struct Vxlan {
     pub local: Option<IpAddr>,
     /// The UDP port, 4789 by RFC 7348.
     pub port: u16,
+    /// Whether it learns from what comes in behind which host a MAC address is.
+    pub learning: bool,
 }
 
 impl Kind<'_> {
@@ -145,7 +147,7 @@ impl Kind<'_> {
 impl Vxlan {
     fn put(&self, data: &mut Message) {
         data.put_u32(IFLA_VXLAN_ID, self.vni);
-        data.put_u8(IFLA_VXLAN_LEARNING, 0);
+        data.put_u8(IFLA_VXLAN_LEARNING, self.learning.into());
         data.put(IFLA_VXLAN_PORT, &self.port.to_be_bytes());
         if let Some(local) = self.local {
             let kind = if local.is_ipv4() { IFLA_VXLAN_LOCAL } else { IFLA_VXLAN_LOCAL6 };
@@ -154,12 +156,13 @@ impl Vxlan {
     }
 
     fn read(data: &[u8]) -> Self {
-        let mut vxlan = Self { vni: 0, local: None, port: 0 };
+        let mut vxlan = Self { vni: 0, local: None, port: 0, learning: false };
         for (kind, value) in attributes(data) {
             match kind {
                 IFLA_VXLAN_ID => vxlan.vni = u32_of(value),
                 IFLA_VXLAN_LOCAL | IFLA_VXLAN_LOCAL6 => vxlan.local = address(value),
                 IFLA_VXLAN_PORT => vxlan.port = u16_of(value).swap_bytes(),
+                IFLA_VXLAN_LEARNING => vxlan.learning = value.first().is_some_and(|learns| *learns != 0),
                 _ => {}
             }
         }

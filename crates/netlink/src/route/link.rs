@@ -174,6 +174,22 @@ impl Route {
         }
     }
 
+    /// Whether the kernel has this kind of device, which is asked for in a way that it refuses for every kind that it has: with a MAC
+    /// address of three bytes, and no device below.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: EPERM.
+    pub fn has_kind(&mut self, kind: &str) -> Result<bool> {
+        let mut message = Message::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &header(0, None));
+        message.put(IFLA_ADDRESS, &[0; 3]);
+        message.nest(IFLA_LINKINFO, |info| info.put(super::kind::IFLA_INFO_KIND, kind.as_bytes()));
+        match self.socket.request(&message, &|| format!("ask for devices of the kind {kind}")) {
+            Err(error) if error.is_unsupported() => Ok(false),
+            Err(error) if error.errno() == Some(rustix::io::Errno::PERM.raw_os_error()) => Err(error),
+            _ => Ok(true),
+        }
+    }
+
     fn describe(&mut self, name: &str, alias: &str) -> Result<()> {
         let mut message = Message::new(RTM_NEWLINK, 0, &header(0, None));
         message.put_text(IFLA_IFNAME, name);

@@ -75,6 +75,20 @@ impl Route {
     /// # Errors
     /// [`Error::Refused`](crate::Error::Refused).
     pub fn forwarding(&mut self) -> Result<Vec<Neighbour>> {
+        self.table(true)
+    }
+
+    /// What tunnels have learnt: behind which host a MAC address was last seen.
+    ///
+    /// # Errors
+    /// [`Error::Refused`](crate::Error::Refused).
+    pub fn learnt(&mut self) -> Result<Vec<Neighbour>> {
+        let mut all = self.table(false)?;
+        all.retain(|entry| matches!(entry, Neighbour::Tunnel { .. }));
+        Ok(all)
+    }
+
+    fn table(&mut self, is_for_good: bool) -> Result<Vec<Neighbour>> {
         // A dump of the forwarding tables wants a `struct ifinfomsg` (`rtnl_fdb_dump`), or with strict checks this one, all zeros.
         let mut fixed = [0; HEADER];
         fixed[0] = AF_BRIDGE;
@@ -83,7 +97,7 @@ impl Route {
         Ok(all
             .iter()
             .filter(|(kind, _)| *kind == RTM_NEWNEIGH)
-            .filter_map(|(_, payload)| read(payload))
+            .filter_map(|(_, payload)| read(payload, is_for_good))
             .collect())
     }
 }
@@ -115,12 +129,12 @@ fn request(kind: u16, flags: u16, neighbour: &Neighbour) -> Message {
     message
 }
 
-/// `None` for what was learnt, and for a bridge's own addresses.
-fn read(payload: &[u8]) -> Option<Neighbour> {
+/// `None` for a bridge's own addresses, and for what was made for good, or was learnt.
+fn read(payload: &[u8], is_for_good: bool) -> Option<Neighbour> {
     let rest = payload.get(HEADER..)?;
     let (index, state, ntf) =
         (u32_of(&payload[4..]), u16::from_ne_bytes([payload[8], payload[9]]), payload[10]);
-    if state & (NUD_PERMANENT | NUD_NOARP) == 0 {
+    if (state & (NUD_PERMANENT | NUD_NOARP) != 0) != is_for_good {
         return None;
     }
     let (mut mac, mut host) = (None, None);

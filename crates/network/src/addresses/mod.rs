@@ -31,7 +31,8 @@ impl Networks {
     /// [`Error::NoAddress`], [`Error::AddressTaken`], [`Error::AddressOutside`], [`Error::NotFound`] for a network that is gone.
     pub fn lease(&self, network: &Network, container: &str, wanted: &[IpAddr]) -> Result<Vec<IpAddr>> {
         let directory = self.leases(&network.name);
-        let _lock = Lock::shared(&directory)?;
+        let is_for_one = network.driver.is_for_one();
+        let _lock = if is_for_one { Lock::alone(&directory)? } else { Lock::shared(&directory)? };
         // It may have been removed while this one waited.
         if self.get(&network.name)?.is_none_or(|now| now.id != network.id) {
             return Err(Error::NotFound { name: network.name.to_string() });
@@ -41,12 +42,24 @@ impl Networks {
         if let Some(address) = wanted.iter().find(is_ours) {
             return Err(Error::AddressOutside { name: network.name.to_string(), address: *address });
         }
+        if is_for_one
+            && let Some(other) = self.leased(network)?.into_iter().find(|one| one.container != container)
+        {
+            let holder = other.container.chars().take(12).collect();
+            return Err(Error::Alone { name: network.name.to_string(), holder });
+        }
+        let of_the_host = network.addresses_of_the_host()?;
         let mut leased = Vec::new();
         for subnet in &network.subnets {
             let wish = wanted.iter().find(|address| subnet.subnet.contains(*address));
             let taken = match wish {
+                Some(address) if of_the_host.contains(address) => Err(Error::AddressTaken {
+                    name: network.name.to_string(),
+                    address: *address,
+                    holder: "this host".to_owned(),
+                }),
                 Some(address) => self.lease_that(network, subnet, container, *address).map(|()| *address),
-                None => self.lease_any(network, subnet, container),
+                None => self.lease_any(network, subnet, container, &of_the_host),
             };
             match taken {
                 Ok(address) => leased.push(address),
@@ -73,7 +86,13 @@ impl Networks {
         Err(taken(holder.unwrap_or_else(|_| "another container".to_owned())))
     }
 
-    fn lease_any(&self, network: &Network, subnet: &Subnet, container: &str) -> Result<IpAddr> {
+    fn lease_any(
+        &self,
+        network: &Network,
+        subnet: &Subnet,
+        container: &str,
+        of_the_host: &[IpAddr],
+    ) -> Result<IpAddr> {
         let mut taken: BTreeSet<IpAddr> =
             self.leased(network)?.into_iter().map(|lease| lease.address).collect();
         let out_of = subnet.given_out();
@@ -81,7 +100,10 @@ impl Networks {
         while offset < crate::definition::size(out_of) {
             let address = crate::definition::at(out_of, offset);
             offset += 1;
-            if !subnet.is_free_for_containers(address) || taken.contains(&address) {
+            if !subnet.is_free_for_containers(address)
+                || taken.contains(&address)
+                || of_the_host.contains(&address)
+            {
                 continue;
             }
             if self.take(network, container, address)? {

@@ -8,19 +8,31 @@ use ipnet::IpNet;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DefinitionError {
     /// A driver that there is none of.
-    #[error("network driver {text:?} is unknown; there is bridge")]
+    #[error("network driver {text:?} is unknown; there are bridge, macvlan, ipvlan and overlay")]
     Driver {
         /// As it was given.
         text: String,
     },
     /// An option that the driver does not know.
-    #[error("network option {name:?} is unknown; there are {known}")]
+    #[error("network option {name:?} is unknown to the {driver} driver; there are {known}")]
     Option {
         /// Its name.
         name: String,
+        /// Which driver.
+        driver: &'static str,
         /// All names.
-        known: String,
+        known: &'static str,
     },
+    /// An overlay without its addresses.
+    #[error(
+        "an overlay network needs its --subnet (one of IPv6, too, with --ipv6): the same on all its hosts"
+    )]
+    NeedsSubnet,
+    /// An overlay that is to be encrypted.
+    #[error(
+        "option encrypted: overlay networks are not encrypted; join the hosts by a tunnel that is (WireGuard, IPsec)"
+    )]
+    Encrypted,
     /// An option with a value that it cannot have.
     #[error("network option {name}={value:?}: it takes {takes}")]
     OptionValue {
@@ -78,7 +90,7 @@ pub enum DefinitionError {
         address: String,
     },
     /// More subnets of a kind than one.
-    #[error("a bridge network has at most one IPv4 and one IPv6 subnet")]
+    #[error("a network has at most one IPv4 and one IPv6 subnet")]
     TooMany,
     /// An address that no host can have.
     #[error("{what} {address} is the subnet's own or its broadcast address")]

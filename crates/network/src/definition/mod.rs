@@ -3,7 +3,6 @@
 mod error;
 mod id;
 mod name;
-mod options;
 mod subnet;
 
 use std::collections::BTreeMap;
@@ -13,43 +12,9 @@ use serde::{Deserialize, Serialize};
 pub use self::error::DefinitionError;
 pub use self::id::NetworkId;
 pub use self::name::NetworkName;
-pub use self::options::Options;
-pub use self::subnet::{Subnet, parse_subnet};
+pub use self::subnet::{Subnet, Unplaced, parse_subnet};
 pub(crate) use self::subnet::{at, size};
-
-/// Which kind of network it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Driver {
-    /// A switch on this host.
-    Bridge,
-}
-
-impl Driver {
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bridge => "bridge",
-        }
-    }
-}
-
-impl std::fmt::Display for Driver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Driver {
-    type Err = DefinitionError;
-
-    fn from_str(text: &str) -> Result<Self, DefinitionError> {
-        match text {
-            "bridge" => Ok(Self::Bridge),
-            _ => Err(DefinitionError::Driver { text: text.to_owned() }),
-        }
-    }
-}
+use crate::driver::Driver;
 
 /// A network, as it is kept in `ROOT/networks/<name>.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +23,8 @@ pub struct Network {
     pub name: NetworkName,
     /// What never changes.
     pub id: NetworkId,
-    /// Its kind.
+    /// Its kind, and what that was told (`-o`).
+    #[serde(flatten)]
     pub driver: Driver,
     /// When it was made (RFC 3339).
     pub created: jiff::Timestamp,
@@ -67,11 +33,8 @@ pub struct Network {
     /// Whether nothing outside is reached from it.
     #[serde(default)]
     pub internal: bool,
-    /// The device's name on this host.
+    /// The device on this host that containers' devices are on: the network's own, or of macvlan and ipvlan the parent.
     pub device: String,
-    /// The driver's options (`-o`).
-    #[serde(default)]
-    pub options: Options,
     /// For people and programs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -97,16 +60,43 @@ pub const DEFAULT_DEVICE: &str = "conex0";
 /// What a user asks for.
 #[derive(Debug, Clone, Default)]
 pub struct NewNetwork {
-    /// Its kind.
-    pub driver: Option<Driver>,
-    /// `--subnet`, `--gateway`, `--ip-range`.
+    /// `-d` and `-o`
+    pub driver: Driver,
+    /// `--subnet`, with the `--gateway` and `--ip-range` of each.
     pub subnets: Vec<Subnet>,
+    /// Those that are of no `--subnet`: of macvlan and ipvlan they may be of the parent's.
+    pub unplaced: Unplaced,
     /// `--ipv6`
     pub v6: bool,
     /// `--internal`
     pub internal: bool,
-    /// `-o`
-    pub options: Options,
     /// `--label`
     pub labels: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is on disk stays readable.
+    #[test]
+    fn a_definition_on_disk() {
+        let text = r#"{"name": "db", "id": "ID", "driver": "bridge", "created": "2026-11-26T00:00:00Z",
+            "subnets": [{"subnet": "10.20.0.0/24", "gateway": "10.20.0.1"}], "internal": false, "device": "cx-db",
+            "options": {"mtu": 1400, "isolate": true, "routed": false}}"#;
+        let network: Network = serde_json::from_str(&text.replace("ID", &"a".repeat(64))).unwrap();
+        assert_eq!(network.driver.options(), [("mtu", "1400".to_owned()), ("isolate", "true".to_owned())]);
+        for (driver, options) in [
+            ("macvlan", &[("parent", "eth0"), ("mode", "vepa")][..]),
+            ("ipvlan", &[("parent", "eth0"), ("mode", "l3s")]),
+            ("overlay", &[("peers", "192.0.2.2"), ("vni", "7"), ("isolate", "true")]),
+        ] {
+            let mut driver: Driver = driver.parse().unwrap();
+            options.iter().for_each(|(name, value)| driver.set(name, value).unwrap());
+            let network = Network { driver, ..network.clone() };
+            let text = serde_json::to_string(&network).unwrap();
+            assert!(text.contains(&format!(r#""driver":"{}""#, network.driver)), "{text}");
+            assert_eq!(serde_json::from_str::<Network>(&text).unwrap(), network);
+        }
+    }
 }

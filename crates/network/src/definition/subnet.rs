@@ -57,6 +57,42 @@ impl Subnet {
     }
 }
 
+/// `--gateway` and `--ip-range` before it is known of which subnet they are: of the one that they are in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unplaced {
+    /// `--gateway`
+    pub gateways: Vec<IpAddr>,
+    /// `--ip-range`
+    pub ranges: Vec<IpNet>,
+}
+
+impl Unplaced {
+    /// A subnet with those that are in it, and `gateway` if none is.
+    ///
+    /// # Errors
+    /// As [`Subnet::new`].
+    pub fn place(&mut self, subnet: IpNet, gateway: Option<IpAddr>) -> Result<Subnet, DefinitionError> {
+        let own = self.gateways.iter().position(|address| subnet.contains(address));
+        let own = own.map(|at| self.gateways.remove(at));
+        let range = self.ranges.iter().position(|range| subnet.contains(range));
+        let range = range.map(|at| self.ranges.remove(at));
+        Subnet::new(subnet, own.or(gateway), range)
+    }
+
+    /// Whether all have been placed.
+    ///
+    /// # Errors
+    /// [`DefinitionError::NoSubnet`].
+    pub(crate) fn finish(&self) -> Result<(), DefinitionError> {
+        let gateway = self.gateways.first().map(|address| ("--gateway", address.to_string()));
+        let range = self.ranges.first().map(|range| ("--ip-range", range.to_string()));
+        match gateway.or(range) {
+            Some((what, address)) => Err(DefinitionError::NoSubnet { what, address }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// `10.89.0.0/24`
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use conex_netlink::nft::{Element, Table};
 
 use super::{BRIDGE, INET};
 use crate::definition::Network;
+use crate::driver::{Overlay, Peer};
 use crate::endpoint::Endpoint;
 use crate::ports::Published;
 
@@ -33,7 +34,9 @@ fn name(device: &str) -> [u8; 16] {
     bytes
 }
 
+/// Nothing for one that has no switch here.
 pub(super) fn of_network(network: &Network) -> Vec<(Place, Element)> {
+    let Some(switch) = network.driver.switch() else { return Vec::new() };
     let device = name(&network.device);
     let mut elements = vec![
         (inet("bridges"), Element::new(&[&device])),
@@ -41,13 +44,60 @@ pub(super) fn of_network(network: &Network) -> Vec<(Place, Element)> {
     ];
     if network.internal {
         elements.push((inet("internal"), Element::new(&[&device])));
-    } else if !network.options.routed {
+    } else if !switch.routed {
         elements.push((inet("masqueraded"), Element::new(&[&device])));
+    }
+    if let Some(overlay) = network.driver.overlay() {
+        elements.extend(of_tunnel(network, overlay));
     }
     elements
 }
 
+/// The tunnel, and what is of the gateway and stays on its host.
+fn of_tunnel(network: &Network, overlay: &Overlay) -> Vec<(Place, Element)> {
+    let (port, number) = tunnel(network, overlay);
+    let mut elements = vec![(inet("tunnels"), Element::new(&[&port, &number]))];
+    let device = name(&network.tunnel_device());
+    let Some(mac) = network.subnets.first().map(|subnet| Endpoint::mac_of(subnet.gateway)) else {
+        return elements;
+    };
+    elements.push((bridge("gateway_macs"), Element::new(&[&device, &mac])));
+    let link_local = network.has_v6().then(|| Endpoint::link_local_of(mac).into());
+    for gateway in network.subnets.iter().map(|subnet| subnet.gateway).chain(link_local) {
+        elements.push(match gateway {
+            IpAddr::V4(v4) => (bridge("gateways4"), Element::new(&[&device, &v4.octets()])),
+            IpAddr::V6(v6) => (bridge("gateways6"), Element::new(&[&device, &v6.octets()])),
+        });
+    }
+    elements
+}
+
+/// The tunnel as it is in keys: its port, and its number as it is in a packet.
+fn tunnel(network: &Network, overlay: &Overlay) -> ([u8; 2], [u8; 4]) {
+    (overlay.port.to_be_bytes(), (overlay.number(&network.name) << 8).to_be_bytes())
+}
+
+/// Who may send by the tunnel: the peers that there are now.
+pub(super) fn of_peers(network: &Network) -> crate::Result<Vec<(Place, Element)>> {
+    let Some(overlay) = network.driver.overlay() else { return Ok(Vec::new()) };
+    let (port, number) = tunnel(network, overlay);
+    let element = |peer: Peer| match peer.host {
+        IpAddr::V4(v4) => (inet("peers4"), Element::new(&[&port, &number, &v4.octets()])),
+        IpAddr::V6(v6) => (inet("peers6"), Element::new(&[&port, &number, &v6.octets()])),
+    };
+    Ok(overlay.peers()?.into_iter().map(element).collect())
+}
+
+/// The sets that peers are in, and how the keys of this network's begin.
+pub(super) fn peers_begin(network: &Network) -> Option<([Place; 2], Vec<u8>)> {
+    let (port, number) = tunnel(network, network.driver.overlay()?);
+    Some(([inet("peers4"), inet("peers6")], Element::new(&[&port, &number]).key().to_vec()))
+}
+
 pub(super) fn of_endpoint(network: &Network, endpoint: &Endpoint) -> Vec<(Place, Element)> {
+    if network.driver.switch().is_none() {
+        return Vec::new();
+    }
     let device = name(&endpoint.host_device);
     let mut elements = vec![
         (bridge("ports"), Element::new(&[&device])),

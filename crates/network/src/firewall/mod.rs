@@ -54,6 +54,9 @@ impl Firewall {
     /// # Errors
     /// [`Error::Filter`].
     pub fn admit(&mut self, network: &Network, endpoint: &Endpoint) -> Result<bool> {
+        if network.driver.switch().is_none() {
+            return Ok(true);
+        }
         let mut batch = Batch::new();
         // Its network's, too: they cost nothing when they are there, and may be missing when they are not.
         for element in
@@ -62,8 +65,12 @@ impl Firewall {
             add(&mut batch, &element);
         }
         self.add_metadata(&mut batch);
+        let peers = elements::of_peers(network)?;
+        for element in &peers {
+            add(&mut batch, element);
+        }
         match self.nft.run(&batch) {
-            Ok(()) => Ok(true),
+            Ok(()) => self.forget_peers_but(network, &peers).map(|()| true),
             Err(error) if error.is_gone() => Ok(false),
             Err(error) => Err(failed(error)),
         }
@@ -85,7 +92,22 @@ impl Firewall {
         if is_last {
             return self.remove();
         }
-        self.take_away(&elements::of_network(network))
+        self.take_away(&elements::of_network(network))?;
+        self.forget_peers_but(network, &[])
+    }
+
+    /// Takes away who is no peer of the network's tunnel any more.
+    fn forget_peers_but(&mut self, network: &Network, now: &[(Place, Element)]) -> Result<()> {
+        let Some((places, begin)) = elements::peers_begin(network) else { return Ok(()) };
+        let mut gone = Vec::new();
+        for place in places {
+            let there = self.nft.elements(place.table, place.set).map_err(failed)?;
+            let is_gone = |element: &Element| {
+                element.key().starts_with(&begin) && !now.iter().any(|(_, now)| now == element)
+            };
+            gone.extend(there.into_iter().filter(is_gone).map(|element| (place, element)));
+        }
+        if gone.is_empty() { Ok(()) } else { self.take_away(&gone) }
     }
 
     /// Removes both tables.
@@ -124,6 +146,11 @@ impl Firewall {
         for network in networks {
             for element in elements::of_network(network) {
                 add(&mut batch, &element);
+            }
+            match elements::of_peers(network) {
+                Ok(peers) => peers.iter().for_each(|peer| add(&mut batch, peer)),
+                // Its tunnel stays shut; the other networks need not.
+                Err(error) => log::warn!("network {}: {error}", network.name),
             }
         }
         for (network, endpoint) in endpoints {

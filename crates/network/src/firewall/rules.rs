@@ -13,7 +13,9 @@ const IPV6: &[u8] = &[10];
 const TYPE_ARP: &[u8] = &[0x08, 0x06];
 const TYPE_IPV4: &[u8] = &[0x08, 0x00];
 const TYPE_IPV6: &[u8] = &[0x86, 0xdd];
+const UDP: &[u8] = &[17];
 const ICMPV6: &[u8] = &[58];
+const NEIGHBOUR_SOLICITATION: &[u8] = &[135];
 const NEIGHBOUR_ADVERTISEMENT: &[u8] = &[136];
 
 const IN: Field = Field::InputName;
@@ -21,6 +23,7 @@ const OUT: Field = Field::OutputName;
 const PORT: [Field; 2] = [Field::Transport, Field::DestinationPort];
 const PORT_AT_4: [Field; 3] = [Field::Destination4, Field::Transport, Field::DestinationPort];
 const PORT_AT_6: [Field; 3] = [Field::Destination6, Field::Transport, Field::DestinationPort];
+const TUNNEL: [Field; 2] = [Field::DestinationPort, Field::VxlanNetwork];
 const TARGET_4: [Field; 2] = [Field::Destination4, Field::DestinationPort];
 const TARGET_6: [Field; 2] = [Field::Destination6, Field::DestinationPort];
 
@@ -47,6 +50,10 @@ fn inet(batch: &mut Batch) {
     set(batch, INET, "refused6", &[Field::Destination6]);
     // Each bridge with itself.
     set(batch, INET, "within", &[IN, OUT]);
+    // Tunnels, and who may send by them.
+    set(batch, INET, "tunnels", &TUNNEL);
+    set(batch, INET, "peers4", &[Field::DestinationPort, Field::VxlanNetwork, Field::Source4]);
+    set(batch, INET, "peers6", &[Field::DestinationPort, Field::VxlanNetwork, Field::Source6]);
     // Each container with itself.
     set(batch, INET, "selves4", &[Field::Source4, Field::Destination4]);
     set(batch, INET, "selves6", &[Field::Source6, Field::Destination6]);
@@ -83,6 +90,16 @@ fn inet(batch: &mut Batch) {
         "guard",
         metadata().is(Field::Protocol, IPV6).is_in(&[Field::Destination6], "refused6").counter().drop(),
     );
+    // VXLAN itself asks nobody who he is.
+    for (family, source, peers) in [(IPV4, Field::Source4, "peers4"), (IPV6, Field::Source6, "peers6")] {
+        let stranger = Rule::new().comment("a tunnel's, of no peer").is(Field::Protocol, family);
+        let stranger = stranger.is(Field::Transport, UDP).is(Field::DestinationKind, &Field::LOCAL);
+        let [port, number] = TUNNEL;
+        rule(
+            "guard",
+            stranger.is_in(&TUNNEL, "tunnels").is_not_in(&[port, number, source], peers).counter().drop(),
+        );
+    }
 
     // Published ports, for who comes from outside, from a container, and from this host.
     let local = || Rule::new().is(Field::DestinationKind, &Field::LOCAL);
@@ -134,6 +151,8 @@ fn bridge(batch: &mut Batch) {
     set(batch, BRIDGE, "addresses4", &[IN, Field::Source4]);
     set(batch, BRIDGE, "addresses6", &[IN, Field::Source6]);
     batch.add_chain(BRIDGE, &Chain { name: "prerouting", base: Some(Base::filter(Hook::Prerouting, -300)) });
+    batch.add_chain(BRIDGE, &Chain { name: "postrouting", base: Some(Base::filter(Hook::Postrouting, 0)) });
+    gateways(batch);
     let mut rule = |rule: Rule| batch.add_rule(BRIDGE, "prerouting", rule);
     rule(Rule::new().is_not_in(&[IN], "ports").accept());
     let spoofed = |what: &str| Rule::new().comment(what);
@@ -156,4 +175,24 @@ fn bridge(batch: &mut Batch) {
     rule(advertised.is_not_in(&[IN, Field::NeighbourTarget6], "addresses6").counter().drop());
     let source = v6().comment("another's address").is_not(Field::Source6, &[0; 16]);
     rule(source.is_not_in(&[IN, Field::Source6], "addresses6").counter().drop());
+}
+
+/// Every host of an overlay has the same gateway for its own containers. What is of it, or asks for it, crosses no tunnel.
+fn gateways(batch: &mut Batch) {
+    set(batch, BRIDGE, "gateway_macs", &[IN, Field::EtherSource]);
+    set(batch, BRIDGE, "gateways4", &[IN, Field::ArpTarget4]);
+    set(batch, BRIDGE, "gateways6", &[IN, Field::NeighbourTarget6]);
+    for (chain, device) in [("prerouting", IN), ("postrouting", OUT)] {
+        let mut rule = |rule: Rule| batch.add_rule(BRIDGE, chain, rule.counter().drop());
+        let gateway = || Rule::new().comment("a gateway's, by a tunnel");
+        rule(gateway().is_in(&[device, Field::EtherSource], "gateway_macs"));
+        for field in [Field::ArpSource4, Field::ArpTarget4] {
+            rule(gateway().is(Field::EtherType, TYPE_ARP).is_in(&[device, field], "gateways4"));
+        }
+        for kind in [NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT] {
+            let neighbour = gateway().is(Field::EtherType, TYPE_IPV6).is(Field::Transport, ICMPV6);
+            let neighbour = neighbour.is(Field::IcmpType, kind);
+            rule(neighbour.is_in(&[device, Field::NeighbourTarget6], "gateways6"));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{Networks, refuse_predefined};
 use crate::addresses::pool;
 use crate::definition::{
-    DEFAULT_DEVICE, DefinitionError, Driver, Network, NetworkId, NetworkName, NewNetwork, Subnet,
+    DEFAULT_DEVICE, DefinitionError, Network, NetworkId, NetworkName, NewNetwork, Subnet,
 };
 use crate::{Error, Result};
 
@@ -43,7 +43,11 @@ impl Networks {
     /// The store is locked.
     fn define(&self, name: &NetworkName, asked: &NewNetwork, taken: &[(IpNet, String)]) -> Result<Network> {
         let others = self.list()?;
-        let mut all_taken: Vec<(IpNet, String)> = taken.to_vec();
+        let asked_subnets = crate::driver::survey(asked)?;
+        let mut all_taken: Vec<(IpNet, String)> = match asked.driver.shares_subnets_with_the_host() {
+            true => Vec::new(),
+            false => taken.to_vec(),
+        };
         for other in &others {
             let named =
                 |subnet: &Subnet| (subnet.subnet, format!("network {} ({})", other.name, subnet.subnet));
@@ -52,16 +56,24 @@ impl Networks {
         let id = NetworkId::random().map_err(Error::file("read", "/dev/random".as_ref()))?;
         let network = Network {
             name: name.clone(),
-            driver: asked.driver.unwrap_or(Driver::Bridge),
+            driver: asked.driver.clone(),
             created: jiff::Timestamp::now(),
-            subnets: subnets(asked, &id, &all_taken, name.as_str() == crate::DEFAULT)?,
-            internal: asked.internal,
+            subnets: subnets(asked_subnets, asked.v6, &id, &all_taken, name.as_str() == crate::DEFAULT)?,
+            internal: asked.internal || asked.driver.is_apart(),
             device: device(name, asked, &id),
-            options: asked.options.clone(),
             labels: asked.labels.clone(),
             id,
         };
-        if let Some(other) = others.iter().find(|other| other.device == network.device) {
+        if let Some((other, what)) = others.iter().find_map(|other| Some((other, network.conflict(other)?))) {
+            return Err(Error::Conflict { other: other.name.to_string(), what });
+        }
+        // Several can be on one of the host's.
+        let same = |other: &&Network| {
+            other.device == network.device
+                && !(network.driver.shares_subnets_with_the_host()
+                    && other.driver.shares_subnets_with_the_host())
+        };
+        if let Some(other) = others.iter().find(same) {
             return Err(Error::Overlap {
                 subnet: network.subnets[0].subnet,
                 with: format!("network {}, which has the device {}", other.name, other.device),
@@ -90,12 +102,12 @@ impl Networks {
 
 /// What was asked for, and what is missing of it.
 fn subnets(
-    asked: &NewNetwork,
+    mut subnets: Vec<Subnet>,
+    v6: bool,
     id: &NetworkId,
     taken: &[(IpNet, String)],
     is_default: bool,
 ) -> Result<Vec<Subnet>> {
-    let mut subnets = asked.subnets.clone();
     for (index, subnet) in subnets.iter().enumerate() {
         let overlaps = |other: &IpNet| other.contains(&subnet.subnet) || subnet.subnet.contains(other);
         if let Some((_, with)) = taken.iter().find(|(other, _)| overlaps(other)) {
@@ -113,16 +125,16 @@ fn subnets(
         let free = pool::free_v4(taken, is_default).ok_or(Error::NoSubnet)?;
         subnets.insert(0, Subnet::new(free, None, None)?);
     }
-    if asked.v6 && subnets.iter().all(|subnet| subnet.subnet.addr().is_ipv4()) {
+    if v6 && subnets.iter().all(|subnet| subnet.subnet.addr().is_ipv4()) {
         subnets.push(Subnet::new(pool::unique_v6(id), None, None)?);
     }
     Ok(subnets)
 }
 
-/// The bridge's name: what was asked for, or one made of the id, as Docker does.
+/// The device's name: what was asked for, or one made of the id, as Docker does.
 fn device(name: &NetworkName, asked: &NewNetwork, id: &NetworkId) -> String {
-    match &asked.options.device {
-        Some(device) => device.clone(),
+    match asked.driver.device() {
+        Some(device) => device.to_owned(),
         None if name.as_str() == crate::DEFAULT => DEFAULT_DEVICE.to_owned(),
         None => format!("cx-{}", id.short()),
     }

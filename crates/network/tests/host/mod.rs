@@ -6,9 +6,10 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use conex_netlink::Route;
+use conex_netlink::{Kind, NewLink, Peer, Place, Route};
 use conex_network::{
     Endpoint, Firewall, Network, NetworkName, Networks, NewNetwork, PortSpec, Reserved, Wire, reserve,
 };
@@ -83,9 +84,9 @@ impl Host {
             network_id: network.id.clone(),
             device: "eth0".to_owned(),
             host_device: Endpoint::host_device_of(&id, 0),
-            mac: Endpoint::mac_of(addresses[0]),
+            mac: network.mac_for(None, addresses[0]).unwrap(),
             addresses: addresses.iter().map(|address| (*address, prefix(address))).collect(),
-            gateways: network.subnets.iter().map(|subnet| subnet.gateway).collect(),
+            gateways: network.gateways(),
             aliases: Vec::new(),
             ports: reserved.ports.clone(),
         };
@@ -106,6 +107,50 @@ impl Host {
             container.space.serve(SocketAddr::new(address.0, 80), name);
         }
         container
+    }
+}
+
+type Work = Box<dyn FnOnce(&mut Host) + Send>;
+
+/// A host on a thread of its own, so that there are several.
+pub(crate) struct Machine {
+    work: Sender<Work>,
+}
+
+impl Machine {
+    /// `None`, having said so, where there can be none.
+    pub(crate) fn new() -> Option<Self> {
+        let (work, all) = channel::<Work>();
+        let (ready, is_ready) = channel();
+        std::thread::spawn(move || {
+            let host = Host::new();
+            ready.send(host.is_some()).unwrap();
+            if let Some(mut host) = host {
+                all.iter().for_each(|work| work(&mut host));
+            }
+        });
+        is_ready.recv().unwrap().then_some(Self { work })
+    }
+
+    /// Does something there.
+    #[track_caller]
+    pub(crate) fn on<T: Send + 'static>(&self, work: impl FnOnce(&mut Host) -> T + Send + 'static) -> T {
+        let (done, result) = channel();
+        let work = move |host: &mut Host| drop(done.send(work(host)));
+        self.work.send(Box::new(work)).unwrap();
+        result.recv().expect("it has not panicked")
+    }
+
+    /// A cable from here to there, `lan0` at both ends.
+    pub(crate) fn join(&self, other: &Self, here: &'static str, there: &'static str) {
+        let space = other.on(|_| File::open("/proc/thread-self/ns/net").unwrap());
+        self.on(move |host| {
+            let peer = Peer { name: "lan0", mac: None, place: Place::Namespace(space.as_fd()) };
+            host.route.create_link(&NewLink::new("lan0", Kind::Veth(peer))).unwrap();
+        });
+        for (machine, address) in [(self, here), (other, there)] {
+            machine.on(move |_| sh(&format!("ip address add {address} dev lan0 && ip link set lan0 up")));
+        }
     }
 }
 

@@ -1,9 +1,7 @@
 //! `network create`
 
-use std::net::IpAddr;
-
 use clap::Command;
-use conex_engine::network::{DefinitionError, NetworkName, NewNetwork, Options, Subnet, parse_subnet};
+use conex_engine::network::{Driver, NetworkName, NewNetwork, Subnet, Unplaced, parse_subnet};
 use conex_engine::options::parse_label;
 
 use crate::cli::args::{flag, list, one, value};
@@ -19,7 +17,9 @@ pub(crate) const VERB: Verb = Verb {
     arity: Arity::Exactly(1),
     examples: "  conex network create web
   conex network create --subnet 10.20.0.0/24 --gateway 10.20.0.254 --ip-range 10.20.0.128/25 web
-  conex network create --ipv6 --internal -o mtu=1400 -o isolate=true db",
+  conex network create --ipv6 --internal -o mtu=1400 -o isolate=true db
+  conex network create -d macvlan -o parent=eth0 --ip-range 192.168.1.192/27 lan
+  conex network create -d overlay --subnet 10.20.0.0/24 --ip-range 10.20.0.0/26 -o peers=192.0.2.2,192.0.2.3 mesh",
     unsupported: &[
         "--attachable",
         "--aux-address",
@@ -36,14 +36,14 @@ pub(crate) const VERB: Verb = Verb {
 
 fn define(command: Command) -> Command {
     command.args([
-        value("driver", "string").short('d').help("Driver to manage the network: bridge (default bridge)"),
+        value("driver", "string").short('d').help("Driver to manage the network: bridge, macvlan, ipvlan or overlay (default bridge)"),
         list("subnet", "subnet").help("Subnet in CIDR format that represents a network segment"),
         list("gateway", "ip").help("Gateway of the subnet: its first address if not given"),
         list("ip-range", "subnet").help("Allocate container addresses from a sub-range"),
         flag("ipv6").help("Give the network an IPv6 subnet, too"),
         flag("ipv4").help("Give the network an IPv4 subnet (it always has one)"),
         flag("internal").help("Restrict external access to the network"),
-        list("opt", "map").short('o').help("Set driver options: mtu=, isolate=, masquerade=, device="),
+        list("opt", "map").short('o').help("Set driver options (bridge: mtu=, isolate=, masquerade=, device=; macvlan, ipvlan: parent=, mode=; overlay: peers=, peers-file=, vni=, port=, local=)"),
         list("label", "list").help("Set metadata on a network"),
         value("ipam-driver", "string").help("Address management: default"),
         one("network"),
@@ -60,46 +60,37 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         return Err(Error::usage("--ipv4=false: networks without IPv4 are not supported"));
     }
     let name: NetworkName = given.argument("network").parse()?;
-    let mut options = Options::default();
+    let mut driver: Driver = given.parsed("driver", str::parse)?.unwrap_or_default();
     for text in given.texts("opt") {
         let (key, value) = text.split_once('=').unwrap_or((text, "true"));
-        options.set(key, value)?;
+        driver.set(key, value)?;
     }
+    let (subnets, unplaced) = subnets(given)?;
     let asked = NewNetwork {
-        driver: given.parsed("driver", str::parse)?,
-        subnets: subnets(given)?,
+        driver,
+        subnets,
+        unplaced,
         v6: given.on("ipv6"),
         internal: given.on("internal"),
-        options,
         labels: given.texts("label").map(parse_label).collect::<Result<_, _>>()?,
     };
     output::line(context.engine()?.network_create(&name, &asked)?.id.as_str())?;
     Ok(0)
 }
 
-/// Each gateway and range goes to the subnet that it is in, as with Docker.
-fn subnets(given: &Given<'_>) -> Result<Vec<Subnet>, Error> {
-    let bad = |flag: &str, text: &str, what: &str| {
-        Error::usage(format!("invalid --{flag} {text:?}: expected {what}"))
+/// Each gateway and range goes to the subnet that it is in, as with Docker; those of none are left.
+fn subnets(given: &Given<'_>) -> Result<(Vec<Subnet>, Unplaced), Error> {
+    let address = |text: &str| {
+        let bad = || Error::usage(format!("invalid --gateway {text:?}: expected an IP address"));
+        text.parse().map_err(|_| bad())
     };
-    let mut gateways: Vec<IpAddr> = given
-        .texts("gateway")
-        .map(|text| text.parse().map_err(|_| bad("gateway", text, "an IP address")))
-        .collect::<Result<_, _>>()?;
-    let mut ranges = given.texts("ip-range").map(parse_subnet).collect::<Result<Vec<_>, _>>()?;
+    let mut unplaced = Unplaced {
+        gateways: given.texts("gateway").map(address).collect::<Result<_, _>>()?,
+        ranges: given.texts("ip-range").map(parse_subnet).collect::<Result<_, _>>()?,
+    };
     let mut subnets = Vec::new();
     for text in given.texts("subnet") {
-        let subnet = parse_subnet(text)?;
-        let gateway =
-            gateways.iter().position(|address| subnet.contains(address)).map(|at| gateways.remove(at));
-        let range = ranges.iter().position(|range| subnet.contains(range)).map(|at| ranges.remove(at));
-        subnets.push(Subnet::new(subnet, gateway, range)?);
+        subnets.push(unplaced.place(parse_subnet(text)?, None)?);
     }
-    if let Some(address) = gateways.first() {
-        return Err(DefinitionError::NoSubnet { what: "--gateway", address: address.to_string() }.into());
-    }
-    if let Some(range) = ranges.first() {
-        return Err(DefinitionError::NoSubnet { what: "--ip-range", address: range.to_string() }.into());
-    }
-    Ok(subnets)
+    Ok((subnets, unplaced))
 }

@@ -74,7 +74,7 @@ fn row(network: &Network, full: bool) -> Value {
     json!({
         "ID": if full { network.id.as_str() } else { network.id.short() },
         "Name": network.name,
-        "Driver": network.driver,
+        "Driver": network.driver.as_str(),
         "Scope": "local",
         "IPv4": "true",
         "IPv6": network.has_v6().to_string(),

@@ -86,7 +86,7 @@ impl Engine {
         };
         let connected = connect();
         if connected.is_err() {
-            self.unplug(record, &new)?;
+            self.unplug(record, &new, Some(pid))?;
         }
         connected
     }
@@ -109,21 +109,27 @@ impl Engine {
             if list.len() == before { Err(missing) } else { Ok(()) }
         })?;
         let all = endpoints(&store.run_directory(id))?;
+        let state = store.state(id)?;
         match all.iter().find(|one| one.network_id == found.id) {
-            Some(endpoint) if store.state(id)?.as_ref().is_some_and(ContainerState::is_live) => {
-                self.unplug(&record, endpoint)?;
+            Some(endpoint) if state.as_ref().is_some_and(ContainerState::is_live) => {
+                let process = state.as_ref().and_then(ContainerState::process);
+                self.unplug(&record, endpoint, process.map(|process| process.pid))?;
                 self.tell_names(id)
             }
             _ => Ok(()),
         }
     }
 
-    fn unplug(&self, record: &Record, endpoint: &Endpoint) -> Result<()> {
+    fn unplug(&self, record: &Record, endpoint: &Endpoint, pid: Option<u32>) -> Result<()> {
         let (parts, directory) = (&self.parts, self.parts.store.run_directory(&record.id));
         let networks = parts.networks();
         if let Some(found) = networks.get(&endpoint.network)? {
             Firewall::open()?.dismiss(&found, endpoint)?;
-            Wire::disconnect(&found, endpoint, &mut Route::open().map_err(netlink)?)?;
+            let mut host = Route::open().map_err(netlink)?;
+            let namespace = pid.map(namespace_of).transpose()?;
+            let mut inside =
+                namespace.map(|open| Route::open_in(open.as_fd())).transpose().map_err(netlink)?;
+            Wire::disconnect(&found, endpoint, &mut host, inside.as_mut())?;
             let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|(address, _)| *address).collect();
             networks.give_back(&found, record.id.as_str(), &addresses);
         }

@@ -1,7 +1,9 @@
 //! `network inspect`: Docker's fields, and what an engineer looks for: devices, cables, rules, counters.
 
-use conex_netlink::Route;
-use conex_network::{Firewall, Network};
+use std::collections::BTreeMap;
+
+use conex_netlink::{Neighbour, Route};
+use conex_network::{Firewall, Network, Overlay};
 use serde_json::{Map, Value, json};
 
 use crate::network::{all_endpoints, netlink};
@@ -33,6 +35,11 @@ impl Engine {
                 "IPv4Address": of(true), "IPv6Address": of(false),
             });
             containers.insert(id.to_string(), fields);
+            if network.driver.switch().is_none() {
+                // Its device is in the container alone.
+                cables.push(json!({ "Container": record.name, "Device": endpoint.device }));
+                continue;
+            }
             let link = host.as_mut().and_then(|host| host.link(&endpoint.host_device).ok().flatten());
             let [received, received_bytes, sent, sent_bytes] =
                 link.as_ref().map_or([0; 4], |link| link.traffic);
@@ -56,16 +63,44 @@ impl Engine {
         let mut document = fields(&network);
         if let Some(map) = document.as_object_mut() {
             map.insert("Containers".to_owned(), containers.into());
-            map.insert(
-                "Host".to_owned(),
-                json!({
-                    "Device": network.device, "Up": link.is_some_and(|link| link.is_up),
-                    "Cables": cables, "Rules": rules,
-                }),
-            );
+            let mut on_host = json!({
+                "Device": network.device, "Up": link.is_some_and(|link| link.is_up),
+                "Cables": cables, "Rules": rules,
+            });
+            if let (Some(overlay), Some(host), Some(map)) =
+                (network.driver.overlay(), host.as_mut(), on_host.as_object_mut())
+            {
+                map.insert("Tunnel".to_owned(), tunnel(&network, overlay, host));
+            }
+            map.insert("Host".to_owned(), on_host);
         }
         Ok(document)
     }
+}
+
+/// An overlay's tunnel, and where it leads now.
+fn tunnel(network: &Network, overlay: &Overlay, host: &mut Route) -> Value {
+    let device = network.tunnel_device();
+    let link = host.link(&device).ok().flatten();
+    let mut peers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in host.forwarding().unwrap_or_default() {
+        if let Neighbour::Tunnel { index, mac: known, host } = entry
+            && link.as_ref().is_some_and(|link| link.index == index)
+        {
+            // All zeros: frames for all go there.
+            let known = (known != [0; 6]).then(|| mac(known));
+            peers.entry(host.to_string()).or_default().extend(known);
+        }
+    }
+    let peers: Vec<_> =
+        peers.into_iter().map(|(host, macs)| json!({ "Host": host, "MacAddresses": macs })).collect();
+    let [received, received_bytes, sent, sent_bytes] = link.as_ref().map_or([0; 4], |link| link.traffic);
+    json!({
+        "Device": device, "Up": link.as_ref().is_some_and(|link| link.is_running),
+        "Number": overlay.number(&network.name), "Port": overlay.port,
+        "Mtu": link.as_ref().map(|link| link.mtu), "Peers": peers,
+        "RxPackets": received, "RxBytes": received_bytes, "TxPackets": sent, "TxBytes": sent_bytes,
+    })
 }
 
 fn fields(network: &Network) -> Value {
@@ -81,22 +116,14 @@ fn fields(network: &Network) -> Value {
             pool
         })
         .collect();
-    let mut options = Map::new();
-    if let Some(mtu) = network.options.mtu {
-        options.insert("mtu".to_owned(), mtu.to_string().into());
-    }
-    if network.options.isolate {
-        options.insert("isolate".to_owned(), "true".into());
-    }
-    if network.options.routed {
-        options.insert("masquerade".to_owned(), "false".into());
-    }
+    let options: Map<String, Value> =
+        network.driver.options().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     json!({
         "Name": network.name,
         "Id": network.id,
         "Created": network.created.to_string(),
         "Scope": "local",
-        "Driver": network.driver,
+        "Driver": network.driver.as_str(),
         "EnableIPv4": true,
         "EnableIPv6": network.has_v6(),
         "IPAM": { "Driver": "default", "Options": {}, "Config": pools },

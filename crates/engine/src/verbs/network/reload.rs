@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use conex_netlink::Route;
-use conex_network::{Firewall, Wire};
+use conex_network::{Endpoint, Firewall, Network, Wire};
 
 use crate::network::{all_endpoints, namespace_of, netlink, restore};
 use crate::{Engine, Result};
@@ -21,6 +21,8 @@ impl Engine {
         let mut firewall = Firewall::open()?.blocking_metadata(self.parts.block_metadata);
         let known = networks.list()?;
         let mut names = Vec::new();
+        // One that cannot be mended keeps nobody else from it.
+        let mut failed = None;
         for (id, endpoint) in all_endpoints(store)? {
             let Some(network) = known.iter().find(|network| network.id == endpoint.network_id) else {
                 continue;
@@ -28,25 +30,34 @@ impl Engine {
             // What a killed owner left is settled, not mended.
             let Some(state) = store.state(&id)? else { continue };
             let (Some(process), Some(record)) = (state.process(), store.record(&id)?) else { continue };
-            network.raise(&mut host)?;
-            let link = host.link(&endpoint.host_device).map_err(netlink)?;
-            if link.is_none_or(|link| link.master.is_none()) {
-                let namespace = namespace_of(process.pid)?;
-                let mut inside = Route::open_in(namespace.as_fd()).map_err(netlink)?;
-                if let Some(old) = inside.link(&endpoint.device).map_err(netlink)? {
-                    inside.delete_link(old.index).map_err(netlink)?;
-                }
-                let is_default = !network.internal;
-                let wire = Wire { network, endpoint: &endpoint, note: record.name.as_str(), is_default };
-                wire.connect(&mut host, &mut inside, namespace.as_fd())?;
+            let name = record.name.as_str();
+            match mend(network, &endpoint, name, process.pid, &mut host) {
+                Ok(()) => names.push(name.to_owned()),
+                Err(error) => failed = failed.or(Some(error)),
             }
-            names.push(record.name.to_string());
         }
         if !known.is_empty() {
             restore(store, &networks, &mut firewall)?;
         }
         names.sort();
         names.dedup();
-        Ok(names)
+        failed.map_or(Ok(names), Err)
     }
+}
+
+/// The network's devices, and the container's on them.
+fn mend(network: &Network, endpoint: &Endpoint, note: &str, pid: u32, host: &mut Route) -> Result<()> {
+    network.raise(host)?;
+    let namespace = namespace_of(pid)?;
+    let mut inside = Route::open_in(namespace.as_fd()).map_err(netlink)?;
+    let mut wire = Wire { network, endpoint, note, is_default: false };
+    if wire.is_whole(host, &mut inside)? {
+        return Ok(());
+    }
+    if let Some(old) = inside.link(&endpoint.device).map_err(netlink)? {
+        inside.delete_link(old.index).map_err(netlink)?;
+    }
+    wire.is_default = inside.routes().map_err(netlink)?.iter().all(|route| route.destination.is_some());
+    wire.connect(host, &mut inside, namespace.as_fd())?;
+    Ok(())
 }

@@ -1,0 +1,97 @@
+//! What an overlay can be told.
+
+use std::path::{Path, PathBuf};
+
+use super::super::options::{refused, truth, unknown};
+use super::{Overlay, host_address};
+use crate::definition::DefinitionError;
+
+const KNOWN: &str =
+    "peers, peers-file, vni, port, local, and those of bridge: mtu, isolate, masquerade, device";
+const ADDRESS: &str = "an address of a host";
+
+impl Overlay {
+    pub(in super::super) fn set(&mut self, name: &str, value: &str) -> Result<(), DefinitionError> {
+        match name {
+            "peers" => {
+                let hosts = value.split(',').map(|text| host_address(text).ok());
+                let hosts: Option<Vec<_>> = hosts.collect();
+                self.peers = hosts
+                    .ok_or_else(|| refused("peers", value, "addresses of hosts: 192.0.2.2,192.0.2.3"))?;
+            }
+            "peers-file" => match Path::new(value).is_absolute() {
+                true => self.peers_file = Some(PathBuf::from(value)),
+                false => return Err(refused("peers-file", value, "an absolute path")),
+            },
+            "vni" | "com.docker.network.driver.overlay.vxlanid_list" => {
+                let number = value.parse().ok().filter(|number| (1..1 << 24).contains(number));
+                self.vni = Some(number.ok_or_else(|| refused("vni", value, "1 to 16777215"))?);
+            }
+            "port" => {
+                let port = value.parse().ok().filter(|port| *port != 0);
+                self.port = port.ok_or_else(|| refused("port", value, "a UDP port"))?;
+            }
+            "local" => {
+                self.local = Some(host_address(value).map_err(|_| refused("local", value, ADDRESS))?);
+            }
+            // Better refused than ignored.
+            "encrypted" if truth("encrypted", if value.is_empty() { "true" } else { value })? => {
+                return Err(DefinitionError::Encrypted);
+            }
+            "encrypted" => {}
+            _ if self.switch.take(name, value)? => {}
+            _ => return Err(unknown("overlay", name, KNOWN)),
+        }
+        Ok(())
+    }
+
+    pub(in super::super) fn options(&self) -> Vec<(&'static str, String)> {
+        let mut options = self.switch.options();
+        if !self.peers.is_empty() {
+            let peers: Vec<_> = self.peers.iter().map(ToString::to_string).collect();
+            options.push(("peers", peers.join(",")));
+        }
+        options.extend(self.peers_file.iter().map(|path| ("peers-file", path.display().to_string())));
+        options.extend(self.vni.map(|vni| ("vni", vni.to_string())));
+        options.push(("port", self.port.to_string()));
+        options.extend(self.local.map(|local| ("local", local.to_string())));
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options() {
+        let mut overlay = Overlay::default();
+        for (name, value) in [
+            ("peers", "192.0.2.2,192.0.2.3"),
+            ("peers-file", "/run/peers"),
+            ("vni", "7"),
+            ("port", "8472"),
+            ("local", "192.0.2.1"),
+            ("mtu", "1400"),
+            ("encrypted", "false"),
+        ] {
+            overlay.set(name, value).unwrap();
+        }
+        assert_eq!((overlay.peers.len(), overlay.vni, overlay.port), (2, Some(7), 8472));
+        assert_eq!(overlay.switch.mtu, Some(1400));
+        for (name, value, why) in [
+            ("peers", "192.0.2.2,x", "addresses of hosts"),
+            ("peers", "224.0.0.1", "addresses of hosts"),
+            ("peers-file", "peers", "an absolute path"),
+            ("vni", "0", "1 to 16777215"),
+            ("vni", "16777216", "1 to 16777215"),
+            ("port", "65536", "a UDP port"),
+            ("local", "::", "an address of a host"),
+            ("encrypted", "true", "not encrypted"),
+            ("parent", "eth0", "unknown to the overlay driver; there are peers"),
+        ] {
+            let error = overlay.set(name, value).unwrap_err().to_string();
+            assert!(error.contains(why), "{name}={value}: {error}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Networks of other drivers than bridge, from the command line to the packet: on the host's own network, and across hosts.
+
+#![allow(missing_docs)]
+
+use conex_tests::{Conex, NetHost, eventually, needs_root, skip};
+use serde_json::Value;
+
+/// A host, an installation on it, and busybox.
+struct Yard {
+    // Containers go before their host.
+    conex: Conex,
+    image: &'static str,
+    host: NetHost,
+}
+
+impl Yard {
+    /// `None`, with a word why, where there can be none.
+    fn new() -> Option<Self> {
+        let host = NetHost::new()?;
+        let conex = host.conex();
+        let Some(image) = conex.busybox() else {
+            println!("skipped: no busybox image (CONEX_TEST_IMAGES)");
+            return None;
+        };
+        Some(Self { conex, image, host })
+    }
+}
+
+macro_rules! yard {
+    () => {{
+        needs_root!();
+        let Some(yard) = Yard::new() else { return };
+        yard
+    }};
+}
+
+impl Yard {
+    /// A web server at port 80 that says its name.
+    #[track_caller]
+    fn serve(&self, name: &str, flags: &[&str]) {
+        let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -p 80 -h /w");
+        self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sh", "-c", &script]].concat());
+        eventually("the server", || {
+            let asked = self.conex.run(&["exec", name, "wget", "-qO-", "http://127.0.0.1/"]);
+            (asked.code == 0).then_some(())
+        });
+    }
+
+    fn address(&self, name: &str) -> String {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+        let text = self.conex.ok(&["inspect", "-f", format, name]);
+        text.split_whitespace().next().expect("an address").to_owned()
+    }
+
+    /// What a container gets from there, with these flags.
+    fn fetch(&self, flags: &[&str], url: &str) -> Option<String> {
+        let wget = ["wget", "-qO-", "-T2", url];
+        let output = self.conex.run(&[&["run", "--rm"], flags, &[self.image], &wget[..]].concat());
+        (output.code == 0).then_some(output.stdout)
+    }
+
+    /// What the world gets from there.
+    fn world(&self, address: &str) -> Option<String> {
+        let output = self.host.try_world(&format!("timeout 2 busybox wget -qO- http://{address}/"));
+        (output.code == 0).then_some(output.stdout)
+    }
+
+    fn inspect(&self, network: &str) -> Value {
+        let list: Vec<Value> =
+            serde_json::from_str(&self.conex.ok(&["network", "inspect", network])).expect("a JSON list");
+        list.into_iter().next().expect("one element")
+    }
+
+    fn supervisor(&self, name: &str) -> u64 {
+        let id = self.conex.ok(&["inspect", "-f", "{{.Id}}", name]);
+        let path = self.conex.run_root().join("containers").join(id.trim()).join("state.json");
+        let state: Value =
+            serde_json::from_str(&std::fs::read_to_string(path).expect("state.json")).expect("JSON");
+        let inner = state.as_object().and_then(|map| map.values().find_map(|one| one.get("supervisor")));
+        state.get("supervisor").or(inner).and_then(Value::as_u64).expect("the supervisor's pid")
+    }
+}
+
+#[test]
+fn macvlan_is_the_hosts_own_network() {
+    let yard = yard!();
+    let (conex, host) = (&yard.conex, &yard.host);
+    host.sh("ip route add default via 192.0.2.2");
+    conex.ok(&[
+        "network",
+        "create",
+        "-d",
+        "macvlan",
+        "-o",
+        "parent=eth0",
+        "-o",
+        "macvlan_mode=bridge",
+        "--ip-range",
+        "192.0.2.64/26",
+        "lan",
+    ]);
+    assert_eq!(
+        conex.ok(&["network", "ls", "--format", "{{.Name}} {{.Driver}}", "--filter", "driver=macvlan"]),
+        "lan macvlan\n"
+    );
+    let lan = yard.inspect("lan");
+    assert_eq!(lan["Options"], serde_json::json!({"parent": "eth0", "macvlan_mode": "bridge"}));
+    let config = &lan["IPAM"]["Config"][0];
+    assert_eq!((&config["Subnet"], &config["Gateway"]), (&"192.0.2.0/24".into(), &"192.0.2.2".into()));
+    yard.serve("web", &["--network", "lan", "--mac-address", "02:00:00:00:00:07"]);
+    assert_eq!(yard.address("web"), "192.0.2.64");
+    assert!(conex.ok(&["exec", "web", "ip", "link", "show", "eth0"]).contains("02:00:00:00:00:07"));
+    assert_eq!(yard.world("192.0.2.64").as_deref(), Some("web\n"));
+    assert_eq!(yard.fetch(&["--network", "lan"], "http://192.0.2.64/").as_deref(), Some("web\n"));
+    host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
+    assert!(yard.fetch(&["--network", "lan"], "http://192.0.2.2:8000/GPL-2").is_some());
+    let containers = yard.inspect("lan")["Containers"].to_string();
+    assert!(containers.contains("192.0.2.64/24"), "{containers}");
+    // At once with the same addresses, though the kernel has not taken the old namespace down.
+    for _ in 0..3 {
+        conex.ok(&["restart", "-t", "0", "web"]);
+    }
+    eventually("the server", || yard.world("192.0.2.64"));
+    // A kill leaves nothing: the next has the same addresses.
+    host.sh(&format!("kill -9 {}", yard.supervisor("web")));
+    assert_eq!(conex.ok(&["ps", "-q"]), "");
+    conex.ok(&["start", "web"]);
+    assert_eq!(yard.address("web"), "192.0.2.64");
+    conex.ok(&["rm", "-f", "web"]);
+
+    // Ports are published where there is something to publish, and answered by the same way.
+    let refused = conex.fails(125, &["run", "--rm", "--network", "lan", "-p", "8080:80", yard.image, "true"]);
+    assert!(
+        refused.contains("network lan (macvlan) publishes no ports") && refused.lines().count() == 1,
+        "{refused}"
+    );
+    assert_eq!(conex.ok(&["network", "rm", "lan"]), "lan\n");
+    assert!(host.sh("ip -o link").contains("eth0"));
+}
+
+#[test]
+fn macvlan_is_connected_and_reloaded_while_it_runs() {
+    let yard = yard!();
+    let (conex, host) = (&yard.conex, &yard.host);
+    // A subnet of its own, on a device that has none.
+    host.sh("ip link add trunk type veth peer name other && ip link set trunk up && ip link set other up");
+    conex.ok(&[
+        "network",
+        "create",
+        "-d",
+        "macvlan",
+        "-o",
+        "parent=trunk",
+        "--subnet",
+        "10.30.0.0/24",
+        "lan",
+    ]);
+    conex.ok(&["network", "create", "plain"]);
+    yard.serve("web", &["--network", "plain"]);
+    conex.ok(&["network", "connect", "lan", "web"]);
+    let at_lan = ["inspect", "-f", "{{.NetworkSettings.Networks.lan.IPAddress}}", "web"];
+    assert_eq!(conex.ok(&at_lan), "10.30.0.2\n");
+    let reached = || yard.fetch(&["--network", "lan"], "http://10.30.0.2/").as_deref() == Some("web\n");
+    assert!(reached());
+    let pid = conex.ok(&["inspect", "-f", "{{.State.Pid}}", "web"]);
+    host.sh(&format!("nsenter -t {} -n ip link del eth1", pid.trim()));
+    assert!(!reached());
+    assert_eq!(conex.ok(&["network", "reload"]), "web\n");
+    assert!(reached());
+    yard.serve("both", &["--network", "lan", "--network", "bridge", "-p", "8080:80"]);
+    assert_eq!(yard.world("192.0.2.1:8080").as_deref(), Some("both\n"));
+    conex.ok(&["rm", "-f", "both"]);
+    conex.ok(&["network", "disconnect", "lan", "web"]);
+    assert!(!conex.ok(&["exec", "web", "ip", "-o", "link"]).contains("eth1"));
+    conex.ok(&["network", "rm", "lan"]);
+
+    // One container alone, with the parent's MAC address.
+    let one = ["network", "create", "-d", "macvlan", "-o", "parent=trunk", "-o", "mode=passthru"];
+    conex.ok(&[&one[..], &["--subnet", "10.30.0.0/24", "alone"]].concat());
+    conex.ok(&["run", "-d", "--name", "first", "--network", "alone", yard.image, "sleep", "100"]);
+    let second = conex.fails(125, &["run", "--rm", "--network", "alone", yard.image, "true"]);
+    assert!(second.contains("network alone is for one container alone"), "{second}");
+    let mac = conex.fails(
+        125,
+        &["run", "--rm", "--network", "alone", "--mac-address", "02:00:00:00:00:07", yard.image, "true"],
+    );
+    assert_eq!(mac.lines().count(), 1, "{mac}");
+    let own = host.sh("ip -br link show trunk | awk '{print $3}'");
+    assert_eq!(conex.ok(&["exec", "first", "cat", "/sys/class/net/eth0/address"]), own);
+}
+
+#[test]
+fn ipvlan_where_the_kernel_has_it() {
+    let yard = yard!();
+    let (conex, host) = (&yard.conex, &yard.host);
+    let create = |mode: &str, rest: &[&str]| {
+        let (parent, mode) = ("parent=eth0", format!("ipvlan_mode={mode}"));
+        conex.run(&[&["network", "create", "-d", "ipvlan", "-o", parent, "-o", &mode], rest].concat())
+    };
+    let made = create("l2", &["lan"]);
+    if made.code != 0 {
+        assert_eq!(
+            made.stderr,
+            "conex: network driver ipvlan: this kernel has no ipvlan devices (CONFIG_IPVLAN)\n"
+        );
+        skip!("this kernel has no ipvlan");
+    }
+    yard.serve("web", &["--network", "lan"]);
+    let own = host.sh("ip -br link show eth0 | awk '{print $3}'");
+    assert_eq!(conex.ok(&["exec", "web", "cat", "/sys/class/net/eth0/address"]), own);
+    let address = yard.address("web");
+    assert_eq!(yard.world(&address).as_deref(), Some("web\n"));
+    assert_eq!(yard.fetch(&["--network", "lan"], &format!("http://{address}/")).as_deref(), Some("web\n"));
+    conex.ok(&["restart", "-t", "0", "web"]);
+    eventually("the server", || yard.world(&address));
+    conex.ok(&["rm", "-f", "web"]);
+    conex.ok(&["network", "rm", "lan"]);
+    for mode in ["l3", "l3s"] {
+        let made = create(mode, &["--subnet", "10.30.0.0/24", "routed"]);
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        yard.serve("web", &["--network", "routed"]);
+        let address = yard.address("web");
+        let routes = conex.ok(&["exec", "web", "ip", "route"]);
+        assert!(routes.contains("default dev eth0"), "{routes}");
+        assert_eq!(
+            yard.fetch(&["--network", "routed"], &format!("http://{address}/")).as_deref(),
+            Some("web\n")
+        );
+        conex.ok(&["rm", "-f", "web"]);
+        conex.ok(&["network", "rm", "routed"]);
+    }
+}
+
+#[test]
+fn an_overlay_joins_two_hosts() {
+    let (here, there) = (yard!(), yard!());
+    here.host.join(&there.host, "198.51.100.1/24", "198.51.100.2/24");
+    let peers = here.conex.run_root().join("peers");
+    let file = format!("peers-file={}", peers.display());
+    let create = ["network", "create", "-d", "overlay", "--subnet", "10.40.0.0/24"];
+    here.conex
+        .ok(&[&create[..], &["--ip-range", "10.40.0.0/25", "-o", "peers=198.51.100.2", "mesh"]].concat());
+    there.conex.ok(&[&create[..], &["--ip-range", "10.40.0.128/25", "-o", &file, "mesh"]].concat());
+    here.serve("web", &["--network", "mesh", "-p", "8080:80"]);
+    there.serve("db", &["--network", "mesh"]);
+    assert_eq!(
+        (here.address("web"), there.address("db")),
+        ("10.40.0.2".to_owned(), "10.40.0.128".to_owned())
+    );
+    let from_there = || there.fetch(&["--network", "mesh"], "http://10.40.0.2/");
+    assert_eq!(from_there(), None, "it knows of no peer");
+    std::fs::write(&peers, "198.51.100.1\n198.51.100.2\n").expect("the file");
+    // Who starts reads it, and so does a reload.
+    assert_eq!(from_there().as_deref(), Some("web\n"));
+    assert_eq!(here.fetch(&["--network", "mesh"], "http://10.40.0.128/").as_deref(), Some("db\n"));
+    assert!(here.conex.ok(&["exec", "web", "ip", "link", "show", "eth0"]).contains("mtu 1450"));
+    // Out, by the host that it is on; in, by a published port.
+    for yard in [&here, &there] {
+        yard.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
+        assert!(yard.fetch(&["--network", "mesh"], "http://192.0.2.2:8000/GPL-2").is_some());
+    }
+    assert_eq!(here.world("192.0.2.1:8080").as_deref(), Some("web\n"));
+
+    let mesh = there.inspect("mesh");
+    let tunnel = &mesh["Host"]["Tunnel"];
+    assert_eq!(
+        tunnel["Peers"],
+        serde_json::json!([{"Host": "198.51.100.1", "MacAddresses": []}]),
+        "{tunnel}"
+    );
+    assert_eq!((&tunnel["Up"], &tunnel["Port"], &tunnel["Mtu"]), (&true.into(), &4789.into(), &1450.into()));
+    let device = tunnel["Device"].as_str().expect("a name").to_owned();
+    there.host.sh(&format!("ip link del {device} && nft flush ruleset"));
+    std::fs::write(&peers, r#"{"peers": [{"host": "198.51.100.1", "addresses": ["10.40.0.2"]}]}"#)
+        .expect("the file");
+    assert_eq!(there.conex.ok(&["network", "reload"]), "db\n");
+    let peer = &there.inspect("mesh")["Host"]["Tunnel"]["Peers"][0];
+    assert_eq!(peer["MacAddresses"], serde_json::json!(["02:42:0a:28:00:02"]));
+    let reaches =
+        || there.conex.run(&["exec", "db", "wget", "-qO-", "-T2", "http://10.40.0.2/"]).stdout == "web\n";
+    assert!(reaches());
+    // A file that is none says where, and the others are mended all the same.
+    std::fs::write(&peers, "198.51.100.1\nsomebody\n").expect("the file");
+    let broken = there.conex.fails(1, &["network", "reload"]);
+    assert!(broken.contains("peers:2: \"somebody\": expected the address of a host"), "{broken}");
+    let broken = there.conex.fails(125, &["run", "--rm", "--network", "mesh", there.image, "true"]);
+    assert!(broken.contains("peers:2:") && broken.lines().count() == 1, "{broken}");
+    assert_eq!(there.conex.ok(&["ps", "-q"]).lines().count(), 1);
+
+    there.conex.ok(&["rm", "-f", "db"]);
+    assert_eq!(there.conex.ok(&["network", "rm", "mesh"]), "mesh\n");
+    let left = there.host.sh("ip -o link; nft list ruleset");
+    assert!(!left.contains(&device) && !left.contains("198.51.100.1"), "{left}");
+}
+
+#[test]
+fn many_at_once() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    // None of them has the network's devices before it.
+    let overlay = ["-d", "overlay", "--subnet", "10.40.0.0/24", "-o", "peers=192.0.2.2", "mesh"];
+    conex.ok(&[&["network", "create"], &overlay[..]].concat());
+    conex.ok(&["network", "create", "-d", "macvlan", "-o", "parent=eth0", "lan"]);
+    let outputs = std::thread::scope(|scope| {
+        let run = |number: usize| {
+            let (yard, network) = (&yard, if number % 2 == 0 { "mesh" } else { "lan" });
+            let script = "ip -4 -o address show eth0 | sed 's/.*inet //; s/ .*//'";
+            move || yard.conex.run(&["run", "--rm", "--network", network, yard.image, "sh", "-c", script])
+        };
+        let threads: Vec<_> = (0..24).map(|number| scope.spawn(run(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
+    });
+    for output in &outputs {
+        assert!(output.code == 0 && output.stderr.is_empty(), "{}", output.stderr);
+        assert!(
+            ["10.40.0.", "192.0.2."].iter().any(|net| output.stdout.starts_with(net)),
+            "{}",
+            output.stdout
+        );
+    }
+    for network in ["mesh", "lan"] {
+        assert_eq!(yard.inspect(network)["Containers"], serde_json::json!({}));
+        conex.ok(&["network", "rm", network]);
+    }
+    // Cables go with their containers' namespaces, a moment later.
+    eventually("no device is left", || {
+        let left = yard.host.sh("ip -o link");
+        (!left.contains(": cx") && !left.contains(": vx")).then_some(())
+    });
+}
+
+#[test]
+fn options_and_drivers_that_are_none() {
+    let yard = yard!();
+    for (arguments, words) in [
+        (
+            &["-d", "weave", "x"][..],
+            "network driver \"weave\" is unknown; there are bridge, macvlan, ipvlan and overlay",
+        ),
+        (
+            &["-o", "parent=eth0", "x"],
+            "option \"parent\" is unknown to the bridge driver; there are mtu, isolate",
+        ),
+        (
+            &["-d", "macvlan", "-o", "isolate=1", "x"],
+            "unknown to the macvlan driver; there are parent, macvlan_mode",
+        ),
+        (&["-d", "macvlan", "-o", "mode=l2", "x"], "it takes bridge, private, vepa or passthru"),
+        (&["-d", "macvlan", "-o", "parent=eth7", "x"], "the parent device eth7 is not there"),
+        (&["-d", "ipvlan", "-o", "mode=vepa", "x"], "it takes l2, l3 or l3s"),
+        (&["-d", "overlay", "x"], "an overlay network needs its --subnet"),
+        (&["-d", "overlay", "-o", "encrypted", "x"], "option encrypted: overlay networks are not encrypted"),
+        (
+            &["-d", "overlay", "-o", "what=1", "x"],
+            "unknown to the overlay driver; there are peers, peers-file, vni",
+        ),
+        (
+            &["-d", "overlay", "--subnet", "10.40.0.0/24", "-o", "peers=me", "x"],
+            "it takes addresses of hosts",
+        ),
+    ] {
+        let output = yard.conex.run(&[&["network", "create"], arguments].concat());
+        assert!(
+            output.code != 0 && output.stderr.contains(words) && output.stderr.lines().count() == 1,
+            "{arguments:?}: {}",
+            output.stderr
+        );
+    }
+    assert_eq!(yard.conex.ok(&["network", "ls", "--format", "{{.Name}}"]), "bridge\n");
+}
