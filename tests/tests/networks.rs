@@ -31,7 +31,11 @@ impl Yard {
         self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sh", "-c", &script]].concat());
         let address = self.address(name);
         eventually("the server", || {
-            self.host.try_sh(&format!("timeout 1 busybox wget -qO- http://{address}/")).code.eq(&0).then_some(())
+            self.host
+                .try_sh(&format!("timeout 1 busybox wget -qO- http://{address}/"))
+                .code
+                .eq(&0)
+                .then_some(())
         });
     }
 

@@ -306,16 +306,14 @@ impl<'a> Life<'a> {
 
     /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
-        let Launched { process, group, private_pids, wired, .. } = launched;
+        let Launched { process, group, private_pids, wired: _ports, is_on_networks, .. } = launched;
         self.held = false;
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
         self.streams.drain();
         let oom_killed = (self.memory_limit || code == 128 + SIGKILL) && group.oom_kills().unwrap_or(0) > 0;
-        if wired.is_some()
-            && let Err(error) = release(&self.parts.store, &self.id)
-        {
+        if is_on_networks && let Err(error) = release(&self.parts.store, &self.id) {
             // The next command tries again.
             log::warn!("{error}");
         }

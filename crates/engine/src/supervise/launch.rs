@@ -10,7 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::streams::Ends;
 use crate::engine::Parts;
-use crate::network::{Wired, release};
+use crate::network::{Wired, link, release};
 use crate::store::{Process, Record};
 use crate::time::Time;
 use crate::{Error, Result};
@@ -37,6 +37,8 @@ pub(super) struct Launched {
     pub(super) private_pids: bool,
     /// Its networks: ports are held for as long as it runs.
     pub(super) wired: Option<Wired>,
+    /// Whether something of its networks is to be taken down at its end.
+    pub(super) is_on_networks: bool,
 }
 
 /// Starts the container; after an error nothing of the attempt is left.
@@ -44,9 +46,11 @@ pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched>
     let resources = job.spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
     let group = Cgroup::create(parts.host()?, &job.record.cgroup, &resources)?;
     let id = job.record.id.clone();
+    let linked = job.record.options.namespaces.netns_link;
     match within(parts, job, &group, restarts) {
         Ok(Running { process, pidfd, ends, private_pids, wired }) => {
-            Ok(Launched { process, pidfd, group, ends, private_pids, wired })
+            let is_on_networks = wired.is_some() || linked;
+            Ok(Launched { process, pidfd, group, ends, private_pids, wired, is_on_networks })
         }
         Err(error) => {
             if let Err(error) = release(&parts.store, &id) {
@@ -92,6 +96,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     let mut unwired = None;
     let mut wire = |pid| {
         let connected = wired.as_ref().map_or(Ok(()), |wired| wired.connect(parts, &record, pid));
+        let connected = connected.and_then(|()| link(&parts.store, &record, pid));
         connected.map_err(|error| {
             let message = error.to_string();
             unwired = Some(error);
