@@ -11,10 +11,10 @@ use crate::{Error, Result};
 
 const SIGCHLD: i32 = 17;
 const SIGCONT: i32 = 18;
-/// Those that come by kill(1); the terminal sends its own (SIGINT, SIGQUIT) to both of us.
+/// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM: those that come by kill(1).
 const PASSED: [i32; 4] = [1, 10, 12, 15];
-const HEARD: [i32; 5] = [1, 10, 12, 15, SIGCHLD];
-const TYPED: [i32; 2] = [2, 3];
+/// Those, and SIGINT and SIGQUIT, which the terminal sends to both of us: what they mean is the program's to say.
+const HEARD: [i32; 7] = [1, 2, 3, 10, 12, 15, SIGCHLD];
 
 /// Before there is a child, so that none is missed.
 pub(super) fn listen() -> Result<SignalFd> {
@@ -28,7 +28,6 @@ pub(super) fn unlisten() {
 
 /// Until its end; gives its exit status, 128+n for signal n.
 pub(super) fn follow(child: BorrowedFd<'_>, signals: &SignalFd) -> Result<i32> {
-    TYPED.into_iter().for_each(signal::ignore);
     let fail = |errno: Errno| Error::Enter { what: "wait for the program", source: errno.into() };
     loop {
         let mut ready = [PollFd::from_borrowed_fd(child, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
