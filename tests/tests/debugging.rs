@@ -224,6 +224,20 @@ fn signals_reach_the_program() {
     let said = |word: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(word));
     eventually("the program", || said("ready").then_some(()));
     let pid = child.id().to_string();
+    let state = |wanted: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(wanted)).then_some(())
+    };
+    // When it stops so do we, as a shell's job has to; going on takes it along.
+    room.conex.ok(&["nsenter", "web", "--", "pkill", "-STOP", "-f", "trap .echo asked"]);
+    eventually("a stop", || state("T"));
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-CONT", &pid])
+            .status()
+            .is_ok_and(|status| status.success())
+    );
+    eventually("going on", || state("S"));
     assert!(std::process::Command::new("kill").arg(pid).status().is_ok_and(|status| status.success()));
     assert_eq!(child.wait().expect("a status").code(), Some(9));
     assert!(said("asked"));

@@ -5,12 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use conex_sys::signal::{self, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open, waitid};
 
 use crate::{Error, Result};
 
 const SIGCHLD: i32 = 17;
 const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
 /// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM: those that come by kill(1).
 const PASSED: [i32; 4] = [1, 10, 12, 15];
 /// Those, and SIGINT and SIGQUIT, which the terminal sends to both of us: what they mean is the program's to say.
@@ -55,7 +56,8 @@ pub(super) fn follow(child: BorrowedFd<'_>, signals: &SignalFd) -> Result<i32> {
         }
         if status.stopped() {
             // The shell that we were called from takes its terminal back, and lets both go on later.
-            let _ = kill_process(getpid(), Signal::STOP);
+            let ourselves = pidfd_open(getpid(), PidfdFlags::empty()).map_err(fail)?;
+            let _ = signal::send(ourselves.as_fd(), SIGSTOP);
             let _ = signal::send(child, SIGCONT);
         }
     }

@@ -122,9 +122,7 @@ fn enter(held: &Held, view: &View, program: &Program, options: &EnterOptions) ->
         become_root().map_err(|errno| doing("become root in the container's user namespace", errno))?;
     }
     if let Some(root) = &held.root {
-        rustix::process::fchdir(root)
-            .and_then(|()| rustix::process::chroot("."))
-            .map_err(|errno| doing("change to the container's root directory", errno))?;
+        change_root(root).map_err(|errno| doing("change to the container's root directory", errno))?;
     }
     match (&options.workdir, &held.workdir) {
         (Some(EnterWorkdir::Path(path)), _) => {
@@ -148,6 +146,15 @@ fn join(pidfd: BorrowedFd<'_>, spaces: Spaces) -> Result<()> {
     }
     namespace::join(pidfd, spaces.flags())
         .map_err(|source| Error::Enter { what: "join the container's namespaces", source })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nsenter --root confines nobody: the program has the caller's rights"
+)]
+fn change_root(root: &OwnedFd) -> rustix::io::Result<()> {
+    rustix::process::fchdir(root)?;
+    rustix::process::chroot(".")
 }
 
 fn become_root() -> rustix::io::Result<()> {

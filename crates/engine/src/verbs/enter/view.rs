@@ -9,8 +9,8 @@ use conex_sys::namespace;
 use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxAttributes, StatxFlags, statvfs, statx};
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change,
-    move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    fsconfig_create, fsmount, fsopen, mount_change, move_mount, open_tree,
 };
 
 use super::Spaces;
@@ -55,31 +55,43 @@ impl View {
 
     /// Mounts, in the namespaces that are to be seen.
     pub(super) fn mount(&self) -> Result<()> {
-        let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         if self.sys {
             let is_read_only =
                 statvfs("/sys").is_ok_and(|data| data.f_flag.contains(StatVfsMountFlags::RDONLY));
-            let flags = if is_read_only { safe | MountFlags::RDONLY } else { safe };
+            let attributes = if is_read_only { SAFE | MountAttrFlags::MOUNT_ATTR_RDONLY } else { SAFE };
             let kept = KEPT.map(|path| (path, take(path)));
-            mount("sysfs", "/sys", "sysfs", flags, None)
-                .map_err(|errno| super::doing("mount /sys", errno))?;
+            fresh("sysfs", attributes, "/sys").map_err(|errno| super::doing("mount /sys", errno))?;
             for (path, tree) in kept {
                 if let Some(tree) = tree
-                    && let Err(errno) =
-                        move_mount(tree.as_fd(), "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+                    && let Err(errno) = attach(&tree, path)
                 {
                     log::debug!("{path} is not mounted again: {errno}");
                 }
             }
         }
         if self.proc {
-            mount("proc", "/proc", "proc", safe, None).map_err(|errno| super::doing("mount /proc", errno))?;
+            fresh("proc", SAFE, "/proc").map_err(|errno| super::doing("mount /proc", errno))?;
         }
         match &self.resolv_conf {
             Some(path) => bind_resolv_conf(path),
             None => Ok(()),
         }
     }
+}
+
+const SAFE: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// A file system of the kernel's, as it is in the namespaces that we are in.
+fn fresh(kind: &str, attributes: MountAttrFlags, path: &str) -> rustix::io::Result<()> {
+    let system = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(system.as_fd())?;
+    attach(&fsmount(system.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?, path)
+}
+
+fn attach(tree: &OwnedFd, path: &str) -> rustix::io::Result<()> {
+    move_mount(tree.as_fd(), "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 /// The mount at a path, with what is mounted below it.
@@ -95,7 +107,12 @@ fn take(path: &str) -> Option<OwnedFd> {
 
 /// A host without the file has no names to resolve either way.
 fn bind_resolv_conf(file: &Path) -> Result<()> {
-    match mount_bind(file, RESOLV_CONF) {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    // To where the link leads, if it is one: what is mounted upon is a file.
+    let place = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    let bound =
+        open_tree(CWD, file, flags).and_then(|tree| move_mount(tree.as_fd(), "", CWD, RESOLV_CONF, place));
+    match bound {
         Ok(()) => Ok(()),
         Err(Errno::NOENT) => {
             log::debug!("{RESOLV_CONF} stays as it is: it, or the container's, is not there");
