@@ -165,6 +165,18 @@ pub enum Error {
     /// `port`
     #[error("no public port '{port}' published for {name}")]
     NotPublished { name: String, port: String },
+    /// `nsenter`, `netns exec`
+    #[error("cannot {what}: {source}")]
+    Enter { what: &'static str, source: io::Error },
+    /// `nsenter --wd`
+    #[error("cannot change to directory {path}: {source}")]
+    EnterWorkdir { path: String, source: io::Error },
+    /// A program of the host's that was to run in a container's namespaces.
+    #[error("cannot run the host's {program:?}: {fault}")]
+    HostProgram { program: String, fault: ProgramFault },
+    /// `--netns-link`
+    #[error("cannot link the container's network namespace: {} is there already", path.display())]
+    NetnsTaken { path: PathBuf },
     /// The kernel's networks.
     #[error("cannot set up the container's networks: {source}")]
     Netlink { source: conex_netlink::Error },
@@ -236,6 +248,26 @@ pub enum Error {
     Output { source: io::Error },
 }
 
+/// What is wrong with a program of the host's.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "fields are what their names say")]
+pub enum ProgramFault {
+    /// No such file, no such name.
+    #[error("there is no such program on the host")]
+    Missing,
+    /// execve(2) said ENOENT of a file that is there.
+    #[error(
+        "the interpreter that it names (a dynamic loader, or a script's) is not where it runs; take a static program, or leave --mount and --root out"
+    )]
+    NoInterpreter,
+    /// An argument or a variable that no program can be given.
+    #[error("an argument holds a NUL")]
+    Nul,
+    /// The kernel's word.
+    #[error("{source}")]
+    Refused { source: io::Error },
+}
+
 impl Error {
     /// How an exit code sees it.
     pub fn failure(&self) -> Failure {
@@ -243,6 +275,8 @@ impl Error {
             Self::Start { failure, .. } => *failure,
             Self::Runtime(conex_runtime::Error::NotFound { .. }) => Failure::NotFound,
             Self::Runtime(conex_runtime::Error::NotExecutable { .. }) => Failure::NotExecutable,
+            Self::HostProgram { fault: ProgramFault::Missing, .. } => Failure::NotFound,
+            Self::HostProgram { .. } => Failure::NotExecutable,
             _ => Failure::Engine,
         }
     }

@@ -24,9 +24,10 @@ pub mod verbs;
 
 pub use attach::{Attachment, Event};
 pub use engine::{Engine, Paths};
-pub use error::{Error, Failure, Result};
+pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
-    AttachOptions, CommitOptions, ContainerSummary, ExecOptions, Grace, ListFilter, LogLine, LogStream,
-    LogsQuery, NetworkFilter, PrunedContainers, RemoveOptions, StartMode, SystemUsage, Top, WaitCondition,
+    AttachOptions, CommitOptions, ContainerSummary, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
+    ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PrunedContainers,
+    RemoveOptions, Spaces, StartMode, SystemUsage, Top, WaitCondition,
 };

@@ -44,6 +44,19 @@ pub fn block(signals: &[i32]) -> io::Result<()> {
     }
 }
 
+/// Takes `signals` out of the blocked ones again: in a child, which inherits what its parent has blocked for itself.
+pub fn unblock(signals: &[i32]) {
+    let set = set(signals);
+    // SAFETY: reads a set that lives on this stack.
+    unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+}
+
+/// Gives `signal` its default disposition.
+pub fn default(signal: i32) {
+    // SAFETY: SIG_DFL installs no code.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
 /// Ignores `signal` from here on.
 pub fn ignore(signal: i32) {
     // SAFETY: SIG_IGN installs no code.

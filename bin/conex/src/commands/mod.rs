@@ -10,6 +10,7 @@ mod check;
 mod commit;
 mod completion;
 mod create;
+mod debug;
 mod df;
 mod diff;
 mod document;
@@ -29,7 +30,9 @@ mod login;
 mod logout;
 mod logs;
 mod man;
+mod netns;
 mod network;
+mod nsenter;
 mod pause;
 mod port;
 mod prune;
@@ -74,6 +77,8 @@ pub(crate) static VERBS: &[&Verb] = &[
     &rename::VERB,
     &attach::VERB,
     &exec::VERB,
+    &debug::VERB,
+    &nsenter::VERB,
     &logs::VERB,
     &ps::VERB,
     &port::VERB,
@@ -171,6 +176,11 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("reload", &network::RELOAD),
             ("rm", &network::REMOVE),
         ],
+    },
+    Noun {
+        name: "netns",
+        about: "Look into the network namespaces of containers",
+        verbs: &[("exec", &netns::EXEC)],
     },
     Noun {
         name: "registry",

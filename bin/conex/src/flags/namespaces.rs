@@ -34,6 +34,7 @@ pub(super) fn read(given: &Given<'_>) -> Result<NamespaceOptions, Error> {
         hostname: given.parsed("hostname", parse_hostname)?,
         domainname: given.filled("domainname").map(str::to_owned),
         network: super::network::mode(given)?,
+        netns_link: given.on("netns-link"),
         extra_hosts: given.texts("add-host").map(parse_extra_host).collect::<Result<_, _>>()?,
         dns: given.texts("dns").map(parse_dns_server).collect::<Result<_, _>>()?,
         dns_search: all("dns-search"),
@@ -44,6 +45,7 @@ pub(super) fn read(given: &Given<'_>) -> Result<NamespaceOptions, Error> {
         cgroup: mode("cgroupns", "--cgroupns")?.unwrap_or_default(),
         user: given.parsed("userns", str::parse)?.unwrap_or_default(),
         time: mode("timens", "--timens")?,
+        debugs: false,
         sysctls: given.texts("sysctl").map(parse_sysctl).collect::<Result<_, _>>()?,
     })
 }

@@ -26,6 +26,7 @@ pub(super) fn define() -> Vec<Arg> {
             value("ip6", "ip").help("IPv6 address (e.g., 2001:db8::33)"),
             value("mac-address", "string").help("Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
             list("network-alias", "list").alias("net-alias").help("Add network-scoped alias for the container"),
+            flag("netns-link").help("List the network namespace in 'ip netns', by the container's name"),
             list("publish", "list").short('p').help("Publish a container's port(s) to the host"),
             flag("publish-all").short('P').help("Publish all exposed ports to random ports"),
             list("expose", "list").help("Expose a port or a range of ports"),

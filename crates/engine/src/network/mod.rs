@@ -5,6 +5,7 @@
 
 mod attach;
 mod files;
+mod link;
 mod names;
 mod plan;
 mod release;
@@ -21,6 +22,7 @@ pub use conex_network::{
 
 pub(crate) use self::attach::{Wired, admit, namespace_of, netlink};
 pub(crate) use self::files::name_addresses;
+pub(crate) use self::link::{link, unlink};
 pub(crate) use self::names::{Names, dns_names, tell};
 pub(crate) use self::plan::endpoint;
 pub(crate) use self::release::{release, settle};

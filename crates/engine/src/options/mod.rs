@@ -155,6 +155,9 @@ pub struct NamespaceOptions {
     pub domainname: Option<String>,
     /// `--network`
     pub network: NetworkMode,
+    /// `--netns-link`: /run/netns has its network namespace by the container's name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub netns_link: bool,
     /// `--add-host name:address`
     pub extra_hosts: Vec<(String, String)>,
     /// `--dns`
@@ -175,6 +178,9 @@ pub struct NamespaceOptions {
     pub user: UserMode,
     /// The time namespace; no flag of Docker's. Absent is the host's.
     pub time: Option<NamespaceMode>,
+    /// `debug`: it joins what its neighbour shares with no other, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub debugs: bool,
     /// `--sysctl`
     pub sysctls: BTreeMap<String, String>,
 }

@@ -86,6 +86,9 @@ impl CreateOptions {
                 return conflict(format!("domainname and the UTS mode (--domainname, --uts {})", names.uts));
             }
         }
+        if names.network == NetworkMode::Host && names.netns_link {
+            return conflict("the host's network namespace needs no link (--netns-link, --network host)");
+        }
         if names.network == NetworkMode::None
             && names.extra_hosts.iter().any(|(_, address)| address == super::HOST_GATEWAY)
         {

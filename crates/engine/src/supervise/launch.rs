@@ -10,7 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::streams::Ends;
 use crate::engine::Parts;
-use crate::network::{Names, Wired, release};
+use crate::network::{Names, Wired, link, release};
 use crate::store::{Process, Record};
 use crate::time::Time;
 use crate::{Error, Result};
@@ -95,6 +95,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     let (mut unwired, mut names) = (None, None);
     let mut wire = |pid| {
         let connected = wired.as_ref().map_or(Ok(None), |wired| wired.connect(parts, &record, pid));
+        let connected = connected.and_then(|connected| link(&parts.store, &record, pid).map(|()| connected));
         connected.map(|connected| names = connected).map_err(|error| {
             let message = error.to_string();
             unwired = Some(error);

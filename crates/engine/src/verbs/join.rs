@@ -16,7 +16,10 @@ impl Engine {
         let mut join = |kind: &str, name: Option<&str>| -> Result<Option<JoinedContainer>> {
             let Some(name) = name else { return Ok(None) };
             let id = self.find(name)?;
-            let container = self.join_one(kind, &id)?;
+            let mut container = self.join_one(kind, &id)?;
+            if spaces.debugs {
+                container.ipc = IpcMode::Shareable;
+            }
             ids.insert(kind.to_owned(), id);
             Ok(Some(container))
         };

@@ -7,6 +7,8 @@ mod changes;
 mod check;
 mod commit;
 mod create;
+mod debug;
+mod enter;
 mod exec;
 mod info;
 mod inspect;
@@ -27,6 +29,8 @@ mod wait;
 
 pub use attach::AttachOptions;
 pub use commit::CommitOptions;
+pub use debug::{DebugOptions, Debugger};
+pub use enter::{EnterOptions, EnterWorkdir, Spaces};
 pub use exec::ExecOptions;
 pub use list::{ContainerSummary, ListFilter};
 pub use logs::{LogLine, LogStream, LogsQuery};

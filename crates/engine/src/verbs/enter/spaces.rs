@@ -1,0 +1,99 @@
+//! A set of kinds of namespaces.
+
+use conex_oci::runtime::NamespaceKind;
+use rustix::fs::stat;
+
+use crate::{Error, Result};
+
+/// Kinds of namespaces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spaces(u64);
+
+/// The CLONE_NEW… flag of a kind (`<linux/sched.h>`).
+const fn flag(kind: NamespaceKind) -> u64 {
+    match kind {
+        NamespaceKind::Time => 0x80,
+        NamespaceKind::Mount => 0x2_0000,
+        NamespaceKind::Cgroup => 0x200_0000,
+        NamespaceKind::Uts => 0x400_0000,
+        NamespaceKind::Ipc => 0x800_0000,
+        NamespaceKind::User => 0x1000_0000,
+        NamespaceKind::Pid => 0x2000_0000,
+        NamespaceKind::Network => 0x4000_0000,
+    }
+}
+
+impl Spaces {
+    /// Every kind that there is.
+    pub const ALL: [NamespaceKind; 8] = [
+        NamespaceKind::User,
+        NamespaceKind::Mount,
+        NamespaceKind::Network,
+        NamespaceKind::Uts,
+        NamespaceKind::Pid,
+        NamespaceKind::Ipc,
+        NamespaceKind::Cgroup,
+        NamespaceKind::Time,
+    ];
+
+    /// These.
+    pub fn of(kinds: &[NamespaceKind]) -> Self {
+        Self(kinds.iter().fold(0, |flags, kind| flags | flag(*kind)))
+    }
+
+    /// Without one.
+    #[must_use]
+    pub fn without(self, kind: NamespaceKind) -> Self {
+        Self(self.0 & !flag(kind))
+    }
+
+    /// Whether one is in it.
+    pub fn has(self, kind: NamespaceKind) -> bool {
+        self.0 & flag(kind) != 0
+    }
+
+    /// Whether none is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// As setns(2) takes them.
+    pub(super) fn flags(self) -> u64 {
+        self.0
+    }
+
+    /// Those in which a process is not where the caller is: the user namespace that one is in cannot be joined again.
+    pub(in crate::verbs) fn foreign(self, pid: u32) -> Result<Self> {
+        let mut spaces = self;
+        for kind in Self::ALL.into_iter().filter(|kind| self.has(*kind)) {
+            let identity = |of: &str| stat(format!("/proc/{of}/ns/{}", kind.proc_name()));
+            let (ours, theirs) = (identity("self"), identity(&pid.to_string()));
+            match (ours, theirs) {
+                (Ok(ours), Ok(theirs)) if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino) => {
+                    spaces = spaces.without(kind);
+                }
+                (Ok(_), Ok(_)) => {}
+                // A kernel without such namespaces.
+                (Err(rustix::io::Errno::NOENT), _) => spaces = spaces.without(kind),
+                (Err(errno), _) | (_, Err(errno)) => {
+                    return Err(Error::Process { pid, source: errno.into() });
+                }
+            }
+        }
+        Ok(spaces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets() {
+        let some = Spaces::of(&[NamespaceKind::Network, NamespaceKind::Pid]);
+        assert!(some.has(NamespaceKind::Pid) && !some.without(NamespaceKind::Pid).has(NamespaceKind::Pid));
+        assert!(!some.has(NamespaceKind::User) && Spaces::default().is_empty());
+        assert_eq!(Spaces::of(&Spaces::ALL).flags(), 0x7e02_0080);
+        assert!(Spaces::of(&Spaces::ALL).foreign(std::process::id()).unwrap().is_empty());
+    }
+}
