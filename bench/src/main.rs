@@ -1,16 +1,18 @@
 //! Comparisons: Conex against the bare system calls (`bench/floor.c`) and the engines that are installed, in one
 //! run, interleaved, as medians and ratios. Absolute times say little about another machine; ratios do.
 //!
-//! `cargo xtask bench [run|layers|exec|memory|size|pull|runtime|inflate]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
+//! `cargo xtask bench [run|layers|exec|memory|size|pull|network|runtime|inflate]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
 //! them. Results are printed and kept in `bench/results/` as data.
 
 mod bundle;
+mod docker;
 mod exec;
 mod inflate;
 mod layers;
 mod machine;
 mod measure;
 mod memory;
+mod network;
 mod options;
 mod peers;
 mod pull;
@@ -29,6 +31,10 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     if let Some((_, arguments)) = arguments.split_first().filter(|(first, _)| *first == "inflate-as") {
         return end(inflate::inflate_as(arguments).map(|count| println!("{count}")));
+    }
+    if let Some((_, arguments)) = arguments.split_first().filter(|(first, _)| *first == network::ROLE) {
+        let options = options::Options::parse(arguments.iter().cloned());
+        return end(options.and_then(|options| network::inside(&options)));
     }
     end(options::Options::parse(arguments.into_iter()).and_then(|options| all(&options)))
 }
@@ -49,6 +55,7 @@ fn all(options: &options::Options) -> Result<()> {
         match what.as_str() {
             "runtime" => runtime::bench(options)?,
             "inflate" => inflate::bench(options)?,
+            "network" => network::bench(options)?,
             _ => engine.push(what),
         }
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::Result;
 
 /// All comparisons, in the order in which they run.
-pub(crate) const ALL: [&str; 8] = ["run", "layers", "exec", "memory", "size", "pull", "runtime", "inflate"];
+pub(crate) const ALL: [&str; 9] =
+    ["run", "layers", "exec", "memory", "size", "pull", "network", "runtime", "inflate"];
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]

@@ -121,6 +121,11 @@ impl Peer {
 
     /// `run --rm … true`.
     pub(crate) fn run_true(&self, scene: &Scene) -> Command {
+        self.run_on(scene, "none")
+    }
+
+    /// The same on a network; a runtime knows none.
+    pub(crate) fn run_on(&self, scene: &Scene, network: &str) -> Command {
         let mut command = self.command();
         match self.kind {
             Kind::Runtime => {
@@ -132,7 +137,7 @@ impl Peer {
             _ => {
                 command.args(["run", "--rm"]).args(self.limits()).args([
                     "--network",
-                    "none",
+                    network,
                     &self.image,
                     "true",
                 ]);

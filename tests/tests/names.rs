@@ -427,3 +427,15 @@ fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
     eventually("both to be known again", || (eye.addresses("again").len() == 1).then_some(()));
     assert!(yard.server().is_some_and(|other| other != server));
 }
+
+#[test]
+fn without_a_run_directory_there_is_no_server_either() {
+    let yard = yard!();
+    yard.conex.ok(&["network", "create", "db"]);
+    yard.start("web", &["--network", "db"]);
+    assert!(yard.server().is_some());
+    // Somebody removes RUN, or what is in it, while it is in use: nobody can come any more.
+    std::fs::remove_dir_all(yard.conex.run_root().join("dns")).expect("removed");
+    yard.conex.ok(&["rm", "-f", "web"]);
+    eventually("the server to go", || yard.server().is_none().then_some(()));
+}

@@ -6,7 +6,7 @@ use crate::command::{cargo, run as run_command, shipped_runtime};
 use crate::debian::image;
 
 /// What the engine takes part in.
-const ENGINE: [&str; 6] = ["run", "layers", "exec", "memory", "size", "pull"];
+const ENGINE: [&str; 7] = ["run", "layers", "exec", "memory", "size", "pull", "network"];
 
 /// Passes its arguments on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::docker::Docker;
 use super::registry::Subject;
 use crate::Result;
+use crate::docker::Docker;
 use crate::measure::Contestant;
 use crate::peers::{Kind, which};
 use crate::scene::{Scene, output, remove, run};

@@ -2,18 +2,17 @@
 //! Python. Beside the peers stand the floors: the same blobs fetched by curl, inflated and hashed by the tools that everybody has,
 //! and by the fastest programs that are installed. Then what a pull takes in memory and on the disk, and what the first run after it pays.
 
-mod docker;
 mod engines;
 mod registry;
 
 use std::process::Command;
 
 use crate::Result;
+use crate::docker::{Docker, Networks};
 use crate::measure::{Contestant, measure};
 use crate::options::Options;
 use crate::report::Report;
 use crate::scene::{Scene, run};
-use docker::Docker;
 use engines::{Engine, engines};
 use registry::{Registry, Subject};
 
@@ -35,7 +34,7 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Vec<Report>> {
             return Ok(vec![report]);
         }
     };
-    let docker = Docker::start(scene);
+    let docker = Docker::start(scene, Networks::Hosts);
     let mut reports = Vec::new();
     for subject in [registry.layers(scene), registry.debian(scene)] {
         match subject {

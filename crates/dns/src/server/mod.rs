@@ -182,9 +182,13 @@ impl Server {
 
     /// Ends, unless somebody comes: who starts a server holds the lock, and who has connected waits at the door.
     fn leaves(&mut self, front: u64) -> bool {
-        let Ok(_lock) = lock(&self.path, FlockOperation::NonBlockingLockExclusive) else {
-            self.alone_since = Some(Instant::now());
-            return false;
+        let _lock = match lock(&self.path, FlockOperation::NonBlockingLockExclusive) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.alone_since = Some(Instant::now());
+                return false;
+            }
+            // The directory is gone, say: then nobody can come.
+            lock => lock.ok(),
         };
         self.admit(front);
         if self.alone_since.is_none() {

@@ -1,5 +1,5 @@
 //! dockerd and the containerd that it starts, in a process and mount namespace of their own with an empty /run: their stores
-//! are this comparison's alone, the network is the host's, and nothing of them outlives it.
+//! are this comparison's alone, and nothing of them outlives it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,8 +24,17 @@ pub(crate) struct Docker {
     pub(crate) containerd: String,
 }
 
+/// What becomes of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Networks {
+    /// None is made: we are on the machine's own.
+    Hosts,
+    /// The default bridge, with rules: we are in a network namespace of the comparison's.
+    Own,
+}
+
 impl Docker {
-    pub(crate) fn start(scene: &Scene) -> Result<Self> {
+    pub(crate) fn start(scene: &Scene, networks: Networks) -> Result<Self> {
         let found = |name: &str| which(name).ok_or(format!("docker: {name} is not installed (docker.io)"));
         let (daemon, client, containerd) = (found("dockerd")?, found("docker")?, found("containerd")?);
         // The path of a socket is short.
@@ -45,12 +54,13 @@ impl Docker {
             ("exec-root", at("exec")),
             ("pidfile", at("pid")),
             ("storage-driver", "overlay2".to_owned()),
-            ("bridge", "none".to_owned()),
-            ("iptables", "false".to_owned()),
             ("ip6tables", "false".to_owned()),
             ("userland-proxy", "false".to_owned()),
         ] {
             command.arg(format!("--{option}={value}"));
+        }
+        if networks == Networks::Hosts {
+            command.args(["--bridge=none", "--iptables=false"]);
         }
         let streams = log.try_clone().map_err(|error| error.to_string())?;
         let child = command.stdin(Stdio::null()).stdout(streams).stderr(log).spawn();

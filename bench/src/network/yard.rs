@@ -1,0 +1,42 @@
+//! The namespaces that the comparison happens in.
+
+use std::process::Command;
+
+use crate::Result;
+use crate::options::Options;
+use crate::scene::run;
+
+/// The first argument of the process in there.
+pub(crate) const ROLE: &str = "network-inside";
+
+/// The way out that an engine looks for leads to a device whose other end nobody is at.
+const FURNISH: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && ip link add eth0 type veth peer name wire &&
+    ip address add 192.0.2.1/24 dev eth0 && ip link set eth0 up && ip link set wire up && ip route add default via 192.0.2.2";
+
+/// Runs this program again, in namespaces of its own, and waits for it.
+pub(super) fn enter(options: &Options) -> Result<()> {
+    let exe = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "--propagation", "private"]).arg(exe).arg(ROLE);
+    command.args(["--rounds", &options.rounds.to_string()]);
+    for (name, path) in &options.peers {
+        command.arg("--peer").arg(format!("{name}={}", path.display()));
+    }
+    if !options.save {
+        command.arg("--no-save");
+    }
+    let status = command.status().map_err(|error| format!("unshare: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("network: {status}")) }
+}
+
+/// In there, before anything else.
+pub(super) fn furnish() -> Result<()> {
+    let links =
+        |of: &str| std::fs::read_link(format!("/proc/{of}/ns/net")).map_err(|error| error.to_string());
+    // The parent is `unshare`'s: the namespace that must not be touched.
+    let parent = std::os::unix::process::parent_id().to_string();
+    if links("self")? == links(&parent)? {
+        return Err(format!("network: {ROLE} belongs into a network namespace of its own"));
+    }
+    run(Command::new("sh").args(["-c", FURNISH]))
+}
