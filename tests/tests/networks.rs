@@ -314,7 +314,9 @@ fn a_kill_leaves_nothing() {
             .expect("the supervisor's pid");
         host.sh(&format!("kill -9 {pid}"));
         // The next command clears it.
-        assert_eq!(conex.ok(&["ps", "-q"]), "", "round {round}");
+        eventually(&format!("the end of the killed (round {round})"), || {
+            conex.ok(&["ps", "-q"]).is_empty().then_some(())
+        });
         let leases = std::fs::read_dir(conex.run_root().join("networks/one")).expect("leases");
         let leases: Vec<_> =
             leases.flatten().map(|entry| entry.file_name()).filter(|name| name != ".lock").collect();
