@@ -123,7 +123,7 @@ fn macvlan_is_the_hosts_own_network() {
     eventually("the server", || yard.world("192.0.2.64"));
     // A kill leaves nothing: the next has the same addresses.
     host.sh(&format!("kill -9 {}", yard.supervisor("web")));
-    assert_eq!(conex.ok(&["ps", "-q"]), "");
+    eventually("the next command clears it", || conex.ok(&["ps", "-q"]).is_empty().then_some(()));
     conex.ok(&["start", "web"]);
     assert_eq!(yard.address("web"), "192.0.2.64");
     conex.ok(&["rm", "-f", "web"]);
@@ -304,7 +304,7 @@ fn many_at_once() {
     conex.ok(&["network", "create", "-d", "macvlan", "-o", "parent=eth0", "lan"]);
     let outputs = std::thread::scope(|scope| {
         let run = |number: usize| {
-            let (yard, network) = (&yard, if number % 2 == 0 { "mesh" } else { "lan" });
+            let (yard, network) = (&yard, ["mesh", "lan"][number % 2]);
             let script = "ip -4 -o address show eth0 | sed 's/.*inet //; s/ .*//'";
             move || yard.conex.run(&["run", "--rm", "--network", network, yard.image, "sh", "-c", script])
         };
