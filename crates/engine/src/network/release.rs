@@ -1,6 +1,8 @@
 //! Endpoints taken down: elements of the packet filter, addresses, the record. The devices go with the container's namespace, a moment
 //! after its last process; after a crash they are removed here, since somebody else may hold that.
 
+use std::net::IpAddr;
+
 use conex_netlink::Route;
 use conex_network::{Firewall, Network, Networks, Wire};
 use conex_oci::ContainerId;
@@ -29,14 +31,15 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
     super::unlink(store, id)?;
     let directory = store.run_directory(id);
     let record = directory.join(RECORD);
-    if !record.exists() {
+    // A killed one may have leased addresses before it wrote them down.
+    if !record.exists() && !with_devices {
         return Ok(());
     }
     let networks = store.networks();
     let ends = endpoints(&directory)?;
+    let known = networks.list()?;
     if !ends.is_empty() {
         let mut firewall = Firewall::open()?;
-        let known = networks.list()?;
         for endpoint in &ends {
             // A network cannot be removed while somebody has an address of it; one that is gone all the same has no elements.
             let Some(network) = known.iter().find(|network| network.id == endpoint.network_id) else {
@@ -46,10 +49,13 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
             if with_devices {
                 Wire::disconnect(network, endpoint, &mut Route::open().map_err(super::attach::netlink)?)?;
             }
+            // By their names: of a hundred that end at once none reads what all the others have.
+            let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|(address, _)| *address).collect();
+            networks.give_back(network, id.as_str(), &addresses);
         }
+    }
+    if with_devices || ends.is_empty() {
         give_back(&networks, &known, id)?;
-    } else {
-        give_back(&networks, &networks.list()?, id)?;
     }
     write::unlink(&record)
 }
