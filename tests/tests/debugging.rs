@@ -206,6 +206,18 @@ fn a_terminal_passes_through() {
     pty.expect("ready");
     pty.send("\x03");
     assert_eq!(pty.finish().0, 130);
+    // And one that stops it gives the terminal back to the shell, until it goes on.
+    let script = r#"set -m; "$CONEX" nsenter web -- cat; echo back; fg >/dev/null; echo over $?"#;
+    let mut pty = room.conex.pty_shell(script);
+    pty.send("first\r");
+    pty.expect("first\r\nfirst");
+    pty.send("\x1a");
+    pty.expect("back");
+    pty.send("second\r");
+    pty.expect("second\r\nsecond");
+    pty.send("\x04");
+    pty.expect("over 0");
+    assert_eq!(pty.finish().0, 0);
     let mut pty: Pty = room.conex.pty(&["debug", "web"]);
     pty.expect("The files of web are at /proc/1/root.");
     pty.expect("# ");
