@@ -1,7 +1,7 @@
 //! A container's networks: its endpoints made when it starts, taken down when it has ended, by whoever sees that.
 //!
 //! `RUN/containers/ID/network.json` has the endpoints ([`Endpoint`]) from before the first of them is made until after the last is gone.
-//! Addresses name their container themselves. So a kill at any moment leaves nothing that `release` does not find.
+//! Addresses name their container themselves. So a kill at any moment leaves nothing that `settle` does not find.
 
 mod attach;
 mod files;

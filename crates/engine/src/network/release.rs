@@ -1,6 +1,8 @@
 //! Endpoints taken down: elements of the packet filter, addresses, the record. The devices go with the container's namespace, a moment
 //! after its last process; after a crash they are removed here, since somebody else may hold that.
 
+use std::net::IpAddr;
+
 use conex_netlink::Route;
 use conex_network::{Firewall, Wire};
 use conex_oci::ContainerId;
@@ -47,10 +49,15 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
                 let mut host = Route::open().map_err(super::attach::netlink)?;
                 Wire::disconnect(network, endpoint, &mut host, None)?;
             }
+            // By their names: of a hundred that end at once none reads what all the others have.
+            let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|(address, _)| *address).collect();
+            networks.give_back(network, id.as_str(), &addresses);
         }
     }
-    for network in &known {
-        networks.give_all_back(network, id.as_str())?;
+    if with_devices || ends.is_empty() {
+        for network in &known {
+            networks.give_all_back(network, id.as_str())?;
+        }
     }
     write::unlink(&record)
 }

@@ -93,8 +93,7 @@ impl Networks {
         container: &str,
         of_the_host: &[IpAddr],
     ) -> Result<IpAddr> {
-        let mut taken: BTreeSet<IpAddr> =
-            self.leased(network)?.into_iter().map(|lease| lease.address).collect();
+        let taken = self.taken(network)?;
         let out_of = subnet.given_out();
         let mut offset = 0;
         while offset < crate::definition::size(out_of) {
@@ -109,8 +108,7 @@ impl Networks {
             if self.take(network, container, address)? {
                 return Ok(address);
             }
-            // Another one was faster, and others probably are about to be.
-            taken = self.leased(network)?.into_iter().map(|lease| lease.address).collect();
+            // Another one was faster. To try the next costs less than to look again at all that a crowd takes meanwhile.
         }
         Err(Error::NoAddress { name: network.name.to_string(), subnet: out_of })
     }
@@ -145,6 +143,22 @@ impl Networks {
         let leases = self.leased(network)?.into_iter().filter(|lease| lease.container == container);
         self.give_back(network, container, &leases.map(|lease| lease.address).collect::<Vec<_>>());
         Ok(())
+    }
+
+    /// The addresses that somebody has: their names alone, since one start of many must not read what each of the others has written.
+    fn taken(&self, network: &Network) -> Result<BTreeSet<IpAddr>> {
+        let directory = self.leases(&network.name);
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(error) => return Err(Error::file("read", &directory)(error)),
+        };
+        let mut taken = BTreeSet::new();
+        for entry in entries {
+            let name = entry.map_err(Error::file("read", &directory))?.file_name();
+            taken.extend(name.to_str().and_then(|name| name.parse::<IpAddr>().ok()));
+        }
+        Ok(taken)
     }
 
     /// All leases of a network, in order.

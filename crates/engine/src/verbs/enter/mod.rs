@@ -75,14 +75,18 @@ impl Engine {
             return enter(&held, &view, &program, options);
         }
         join(held.pidfd.as_fd(), Spaces::of(&[NamespaceKind::Pid]))?;
+        let typed_at = follow::is_typed_at();
         let signals = follow::listen()?;
         match clone3(0, None, false).map_err(|source| Error::Enter { what: "make a process", source })? {
             Cloned::Child => {
                 drop(signals);
+                if typed_at {
+                    follow::step_forward();
+                }
                 follow::unlisten();
                 enter(&held, &view, &program, options)
             }
-            Cloned::Parent { pidfd, .. } => follow::follow(pidfd.as_fd(), &signals),
+            Cloned::Parent { pid, pidfd } => follow::follow(pid, pidfd.as_fd(), &signals, typed_at),
         }
     }
 
