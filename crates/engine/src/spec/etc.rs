@@ -25,6 +25,9 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n\
     ff02::1\tip6-allnodes\n\
     ff02::2\tip6-allrouters\n";
 
+/// The servers that systemd-resolved itself asks (systemd-resolved.service(8), "/ETC/RESOLV.CONF").
+const BEHIND_THE_STUB: &str = "/run/systemd/resolve/resolv.conf";
+
 pub(super) fn build(request: &SpecRequest<'_>, identity: &Identity) -> Result<Etc, SpecError> {
     let asked = &request.options.namespaces;
     let directory: &Path = match &asked.network {
@@ -54,7 +57,13 @@ pub(super) fn build(request: &SpecRequest<'_>, identity: &Identity) -> Result<Et
     }
     let everything_given =
         !asked.dns.is_empty() && !asked.dns_search.is_empty() && !asked.dns_options.is_empty();
-    let theirs = if everything_given { String::new() } else { host_file("/etc/resolv.conf")? };
+    let mut theirs = if everything_given { String::new() } else { host_file("/etc/resolv.conf")? };
+    if !on_host && only_the_stub(&theirs) {
+        let behind = host_file(BEHIND_THE_STUB)?;
+        if !behind.is_empty() {
+            theirs = behind;
+        }
+    }
     let resolv = resolv_conf(&theirs, on_host, &asked.dns, &asked.dns_search, &asked.dns_options);
     let files =
         vec![("resolv.conf", resolv), ("hostname", format!("{}\n", identity.hostname)), ("hosts", hosts)];
@@ -106,6 +115,16 @@ fn resolv_conf(
         text.push_str(&format!("options {options}\n"));
     }
     text
+}
+
+/// Whether the host asks nobody but systemd-resolved's stub, which answers on the host's loopback alone.
+fn only_the_stub(host: &str) -> bool {
+    let mut servers = host
+        .lines()
+        .map(str::split_whitespace)
+        .filter_map(|mut words| words.next().filter(|word| *word == "nameserver").and_then(|_| words.next()))
+        .peekable();
+    servers.peek().is_some() && servers.all(|server| matches!(server, "127.0.0.53" | "127.0.0.54"))
 }
 
 fn is_loopback(server: &str) -> bool {

@@ -336,6 +336,39 @@ fn names_and_addresses() {
 }
 
 #[test]
+fn behind_the_stub_of_systemd_resolved_are_its_servers() {
+    let with = |etc: &str, behind: Option<&str>, network: NetworkMode| {
+        let plan = plan(|bed| {
+            bed.options.namespaces.network = network;
+            bed.machine.files.insert("/etc/resolv.conf".into(), etc.into());
+            let behind = behind.map(|text| ("/run/systemd/resolve/resolv.conf".into(), text.into()));
+            bed.machine.files.extend(behind);
+        });
+        plan.file("resolv.conf").to_owned()
+    };
+    let stub = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch lan\n";
+    let behind = Some("nameserver 10.0.0.2\nnameserver fd00::2\nsearch lan\n");
+    assert_eq!(
+        with(stub, behind, NetworkMode::None),
+        "nameserver 10.0.0.2\nnameserver fd00::2\nsearch lan\n"
+    );
+    assert_eq!(with(stub, None, NetworkMode::None), "search lan\noptions edns0 trust-ad\n");
+    assert_eq!(with(stub, behind, NetworkMode::Host), stub, "the stub is there");
+    let own = "nameserver 127.0.0.53\nnameserver 10.9.9.9\n";
+    assert_eq!(
+        with(own, behind, NetworkMode::None),
+        "nameserver 10.9.9.9\n",
+        "a server that is reached counts"
+    );
+    let another = "nameserver 127.0.0.1\n";
+    assert_eq!(
+        with(another, behind, NetworkMode::None),
+        "",
+        "another server on the loopback is not the stub"
+    );
+}
+
+#[test]
 fn the_hosts_network_has_the_hosts_names() {
     let plan = plan(|bed| {
         bed.options.namespaces.network = NetworkMode::Host;
