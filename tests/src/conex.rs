@@ -195,6 +195,16 @@ impl Conex {
         list.into_iter().next().expect("inspect prints one element")
     }
 
+    /// Where the state of a container that runs is kept.
+    ///
+    /// # Panics
+    /// When there is no such container.
+    #[track_caller]
+    pub fn state_file(&self, name: &str) -> PathBuf {
+        let id = self.ok(&["inspect", "-f", "{{.Id}}", name]);
+        self.run_root().join("containers").join(id.trim()).join("state.json")
+    }
+
     /// The names of its images, as `images` prints them.
     pub fn images(&self) -> Vec<String> {
         let text = self.ok(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);

@@ -20,6 +20,7 @@ mod fixture;
 mod flaky;
 mod forge;
 mod images;
+mod killat;
 mod mortal;
 mod mounts;
 mod nethost;
@@ -33,6 +34,7 @@ mod runtime;
 mod token_server;
 mod tunnel;
 mod wait;
+mod yard;
 
 pub use bed::Bed;
 pub use conex::Conex;
@@ -42,6 +44,7 @@ pub use fixture::fixture;
 pub use flaky::Flaky;
 pub use forge::{Entry, Forge};
 pub use images::archive;
+pub use killat::{Killat, Traced};
 pub use mortal::{Mortal, Way};
 pub use mounts::{private_mounts, unmount_below};
 pub use nethost::NetHost;
@@ -55,6 +58,7 @@ pub use runtime::Runtime;
 pub use token_server::{TokenAsked, TokenServer};
 pub use tunnel::Tunnel;
 pub use wait::{PATIENCE, eventually, installed, is_root};
+pub use yard::Yard;
 
 /// Ends the test, saying why it could not run here. `cargo xtask test` counts such tests apart.
 #[macro_export]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use conex_tests::{Conex, NetHost, Pty, eventually, installed, needs_root, skip};
+use conex_tests::{Conex, Pty, eventually, installed, needs_root, skip, yard};
 use serde_json::Value;
 
 /// A container without networks, that sleeps.
@@ -29,8 +29,7 @@ impl Room {
     }
 
     fn state(&self) -> std::path::PathBuf {
-        let id = self.conex.ok(&["inspect", "-f", "{{.Id}}", "web"]);
-        self.conex.run_root().join("containers").join(id.trim()).join("state.json")
+        self.conex.state_file("web")
     }
 }
 
@@ -48,10 +47,8 @@ fn static_busybox(conex: &Conex) -> Option<()> {
 
 #[test]
 fn a_program_of_the_host_on_a_containers_network() {
-    needs_root!();
-    let Some(host) = NetHost::new() else { return };
-    let conex = host.conex();
-    let Some(image) = conex.busybox() else { skip!("no busybox image (CONEX_TEST_IMAGES)") };
+    let yard = yard!();
+    let (conex, host, image) = (&yard.conex, &yard.host, yard.image);
     let (devices, names) = (host.sh("ls /sys/class/net"), host.sh("cat /etc/resolv.conf"));
     let flags = ["--dns", "192.0.2.53", "--read-only"];
     conex.ok(&[&["run", "-d", "--name", "web"], &flags[..], &[image, "httpd", "-f", "-p", "80"]].concat());
@@ -378,11 +375,9 @@ fn as_another_user_sees_the_files_too() {
 
 #[test]
 fn ip_netns_lists_it() {
-    needs_root!();
-    let Some(host) = NetHost::new() else { return };
+    let yard = yard!();
+    let (conex, host, image) = (&yard.conex, &yard.host, yard.image);
     host.sh("mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns");
-    let conex = host.conex();
-    let Some(image) = conex.busybox() else { skip!("no busybox image (CONEX_TEST_IMAGES)") };
     conex.ok(&["run", "-d", "--name", "web", "--netns-link", image, "sleep", "300"]);
     conex.ok(&["run", "-d", "--name", "other", image, "sleep", "300"]);
     let list = || host.sh("ip netns list");
@@ -404,11 +399,8 @@ fn ip_netns_lists_it() {
     assert!(taken.contains("/run/netns/mine is there already") && taken.lines().count() == 1, "{taken}");
     assert!(list().contains("mine") && list().contains("site"));
     // A killed supervisor's goes with the next command, by whatever name.
-    let id = conex.ok(&["inspect", "-f", "{{.Id}}", "site"]);
-    let state = conex.run_root().join("containers").join(id.trim()).join("state.json");
-    let state: Value = serde_json::from_slice(&std::fs::read(state).expect("state.json")).expect("JSON");
     conex.ok(&["rename", "site", "page"]);
-    host.sh(&format!("kill -9 {}", state["supervisor"]));
+    yard.kill_supervisor("page");
     eventually("nothing but the other's", || {
         conex.ok(&["ps"]);
         (list() == "mine\n").then_some(())

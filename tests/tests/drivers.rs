@@ -2,83 +2,12 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Conex, NetHost, eventually, needs_root, skip};
-use serde_json::Value;
+use conex_tests::{Yard, eventually, skip, yard};
 
-/// A host, an installation on it, and busybox.
-struct Yard {
-    // Containers go before their host.
-    conex: Conex,
-    image: &'static str,
-    host: NetHost,
-}
-
-impl Yard {
-    /// `None`, with a word why, where there can be none.
-    fn new() -> Option<Self> {
-        let host = NetHost::new()?;
-        let conex = host.conex();
-        let Some(image) = conex.busybox() else {
-            println!("skipped: no busybox image (CONEX_TEST_IMAGES)");
-            return None;
-        };
-        Some(Self { conex, image, host })
-    }
-}
-
-macro_rules! yard {
-    () => {{
-        needs_root!();
-        let Some(yard) = Yard::new() else { return };
-        yard
-    }};
-}
-
-impl Yard {
-    /// A web server at port 80 that says its name.
-    #[track_caller]
-    fn serve(&self, name: &str, flags: &[&str]) {
-        let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -p 80 -h /w");
-        self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sh", "-c", &script]].concat());
-        eventually("the server", || {
-            let asked = self.conex.run(&["exec", name, "wget", "-qO-", "http://127.0.0.1/"]);
-            (asked.code == 0).then_some(())
-        });
-    }
-
-    fn address(&self, name: &str) -> String {
-        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
-        let text = self.conex.ok(&["inspect", "-f", format, name]);
-        text.split_whitespace().next().expect("an address").to_owned()
-    }
-
-    /// What a container gets from there, with these flags.
-    fn fetch(&self, flags: &[&str], url: &str) -> Option<String> {
-        let wget = ["wget", "-qO-", "-T2", url];
-        let output = self.conex.run(&[&["run", "--rm"], flags, &[self.image], &wget[..]].concat());
-        (output.code == 0).then_some(output.stdout)
-    }
-
-    /// What the world gets from there.
-    fn world(&self, address: &str) -> Option<String> {
-        let output = self.host.try_world(&format!("timeout 2 busybox wget -qO- http://{address}/"));
-        (output.code == 0).then_some(output.stdout)
-    }
-
-    fn inspect(&self, network: &str) -> Value {
-        let list: Vec<Value> =
-            serde_json::from_str(&self.conex.ok(&["network", "inspect", network])).expect("a JSON list");
-        list.into_iter().next().expect("one element")
-    }
-
-    fn supervisor(&self, name: &str) -> u64 {
-        let id = self.conex.ok(&["inspect", "-f", "{{.Id}}", name]);
-        let path = self.conex.run_root().join("containers").join(id.trim()).join("state.json");
-        let state: Value =
-            serde_json::from_str(&std::fs::read_to_string(path).expect("state.json")).expect("JSON");
-        let inner = state.as_object().and_then(|map| map.values().find_map(|one| one.get("supervisor")));
-        state.get("supervisor").or(inner).and_then(Value::as_u64).expect("the supervisor's pid")
-    }
+/// What the world gets from there.
+fn world(yard: &Yard, address: &str) -> Option<String> {
+    let output = yard.host.try_world(&format!("timeout 2 busybox wget -qO- http://{address}/"));
+    (output.code == 0).then_some(output.stdout)
 }
 
 #[test]
@@ -110,7 +39,7 @@ fn macvlan_is_the_hosts_own_network() {
     yard.serve("web", &["--network", "lan", "--mac-address", "02:00:00:00:00:07"]);
     assert_eq!(yard.address("web"), "192.0.2.64");
     assert!(conex.ok(&["exec", "web", "ip", "link", "show", "eth0"]).contains("02:00:00:00:00:07"));
-    assert_eq!(yard.world("192.0.2.64").as_deref(), Some("web\n"));
+    assert_eq!(world(&yard, "192.0.2.64").as_deref(), Some("web\n"));
     assert_eq!(yard.fetch(&["--network", "lan"], "http://192.0.2.64/").as_deref(), Some("web\n"));
     host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
     assert!(yard.fetch(&["--network", "lan"], "http://192.0.2.2:8000/GPL-2").is_some());
@@ -120,9 +49,9 @@ fn macvlan_is_the_hosts_own_network() {
     for _ in 0..3 {
         conex.ok(&["restart", "-t", "0", "web"]);
     }
-    eventually("the server", || yard.world("192.0.2.64"));
+    eventually("the server", || world(&yard, "192.0.2.64"));
     // A kill leaves nothing: the next has the same addresses.
-    host.sh(&format!("kill -9 {}", yard.supervisor("web")));
+    yard.kill_supervisor("web");
     eventually("the next command clears it", || conex.ok(&["ps", "-q"]).is_empty().then_some(()));
     conex.ok(&["start", "web"]);
     assert_eq!(yard.address("web"), "192.0.2.64");
@@ -168,7 +97,7 @@ fn macvlan_is_connected_and_reloaded_while_it_runs() {
     assert_eq!(conex.ok(&["network", "reload"]), "web\n");
     assert!(reached());
     yard.serve("both", &["--network", "lan", "--network", "bridge", "-p", "8080:80"]);
-    assert_eq!(yard.world("192.0.2.1:8080").as_deref(), Some("both\n"));
+    assert_eq!(world(&yard, "192.0.2.1:8080").as_deref(), Some("both\n"));
     conex.ok(&["rm", "-f", "both"]);
     conex.ok(&["network", "disconnect", "lan", "web"]);
     assert!(!conex.ok(&["exec", "web", "ip", "-o", "link"]).contains("eth1"));
@@ -210,10 +139,10 @@ fn ipvlan_where_the_kernel_has_it() {
     let own = host.sh("ip -br link show eth0 | awk '{print $3}'");
     assert_eq!(conex.ok(&["exec", "web", "cat", "/sys/class/net/eth0/address"]), own);
     let address = yard.address("web");
-    assert_eq!(yard.world(&address).as_deref(), Some("web\n"));
+    assert_eq!(world(&yard, &address).as_deref(), Some("web\n"));
     assert_eq!(yard.fetch(&["--network", "lan"], &format!("http://{address}/")).as_deref(), Some("web\n"));
     conex.ok(&["restart", "-t", "0", "web"]);
-    eventually("the server", || yard.world(&address));
+    eventually("the server", || world(&yard, &address));
     conex.ok(&["rm", "-f", "web"]);
     conex.ok(&["network", "rm", "lan"]);
     for mode in ["l3", "l3s"] {
@@ -260,7 +189,7 @@ fn an_overlay_joins_two_hosts() {
         yard.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
         assert!(yard.fetch(&["--network", "mesh"], "http://192.0.2.2:8000/GPL-2").is_some());
     }
-    assert_eq!(here.world("192.0.2.1:8080").as_deref(), Some("web\n"));
+    assert_eq!(world(&here, "192.0.2.1:8080").as_deref(), Some("web\n"));
 
     let mesh = there.inspect("mesh");
     let tunnel = &mesh["Host"]["Tunnel"];

@@ -5,30 +5,30 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, Manner, NameServer, NetHost, Resolver, eventually, needs_root, question, skip};
+use conex_tests::{Manner, NameServer, Resolver, Yard, eventually, question, yard};
 use simple_dns::{RCODE, TYPE};
 
-/// A host, an installation on it, and busybox.
-struct Yard {
-    // Containers go before their host.
-    conex: Conex,
-    image: &'static str,
-    host: NetHost,
-}
-
-macro_rules! yard {
+/// A yard whose host asks no name servers.
+macro_rules! named_yard {
     () => {{
-        needs_root!();
-        let Some(host) = NetHost::new() else { return };
-        let conex = host.conex();
-        let Some(image) = conex.busybox() else { skip!("no busybox image (CONEX_TEST_IMAGES)") };
-        let yard = Yard { conex, image, host };
+        let yard = yard!();
         yard.name_servers(&[]);
         yard
     }};
 }
 
-impl Yard {
+/// What tests of names do in a yard.
+trait Names {
+    fn start(&self, name: &str, flags: &[&str]) -> Resolver;
+    fn resolver(&self, name: &str) -> Resolver;
+    fn address_on(&self, name: &str, network: &str) -> IpAddr;
+    fn name_servers(&self, servers: &[&str]);
+    fn world(&self, last: u8, manner: Manner) -> NameServer;
+    fn server(&self) -> Option<u32>;
+    fn servers(&self) -> Vec<u32>;
+}
+
+impl Names for Yard {
     #[track_caller]
     fn start(&self, name: &str, flags: &[&str]) -> Resolver {
         self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sleep", "600"]].concat());
@@ -41,7 +41,7 @@ impl Yard {
     }
 
     #[track_caller]
-    fn address(&self, name: &str, network: &str) -> IpAddr {
+    fn address_on(&self, name: &str, network: &str) -> IpAddr {
         let networks = &self.conex.inspect(name)["NetworkSettings"]["Networks"];
         networks[network]["IPAddress"].as_str().expect("a string").parse().expect("an address")
     }
@@ -88,7 +88,7 @@ const PROMPT: Duration = Duration::from_millis(50);
 
 #[test]
 fn who_is_found_by_whom() {
-    let yard = yard!();
+    let yard = named_yard!();
     let conex = &yard.conex;
     for network in ["db", "web"] {
         conex.ok(&["network", "create", network]);
@@ -100,7 +100,7 @@ fn who_is_found_by_whom() {
     let six = yard.start("six_1", &["--network", "six"]);
     let id = conex.ok(&["inspect", "-f", "{{.Id}}", "Store"]);
 
-    let address = yard.address("Store", "db");
+    let address = yard.address_on("Store", "db");
     for name in ["Store", "store", "STORE", "keep", "keeper.local", "store.db", "KEEP.db", &id[..12]] {
         assert_eq!(front.addresses(name), [address], "{name}");
         assert_eq!(store.addresses(name), [address], "{name}, of itself");
@@ -108,14 +108,14 @@ fn who_is_found_by_whom() {
     }
     assert_eq!(front.ask_over_tcp("store", TYPE::A).addresses, [address]);
     // One of two networks: each sees the address that it reaches; who is on both that of his first.
-    assert_eq!(store.addresses("front"), [yard.address("front", "db")]);
-    assert_eq!(far.addresses("front"), [yard.address("front", "web")]);
-    assert_eq!(front.addresses("front"), [yard.address("front", "web")]);
-    assert_eq!(front.addresses("front.db"), [yard.address("front", "db")]);
+    assert_eq!(store.addresses("front"), [yard.address_on("front", "db")]);
+    assert_eq!(far.addresses("front"), [yard.address_on("front", "web")]);
+    assert_eq!(front.addresses("front"), [yard.address_on("front", "web")]);
+    assert_eq!(front.addresses("front.db"), [yard.address_on("front", "db")]);
     // A name without IPv6 has no such address; one with has both.
     let none = front.ask("store", TYPE::AAAA);
     assert_eq!((none.code, none.addresses), (RCODE::NoError, vec![]));
-    assert_eq!(six.addresses("six_1"), [yard.address("six_1", "six")]);
+    assert_eq!(six.addresses("six_1"), [yard.address_on("six_1", "six")]);
     assert!(matches!(six.ask("six_1", TYPE::AAAA).addresses[..], [IpAddr::V6(_)]));
     // The host.
     for name in ["host.docker.internal", "host.conex.internal"] {
@@ -146,7 +146,7 @@ fn who_is_found_by_whom() {
 
 #[test]
 fn the_default_bridge_is_as_it_was() {
-    let yard = yard!();
+    let yard = named_yard!();
     let conex = &yard.conex;
     yard.name_servers(&["192.0.2.2"]);
     conex.ok(&["run", "-d", "--name", "plain", yard.image, "sleep", "600"]);
@@ -163,8 +163,8 @@ fn the_default_bridge_is_as_it_was() {
     let other = yard.start("other", &["--network", "bridge", "--network", "db"]);
     assert_eq!(resolv(), "nameserver 127.0.0.11\noptions ndots:0\n");
     let plain = yard.resolver("plain");
-    assert_eq!(plain.addresses("other"), [yard.address("other", "db")]);
-    assert_eq!(other.addresses("plain"), [yard.address("plain", "db")]);
+    assert_eq!(plain.addresses("other"), [yard.address_on("other", "db")]);
+    assert_eq!(other.addresses("plain"), [yard.address_on("plain", "db")]);
     conex.ok(&["network", "disconnect", "db", "plain"]);
     assert_eq!(resolv(), "nameserver 192.0.2.2\n");
     assert!(other.addresses("plain").is_empty());
@@ -172,7 +172,7 @@ fn the_default_bridge_is_as_it_was() {
 
 #[test]
 fn changes_are_followed_at_once() {
-    let yard = yard!();
+    let yard = named_yard!();
     let conex = &yard.conex;
     for network in ["one", "two"] {
         conex.ok(&["network", "create", network]);
@@ -206,18 +206,15 @@ fn changes_are_followed_at_once() {
     took.sort();
     assert!(took[took.len() / 2] < PROMPT, "{took:?}");
     // Who is killed with its supervisor is unknown a moment later.
-    let id = conex.ok(&["inspect", "-f", "{{.Id}}", "shop"]);
-    let state = conex.run_root().join("containers").join(id.trim()).join("state.json");
-    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
     let killed = Instant::now();
-    yard.host.sh(&format!("kill -9 {}", state["supervisor"]));
+    yard.kill_supervisor("shop");
     eventually("the name to go", || eye.addresses("shop").is_empty().then_some(()));
     println!("a killed supervisor's names are gone after {:?}", killed.elapsed());
 }
 
 #[test]
 fn other_names_are_asked_of_the_host_s_servers() {
-    let yard = yard!();
+    let yard = named_yard!();
     let conex = &yard.conex;
     conex.ok(&["network", "create", "db"]);
     conex.ok(&["network", "create", "--internal", "inner"]);
@@ -265,7 +262,7 @@ fn other_names_are_asked_of_the_host_s_servers() {
 
 #[test]
 fn a_dead_and_a_slow_server_delay_nobody() {
-    let yard = yard!();
+    let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
     let web = yard.start("web", &["--network", "db"]);
     let silent = yard.world(3, Manner::Silent);
@@ -306,7 +303,7 @@ fn a_dead_and_a_slow_server_delay_nobody() {
 
 #[test]
 fn a_killed_server_is_replaced_and_the_last_container_ends_it() {
-    let yard = yard!();
+    let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
     let one = yard.start("one", &["--network", "db"]);
     let two = yard.start("two", &["--network", "db"]);
@@ -337,10 +334,10 @@ fn a_killed_server_is_replaced_and_the_last_container_ends_it() {
 
 #[test]
 fn ten_thousand_questions_in_two_seconds() {
-    let yard = yard!();
+    let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
     let web = yard.start("web", &["--network", "db"]);
-    let address = yard.address("web", "db");
+    let address = yard.address_on("web", "db");
     let socket = web.socket.try_clone().expect("a copy");
     let receiver = std::thread::spawn(move || {
         let mut buffer = [0; 512];
@@ -363,7 +360,7 @@ fn ten_thousand_questions_in_two_seconds() {
 #[test]
 fn a_hostile_container_disturbs_only_itself() {
     use std::io::Write;
-    let yard = yard!();
+    let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
     let (evil, web) = (yard.start("evil", &["--network", "db"]), yard.start("web", &["--network", "db"]));
     let server = yard.server().expect("a server");
@@ -395,7 +392,7 @@ fn a_hostile_container_disturbs_only_itself() {
 
 #[test]
 fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
-    let yard = yard!();
+    let yard = named_yard!();
     yard.conex.ok(&["network", "create", "many"]);
     let start = &|number: usize| {
         let name = format!("c{number}");
@@ -413,7 +410,7 @@ fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
     let eye = yard.resolver("c0");
     for number in 0..24 {
         let name = format!("c{number}");
-        assert_eq!(eye.addresses(&name), [yard.address(&name, "many")]);
+        assert_eq!(eye.addresses(&name), [yard.address_on(&name, "many")]);
     }
     let full = open();
     let names: Vec<String> = (1..24).map(|number| format!("c{number}")).collect();
@@ -430,7 +427,7 @@ fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
 
 #[test]
 fn without_a_run_directory_there_is_no_server_either() {
-    let yard = yard!();
+    let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
     yard.start("web", &["--network", "db"]);
     assert!(yard.server().is_some());

@@ -2,61 +2,16 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Conex, NetHost, eventually, needs_root, skip};
-use serde_json::Value;
+use conex_tests::{Yard, eventually, yard};
 
-/// A host, an installation on it, and busybox.
-struct Yard {
-    // Containers go before their host.
-    conex: Conex,
-    image: &'static str,
-    host: NetHost,
-}
-
-macro_rules! yard {
-    () => {{
-        needs_root!();
-        let Some(host) = NetHost::new() else { return };
-        let conex = host.conex();
-        let Some(image) = conex.busybox() else { skip!("no busybox image (CONEX_TEST_IMAGES)") };
-        Yard { conex, image, host }
-    }};
-}
-
-impl Yard {
-    /// A web server at port 80 that says its name.
-    #[track_caller]
-    fn serve(&self, name: &str, flags: &[&str]) {
-        let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -p 80 -h /w");
-        self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sh", "-c", &script]].concat());
-        let address = self.address(name);
-        eventually("the server", || {
-            self.host
-                .try_sh(&format!("timeout 1 busybox wget -qO- http://{address}/"))
-                .code
-                .eq(&0)
-                .then_some(())
-        });
-    }
-
-    fn address(&self, name: &str) -> String {
-        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
-        let text = self.conex.ok(&["inspect", "-f", format, name]);
-        text.split_whitespace().next().expect("an address").to_owned()
-    }
-
-    /// What a container gets from there, with these flags.
-    fn fetch(&self, flags: &[&str], url: &str) -> Option<String> {
-        let wget = ["wget", "-qO-", "-T2", url];
-        let output = self.conex.run(&[&["run", "--rm"], flags, &[self.image], &wget[..]].concat());
-        (output.code == 0).then_some(output.stdout)
-    }
-
-    fn inspect(&self, network: &str) -> Value {
-        let list: Vec<Value> =
-            serde_json::from_str(&self.conex.ok(&["network", "inspect", network])).expect("a JSON list");
-        list.into_iter().next().expect("one element")
-    }
+/// A web server that the host reaches, too.
+#[track_caller]
+fn serve(yard: &Yard, name: &str, flags: &[&str]) {
+    yard.serve(name, flags);
+    let url = format!("http://{}/", yard.address(name));
+    eventually("the host to reach the server", || {
+        (yard.host.try_sh(&format!("timeout 1 busybox wget -qO- {url}")).code == 0).then_some(())
+    });
 }
 
 #[test]
@@ -64,7 +19,7 @@ fn the_default_bridge() {
     let yard = yard!();
     let shown = yard.conex.ok(&["run", "--rm", yard.image, "ip", "-4", "address", "show", "eth0"]);
     assert!(shown.contains("inet 10.88.0.2/16"), "{shown}");
-    yard.serve("web", &[]);
+    serve(&yard, "web", &[]);
     assert_eq!(yard.fetch(&[], &format!("http://{}/", yard.address("web"))).as_deref(), Some("web\n"));
     // The world, by the host's address.
     yard.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
@@ -120,11 +75,11 @@ fn networks_of_ones_own() {
         db["IPAM"]["Config"][0],
         serde_json::json!({"Subnet": "10.20.0.0/24", "Gateway": "10.20.0.254", "IPRange": "10.20.0.128/25"})
     );
-    yard.serve("a", &["--network", "db"]);
+    serve(&yard, "a", &["--network", "db"]);
     assert_eq!(yard.address("a"), "10.20.0.128");
     let device = conex.ok(&["exec", "a", "ip", "link", "show", "eth0"]);
     assert!(device.contains("mtu 1400"), "{device}");
-    yard.serve("b", &["--network", "db", "--ip", "10.20.0.7", "--mac-address", "02:00:00:00:00:07"]);
+    serve(&yard, "b", &["--network", "db", "--ip", "10.20.0.7", "--mac-address", "02:00:00:00:00:07"]);
     assert_eq!(yard.address("b"), "10.20.0.7");
     assert!(conex.ok(&["exec", "b", "ip", "link", "show", "eth0"]).contains("02:00:00:00:00:07"));
     let taken = conex.fails(125, &["run", "--rm", "--network", "db:ip=10.20.0.7", yard.image, "true"]);
@@ -179,7 +134,7 @@ fn networks_of_ones_own() {
 fn published_ports() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
-    yard.serve("web", &["-p", "8080:80", "-p", "127.0.0.1:8081:80/tcp", "-p", "5353:53/udp"]);
+    serve(&yard, "web", &["-p", "8080:80", "-p", "127.0.0.1:8081:80/tcp", "-p", "5353:53/udp"]);
     assert_eq!(host.world("timeout 2 busybox wget -qO- http://192.0.2.1:8080/"), "web\n");
     assert_ne!(host.try_world("timeout 2 busybox wget -qO- http://192.0.2.1:8081/").code, 0);
     assert_eq!(host.sh("timeout 2 busybox wget -qO- http://127.0.0.1:8081/"), "web\n");
@@ -237,7 +192,7 @@ fn connected_and_disconnected_while_it_runs() {
     for name in ["one", "two"] {
         conex.ok(&["network", "create", name]);
     }
-    yard.serve("web", &["--network", "one"]);
+    serve(&yard, "web", &["--network", "one"]);
     let first = yard.address("web");
     conex.ok(&["network", "connect", "--alias", "site", "two", "web"]);
     assert!(conex.fails(1, &["network", "connect", "two", "web"]).contains("is on network two already"));
@@ -271,7 +226,7 @@ fn connected_and_disconnected_while_it_runs() {
 fn what_is_lost_is_noticed_or_reloaded() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
-    yard.serve("web", &["-p", "8080:80"]);
+    serve(&yard, "web", &["-p", "8080:80"]);
     let reached = || host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").stdout == "web\n";
     assert!(reached());
     host.sh("nft flush ruleset");
@@ -296,31 +251,14 @@ fn a_kill_leaves_nothing() {
     let (conex, host) = (&yard.conex, &yard.host);
     conex.ok(&["network", "create", "one"]);
     for round in 0..6 {
-        yard.serve("web", &["--network", "one", "-p", "8080:80"]);
-        let id = conex.ok(&["inspect", "-f", "{{.Id}}", "web"]);
-        let supervisor =
-            std::fs::read_to_string(conex.run_root().join("containers").join(id.trim()).join("state.json"))
-                .expect("state.json");
-        let state: Value = serde_json::from_str(&supervisor).expect("JSON");
-        let find = |value: &Value| {
-            value
-                .as_object()
-                .and_then(|map| map.values().find_map(|one| one.get("supervisor").and_then(Value::as_u64)))
-        };
-        let pid = state
-            .get("supervisor")
-            .and_then(Value::as_u64)
-            .or_else(|| find(&state))
-            .expect("the supervisor's pid");
-        host.sh(&format!("kill -9 {pid}"));
+        serve(&yard, "web", &["--network", "one", "-p", "8080:80"]);
+        yard.kill_supervisor("web");
         // The next command clears it.
         eventually(&format!("the end of the killed (round {round})"), || {
             conex.ok(&["ps", "-q"]).is_empty().then_some(())
         });
-        let leases = std::fs::read_dir(conex.run_root().join("networks/one")).expect("leases");
-        let leases: Vec<_> =
-            leases.flatten().map(|entry| entry.file_name()).filter(|name| name != ".lock").collect();
-        assert!(leases.is_empty(), "{leases:?}");
+        assert!(conex.run_root().join("networks/one").is_dir());
+        assert_eq!(yard.leases("one"), [""; 0]);
         let rules = host.sh("nft list ruleset");
         assert!(!rules.contains("8080") && !rules.contains("cx0"), "{rules}");
         eventually("the cable is gone", || (!host.sh("ip -o link").contains("alias web")).then_some(()));
@@ -393,7 +331,7 @@ fn the_configuration_has_the_last_word_on_ports() {
     let counted =
         blocked.lines().filter(|line| line.starts_with("metadata is not")).any(|line| !line.ends_with(" 0"));
     assert!(counted, "{blocked}");
-    yard.serve("web", &["-p", "8080:80", "-p", "0.0.0.0:8081:80"]);
+    serve(&yard, "web", &["-p", "8080:80", "-p", "0.0.0.0:8081:80"]);
     assert_eq!(conex.ok(&["port", "web", "80"]), "0.0.0.0:8081\n127.0.0.1:8080\n");
     assert_ne!(host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").code, 0);
     assert_eq!(host.world("timeout 2 busybox wget -qO- http://192.0.2.1:8081/"), "web\n");

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, Dice, Registry, archive, finish, fixture, needs_root, skip, skopeo_copy};
+use conex_tests::{Conex, Dice, Killat, Registry, Traced, archive, needs_root, skip, skopeo_copy};
 
 use crate::aftermath::{assert_nothing_unlisted, assert_runs, assert_sound};
 use crate::{APPS, all, archives, deaths, dice, text};
@@ -74,7 +74,7 @@ struct Bed {
     conex: Conex,
     registry: Registry,
     archives: Vec<PathBuf>,
-    killat: PathBuf,
+    killat: Killat,
     dice: Dice,
     extents: BTreeMap<Verb, Extent>,
     /// How often each was killed.
@@ -115,7 +115,7 @@ fn rounds(conex: Conex) {
 
 impl Bed {
     fn new(conex: Conex) -> Option<Self> {
-        let killat = fixture("killat", conex.scratch())?;
+        let killat = Killat::new(conex.scratch())?;
         let (archives, registry) = (archives(conex.scratch(), 200_000)?, Registry::start()?);
         registry.fill(&archive("alpine-3.20.oci.tar")?, "alpine:3.20");
         for (number, path) in archives.iter().enumerate() {
@@ -140,7 +140,7 @@ impl Bed {
         if !self.extents.contains_key(&verb) {
             let once: Vec<&str> = words.iter().map(String::as_str).collect();
             let began = Instant::now();
-            let (said, calls) = self.traced(&once, -1);
+            let Traced { said, calls } = self.killat.run(&self.conex, &once, None);
             assert!(said.starts_with("ended"), "{words:?}: {said}");
             self.extents.insert(verb, Extent { calls, time: began.elapsed() });
             self.conex.run(&["image", "unmount", "--all"]);
@@ -307,7 +307,7 @@ impl Bed {
             self.killed_after(words, extent.time)
         } else {
             let at = self.dice.roll(extent.calls);
-            let (said, calls) = self.traced(words, i64::try_from(at).expect("small"));
+            let Traced { said, calls } = self.killat.run(&self.conex, words, Some(at));
             if said.starts_with("ended") {
                 let most = extent.calls.min(calls).max(1);
                 self.extents.insert(verb, Extent { calls: most, ..extent });
@@ -318,26 +318,6 @@ impl Bed {
             *self.deaths.entry(verb).or_default() += 1;
         }
         how
-    }
-
-    /// Kills it when it is about to make its `at`-th call; what came of it, and how many calls it made in all.
-    fn traced(&self, words: &[&str], at: i64) -> (String, u64) {
-        let report = self.conex.scratch().join("report");
-        let command = self.conex.command(words);
-        let mut traced = Command::new(&self.killat);
-        traced.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        traced
-            .args(["all", &at.to_string()])
-            .arg(&report)
-            .arg(command.get_program())
-            .args(command.get_args());
-        let output = finish(traced.stdin(Stdio::null()));
-        let said = std::fs::read_to_string(&report).expect("killat's report").trim().to_owned();
-        assert_eq!(output.code, 0, "killat: {said} {output:?}");
-        assert!(!output.stderr.contains("panicked"), "{words:?}: {output:?}");
-        assert!(!said.starts_with("ended") || said.starts_with("ended 0 "), "{words:?}: {said} {output:?}");
-        let calls = said.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
-        (said, calls)
     }
 
     /// Kills it and its group at some moment; a supervisor has left the group, and lives.
