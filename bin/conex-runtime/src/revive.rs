@@ -224,9 +224,8 @@ fn join(call: &mut Call, spec: &Spec) -> Result<Vec<OwnedFd>, Error> {
 
 /// In the process that becomes criu.
 fn enter(rootfs: &Path, root: &Path, cgroup: Option<&Cgroup>, namespaces: &[OwnedFd]) -> Result<(), Error> {
-    const CLONE_NEWNS: u64 = 0x0002_0000;
     let mount = |errno: rustix::io::Errno| Error::io("mount, for criu, the root filesystem", rootfs, errno);
-    conex_sys::namespace::unshare(CLONE_NEWNS)
+    conex_sys::namespace::unshare(conex_sys::namespace::MOUNT)
         .map_err(|source| Error::io("make", "a mount namespace for criu", source))?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(mount)?;

@@ -24,6 +24,6 @@ mod socket;
 
 pub use error::{Error, Result};
 pub use route::{
-    Address, BridgePort, Change, IpvlanMode, Kind, Link, LinkDetails, MacvlanMode, Neighbour, NewLink,
-    NewRoute, Peer, Place, Route, RouteEntry, Vxlan,
+    Address, BridgePort, Change, IpvlanMode, Kind, LastingAddress, Link, LinkDetails, MacvlanMode, Neighbour,
+    NewLink, NewRoute, Peer, Place, Route, RouteEntry, Vxlan,
 };

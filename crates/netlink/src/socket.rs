@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -27,7 +26,6 @@ const NLM_F_ACK_TLVS: u16 = 0x200;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSGERR_ATTR_MSG: u16 = 1;
-const CLONE_NEWNET: u64 = 0x4000_0000;
 const HEADER: usize = 16;
 /// What the kernel fills at most for one answer to a dump.
 const BUFFER: usize = 64 << 10;
@@ -56,13 +54,8 @@ impl Socket {
 
     /// In another namespace, which the calling thread enters for a moment.
     pub(crate) fn open_in(namespace: BorrowedFd<'_>, protocol: Option<Protocol>) -> Result<Self> {
-        let failed = |source| Error::Open { source };
-        let (flags, path) = (OFlags::RDONLY | OFlags::CLOEXEC, "/proc/thread-self/ns/net");
-        let own = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-        conex_sys::namespace::join(namespace, CLONE_NEWNET).map_err(failed)?;
-        let socket = Self::open(protocol);
-        conex_sys::namespace::join(own.as_fd(), CLONE_NEWNET).map_err(failed)?;
-        socket
+        let opened = conex_sys::namespace::in_network(namespace, || Self::open(protocol));
+        opened.map_err(|source| Error::Open { source })?
     }
 
     /// Asks for a change, described by `what` for people, and waits for the kernel's answer.

@@ -240,7 +240,7 @@ fn a_published_port_answers_from_the_host_and_over_loopback() {
     let listener = std::thread::spawn({
         let namespace = std::os::fd::AsFd::as_fd(&other).try_clone_to_owned().unwrap();
         move || {
-            conex_sys::namespace::join(namespace.as_fd(), 0x4000_0000).unwrap();
+            conex_sys::namespace::join(namespace.as_fd(), conex_sys::namespace::NETWORK).unwrap();
             TcpListener::bind("10.88.0.2:80").unwrap()
         }
     });

@@ -12,7 +12,6 @@ use rustix::fs::{Mode, OFlags};
 use crate::channel::{Channel, Order, Report};
 use crate::fault::{During, Fault};
 use crate::init::{self, Duties, Inheritance};
-use crate::namespaces::flag;
 use crate::options::Recursion;
 use crate::plan::{Plan, missing, parent, parent_errno};
 use crate::rootless;
@@ -172,7 +171,7 @@ pub(crate) fn by_sibling(
             drop((ours, hears));
             let join = || -> Result<Cloned, Fault> {
                 // Who is to write the id mappings of a user namespace has to reach the process, and nobody there can reach it yet.
-                if attached.is_none() || namespaces & flag(NamespaceKind::User) == 0 {
+                if attached.is_none() || namespaces & NamespaceKind::User.clone_flag() == 0 {
                     init::become_undumpable()?;
                 }
                 init::enter_cgroups(unified.as_slice())?;

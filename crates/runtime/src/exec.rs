@@ -17,7 +17,6 @@ use crate::channel::Channel;
 use crate::create::{Sibling, by_sibling};
 use crate::fault::{During, Fault};
 use crate::init::{self, Duties, rights::Labels};
-use crate::namespaces::flag;
 use crate::plan::{ProcessPlan, parent, parent_errno};
 use crate::rootless;
 use crate::terms::{Inside, Start, Terms};
@@ -59,7 +58,7 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
         plan.scheduling.take_affinity(affinity)?;
     }
     let foreign = foreign_namespaces(target).map_err(parent("look at the container's namespaces"))?;
-    let (user, pid_flag) = (flag(NamespaceKind::User), flag(NamespaceKind::Pid));
+    let (user, pid_flag) = (NamespaceKind::User.clone_flag(), NamespaceKind::Pid.clone_flag());
     let into_user = foreign & user != 0;
     let blank = into_user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
     let inside = Inside::default();
@@ -150,18 +149,18 @@ fn foreign_namespaces(target: u32) -> std::io::Result<u64> {
     };
     let (theirs, ours) = (of(&target, NamespaceKind::User)?, of(&"self", NamespaceKind::User)?);
     let above_all = theirs == ours && ours.1 == FIRST_USER_NAMESPACE && rustix::process::geteuid().is_root();
-    let mut foreign = if theirs == ours { 0 } else { flag(NamespaceKind::User) };
+    let mut foreign = if theirs == ours { 0 } else { NamespaceKind::User.clone_flag() };
     for kind in NamespaceKind::ALL {
         let is_usual = kind != NamespaceKind::Time;
         if kind == NamespaceKind::User {
             continue;
         }
         if above_all && is_usual {
-            foreign |= flag(kind);
+            foreign |= kind.clone_flag();
             continue;
         }
         match (of(&target, kind), of(&"self", kind)) {
-            (Ok(theirs), Ok(ours)) => foreign |= if theirs == ours { 0 } else { flag(kind) },
+            (Ok(theirs), Ok(ours)) => foreign |= if theirs == ours { 0 } else { kind.clone_flag() },
             // A kernel without this kind.
             (Err(error), _)
                 if error.kind() == std::io::ErrorKind::NotFound && kind == NamespaceKind::Time => {}

@@ -19,7 +19,6 @@ use crate::channel::{Channel, Report};
 use crate::create::reap;
 use crate::fault::{During, Fault};
 use crate::init::become_undumpable;
-use crate::namespaces::flag;
 use crate::options::Recursion;
 use crate::plan::parent;
 
@@ -42,7 +41,7 @@ pub(crate) fn clone_tree(pid: u32, path: &Path, recursion: Recursion) -> Result<
             drop(ours);
             let clone = || -> Result<OwnedFd, Fault> {
                 become_undumpable()?;
-                namespace::join(namespace.as_fd(), flag(NamespaceKind::Mount)).during(during)?;
+                namespace::join(namespace.as_fd(), NamespaceKind::Mount.clone_flag()).during(during)?;
                 let root = rustix::fs::openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                     .during(during)?;
                 let target = beneath::open(root.as_fd(), path).during(during)?;

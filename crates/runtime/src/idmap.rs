@@ -14,7 +14,6 @@ use rustix::fs::{Mode, OFlags};
 use crate::Error;
 use crate::channel::{Channel, Order};
 use crate::create::reap;
-use crate::namespaces::flag;
 use crate::plan::{parent, parent_errno};
 
 /// The namespaces made so far, by mappings.
@@ -42,7 +41,7 @@ impl<'a> IdMaps<'a> {
 
 fn make(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd, Error> {
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
-    let made = clone3(flag(NamespaceKind::User), None, false)
+    let made = clone3(NamespaceKind::User.clone_flag(), None, false)
         .map_err(parent("make a user namespace for an idmapped mount"))?;
     match made {
         Cloned::Child => {

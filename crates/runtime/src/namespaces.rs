@@ -10,20 +10,6 @@ use rustix::fs::{Mode, OFlags};
 use crate::Error;
 use crate::fault::{During, Fault};
 
-/// The CLONE_NEW… flag of a kind (`<linux/sched.h>`).
-pub(crate) fn flag(kind: NamespaceKind) -> u64 {
-    match kind {
-        NamespaceKind::Time => 0x80,
-        NamespaceKind::Mount => 0x2_0000,
-        NamespaceKind::Cgroup => 0x200_0000,
-        NamespaceKind::Uts => 0x400_0000,
-        NamespaceKind::Ipc => 0x800_0000,
-        NamespaceKind::User => 0x1000_0000,
-        NamespaceKind::Pid => 0x2000_0000,
-        NamespaceKind::Network => 0x4000_0000,
-    }
-}
-
 /// A namespace to join, held open.
 #[derive(Debug)]
 pub(crate) struct Joined {
@@ -50,12 +36,12 @@ impl Namespaces {
         let mut seen = 0;
         for (index, namespace) in linux.namespaces.iter().enumerate() {
             let kind = namespace.kind;
-            if seen & flag(kind) != 0 {
+            if seen & kind.clone_flag() != 0 {
                 return wrong(format!("linux.namespaces[{index}]: {:?} stands there twice", kind.name()));
             }
-            seen |= flag(kind);
+            seen |= kind.clone_flag();
             match namespace.path.as_deref().filter(|path| !path.as_os_str().is_empty()) {
-                None => plan.created |= flag(kind),
+                None => plan.created |= kind.clone_flag(),
                 Some(path) => {
                     let fd = open(path, kind, index)?;
                     // Where the caller is already it is inherited: what is set there would be set for the host.
@@ -105,7 +91,7 @@ impl Namespaces {
     }
 
     pub(crate) fn creates(&self, kind: NamespaceKind) -> bool {
-        self.created & flag(kind) != 0
+        self.created & kind.clone_flag() != 0
     }
 
     pub(crate) fn joins(&self, kind: NamespaceKind) -> Option<&Joined> {
@@ -140,7 +126,7 @@ impl Namespaces {
     /// Joins all of [`Self::joined_before_clone`]: with the caller's rights first and, what these do not reach, with those that
     /// the user namespace gives.
     pub(crate) fn join_before_clone(&self) -> Result<(), Fault> {
-        let join = |joined: &Joined| namespace::join(joined.fd.as_fd(), flag(joined.kind));
+        let join = |joined: &Joined| namespace::join(joined.fd.as_fd(), joined.kind.clone_flag());
         let mut denied = Vec::new();
         for joined in self.joined_before_clone().filter(|joined| joined.kind != NamespaceKind::User) {
             if join(joined).is_err() {
@@ -161,9 +147,9 @@ impl Namespaces {
     /// Made by the child: the cgroup namespace's root is where the caller is at that moment, and the kernel looks at the parent
     /// in clone3; a time namespace takes offsets only before anybody lives in it.
     pub(crate) fn after_clone(&self, offsets: bool) -> u64 {
-        let mut late = flag(NamespaceKind::Cgroup);
+        let mut late = NamespaceKind::Cgroup.clone_flag();
         if offsets {
-            late |= flag(NamespaceKind::Time);
+            late |= NamespaceKind::Time.clone_flag();
         }
         self.created & late
     }
@@ -178,7 +164,7 @@ fn open(path: &Path, kind: NamespaceKind, index: usize) -> Result<OwnedFd, Error
     let fd = rustix::fs::open(path, flags, Mode::empty())
         .map_err(|errno| Error::Namespace { path: path.to_owned(), source: errno.into() })?;
     match namespace::kind(fd.as_fd()) {
-        Ok(found) if found == flag(kind) => Ok(fd),
+        Ok(found) if found == kind.clone_flag() => Ok(fd),
         Ok(_) => wrong(format!(
             "linux.namespaces[{index}].path: {} is a namespace of another kind than {:?}",
             path.display(),

@@ -1,7 +1,13 @@
 //! Namespaces: leaving and joining them, for a process of one thread.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// CLONE_NEWNS: mounts.
+pub const MOUNT: u64 = libc::CLONE_NEWNS as u64;
+/// CLONE_NEWNET: network devices, and all that goes with them.
+pub const NETWORK: u64 = libc::CLONE_NEWNET as u64;
 
 /// unshare(2) with CLONE_NEW… flags only.
 ///
@@ -37,6 +43,18 @@ pub fn join(fd: BorrowedFd<'_>, kind: u64) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Does something in another network namespace, which the calling thread enters for a moment. A socket stays where it was made.
+///
+/// # Errors
+/// Those of [`join`]. When there is no way back the thread stays there.
+pub fn in_network<T>(there: BorrowedFd<'_>, work: impl FnOnce() -> T) -> io::Result<T> {
+    let own = File::open("/proc/thread-self/ns/net")?;
+    join(there, NETWORK)?;
+    let done = work();
+    join(own.as_fd(), NETWORK)?;
+    Ok(done)
 }
 
 /// Which kind of namespace `fd` refers to, as one CLONE_NEW… (ioctl_nsfs(2), NS_GET_NSTYPE, Linux 4.11).

@@ -6,13 +6,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use conex_sys::mount::{Attributes, Change, set_attributes};
+use conex_sys::namespace;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree,
     unmount,
 };
-
-const CLONE_NEWNS: u64 = 0x2_0000;
 
 /// Confines the calling thread to `destination` for the rest of its life, and opens the destination there. Needs CAP_SYS_ADMIN.
 ///
@@ -26,7 +25,7 @@ pub(super) fn confine(destination: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
     let set = Attributes::NOSUID.with(Attributes::NODEV).with(Attributes::NOEXEC);
     set_attributes(tree.as_fd(), &Change { set, ..Change::default() }, false)?;
     // This gives the thread a root and a working directory of its own, too (unshare(2), CLONE_NEWNS).
-    conex_sys::namespace::unshare(CLONE_NEWNS)?;
+    namespace::unshare(namespace::MOUNT)?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     move_mount(&tree, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     rustix::process::fchdir(&tree)?;

@@ -19,7 +19,6 @@ use crate::store::Record;
 use crate::supervise::spawn_apart;
 use crate::{Error, Result};
 
-const CLONE_NEWNET: u64 = 0x4000_0000;
 /// A server that is lost is replaced at once, but not more often than so.
 const PAUSE: Duration = Duration::from_secs(1);
 /// One that ends just when somebody comes is followed by another.
@@ -172,12 +171,7 @@ fn registration(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Resul
 
 /// The container's ends of the service, made in its namespace, which the calling thread enters for a moment.
 fn sockets(there: BorrowedFd<'_>) -> std::io::Result<Sockets> {
-    let own = namespace_of(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());
-    let own = own.map_err(std::io::Error::other)?;
-    namespace::join(there, CLONE_NEWNET)?;
-    let sockets = Sockets::open();
-    namespace::join(own.as_fd(), CLONE_NEWNET)?;
-    sockets
+    namespace::in_network(there, Sockets::open)?
 }
 
 /// A process of its own that serves.

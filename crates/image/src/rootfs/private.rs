@@ -7,6 +7,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use conex_sys::namespace;
 use rustix::fs::CWD;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount,
@@ -15,8 +16,6 @@ use rustix::mount::{
 
 use super::overlay::{Mapped, OPTIONS, empty_lower, open};
 use super::{Result, RootfsError, Stack};
-
-const CLONE_NEWNS: u64 = 0x2_0000;
 
 pub(super) fn mount(stack: &Stack<'_>) -> Result<OwnedFd> {
     std::thread::scope(|scope| {
@@ -34,7 +33,7 @@ pub(super) fn mount(stack: &Stack<'_>) -> Result<OwnedFd> {
 fn in_thread(stack: &Stack<'_>) -> Result<OwnedFd> {
     let request = stack.request;
     // This gives the thread a root and a working directory of its own too (unshare(2), CLONE_NEWNS).
-    conex_sys::namespace::unshare(CLONE_NEWNS).map_err(failed("unshare the mount namespace"))?;
+    namespace::unshare(namespace::MOUNT).map_err(failed("unshare the mount namespace"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|error| failed("make the mounts private")(error.into()))?;
     if request.idmap.is_some() && !stack.lowers.is_empty() {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, Route, family};
-use crate::attributes::{address, attributes, octets, u32_of};
+use crate::attributes::{address, attributes, find, octets, u32_of};
 use crate::error::Result;
 use crate::message::Message;
 use crate::socket::{NLM_F_CREATE, NLM_F_EXCL};
@@ -11,6 +11,10 @@ use crate::socket::{NLM_F_CREATE, NLM_F_EXCL};
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
+const IFA_FLAGS: u16 = 8;
+const IFA_RT_PRIORITY: u16 = 9;
+const IFA_F_PERMANENT: u32 = 0x80;
+const RT_SCOPE_UNIVERSE: u8 = 0;
 /// The address counts at once: nobody else has it, who gives them out has seen to that.
 const IFA_F_NODAD: u8 = 2;
 const HEADER: usize = 8;
@@ -26,6 +30,14 @@ pub struct Address {
     pub prefix: u8,
     /// 0: everywhere, 253: on the link only, 254: on the host only.
     pub scope: u8,
+}
+
+/// What makes up an address that a device has for good, to be given to it again where it has come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastingAddress {
+    family: u8,
+    prefix: u8,
+    attributes: Vec<(u16, Vec<u8>)>,
 }
 
 /// `struct ifaddrmsg`
@@ -79,6 +91,45 @@ impl Route {
             .filter(|(kind, _)| *kind == RTM_NEWADDR)
             .filter_map(|(_, payload)| Address::read(payload))
             .collect())
+    }
+
+    /// The addresses of a device that are permanent and global: those that belong to it wherever it is.
+    ///
+    /// # Errors
+    /// [`Error::Refused`](crate::Error::Refused).
+    pub fn lasting_addresses(&mut self, index: u32) -> Result<Vec<LastingAddress>> {
+        let message = Message::new(RTM_GETADDR, 0, &header(0, 0, 0, 0));
+        let all = self.socket.dump(&message, &|| "list the addresses".to_owned())?;
+        let of_device = all.iter().filter(|(kind, _)| *kind == RTM_NEWADDR);
+        Ok(of_device.filter_map(|(_, payload)| LastingAddress::read(payload, index)).collect())
+    }
+
+    /// Gives a device an address that it had elsewhere.
+    ///
+    /// # Errors
+    /// As [`Route::add_address`].
+    pub fn restore_address(&mut self, index: u32, address: &LastingAddress) -> Result<()> {
+        let fixed = header(address.family, address.prefix, 0, index);
+        let mut message = Message::new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &fixed);
+        for (kind, value) in &address.attributes {
+            message.put(*kind, value);
+        }
+        self.socket.request(&message, &|| format!("restore an address of the network device number {index}"))
+    }
+}
+
+impl LastingAddress {
+    fn read(payload: &[u8], index: u32) -> Option<Self> {
+        let rest = payload.get(HEADER..)?;
+        let flags = find(rest, IFA_FLAGS).map_or(payload[2].into(), u32_of);
+        if u32_of(&payload[4..]) != index || payload[3] != RT_SCOPE_UNIVERSE || flags & IFA_F_PERMANENT == 0 {
+            return None;
+        }
+        // Not its label, which is the device's name, and not the state of its duplicate detection.
+        let kept = |kind: u16| matches!(kind, IFA_ADDRESS | IFA_LOCAL | IFA_BROADCAST | IFA_RT_PRIORITY);
+        let attributes =
+            attributes(rest).filter(|(kind, _)| kept(*kind)).map(|(kind, value)| (kind, value.to_vec()));
+        Some(Self { family: payload[0], prefix: payload[1], attributes: attributes.collect() })
     }
 }
 

@@ -9,7 +9,7 @@ mod routing;
 
 use std::os::fd::BorrowedFd;
 
-pub use self::address::Address;
+pub use self::address::{Address, LastingAddress};
 pub use self::kind::{IpvlanMode, Kind, LinkDetails, MacvlanMode, Peer, Vxlan};
 pub use self::link::{Change, Link, NewLink, Place};
 pub use self::neighbour::Neighbour;

@@ -5,8 +5,6 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
 
-const CLONE_NEWNET: u64 = 0x4000_0000;
-
 /// Puts the test's thread into a network namespace of its own, which goes with it; false, having said so, where that cannot be.
 pub(crate) fn enter() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -17,7 +15,7 @@ pub(crate) fn enter() -> bool {
             return false;
         }
     }
-    match conex_sys::namespace::unshare(CLONE_NEWNET) {
+    match conex_sys::namespace::unshare(conex_sys::namespace::NETWORK) {
         Ok(()) => {
             sh("ip link set lo up");
             true
@@ -36,7 +34,7 @@ impl Other {
     pub(crate) fn new() -> Self {
         // The thread ends, the namespace stays open.
         let thread = std::thread::spawn(|| {
-            conex_sys::namespace::unshare(CLONE_NEWNET).unwrap();
+            conex_sys::namespace::unshare(conex_sys::namespace::NETWORK).unwrap();
             File::open("/proc/thread-self/ns/net").unwrap()
         });
         Self(thread.join().unwrap())

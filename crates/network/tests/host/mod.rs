@@ -14,9 +14,6 @@ use conex_network::{
     Endpoint, Firewall, Network, NetworkName, Networks, NewNetwork, PortSpec, Reserved, Wire, reserve,
 };
 
-const CLONE_NEWNET: u64 = 0x4000_0000;
-const CLONE_NEWNS: u64 = 0x2_0000;
-
 /// The test's thread is on it.
 pub(crate) struct Host {
     pub(crate) directory: tempfile::TempDir,
@@ -41,7 +38,9 @@ impl Host {
             }
         }
         // /sys of the namespace, too.
-        if let Err(error) = conex_sys::namespace::unshare(CLONE_NEWNET | CLONE_NEWNS) {
+        if let Err(error) =
+            conex_sys::namespace::unshare(conex_sys::namespace::NETWORK | conex_sys::namespace::MOUNT)
+        {
             println!("skipped: no network namespace: {error}");
             return None;
         }
@@ -184,7 +183,7 @@ impl Other {
     pub(crate) fn new() -> Self {
         // The thread ends, the namespace stays open.
         let thread = std::thread::spawn(|| {
-            conex_sys::namespace::unshare(CLONE_NEWNET).unwrap();
+            conex_sys::namespace::unshare(conex_sys::namespace::NETWORK).unwrap();
             sh("ip link set lo up");
             File::open("/proc/thread-self/ns/net").unwrap()
         });
@@ -195,7 +194,7 @@ impl Other {
     pub(crate) fn enter<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let space = self.0.try_clone().unwrap();
         let thread = std::thread::spawn(move || {
-            conex_sys::namespace::join(space.as_fd(), CLONE_NEWNET).unwrap();
+            conex_sys::namespace::join(space.as_fd(), conex_sys::namespace::NETWORK).unwrap();
             work()
         });
         thread.join().unwrap()

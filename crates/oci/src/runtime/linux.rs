@@ -101,6 +101,20 @@ impl NamespaceKind {
             Self::Time => "time",
         }
     }
+
+    /// Its CLONE_NEW… flag (`<linux/sched.h>`), for clone3(2), unshare(2) and setns(2).
+    pub const fn clone_flag(self) -> u64 {
+        match self {
+            Self::Time => 0x80,
+            Self::Mount => 0x2_0000,
+            Self::Cgroup => 0x200_0000,
+            Self::Uts => 0x400_0000,
+            Self::Ipc => 0x800_0000,
+            Self::User => 0x1000_0000,
+            Self::Pid => 0x2000_0000,
+            Self::Network => 0x4000_0000,
+        }
+    }
 }
 
 /// One namespace of the container.

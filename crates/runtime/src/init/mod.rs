@@ -25,7 +25,6 @@ use rustix::process::{DumpableBehavior, Signal};
 
 use crate::channel::{Channel, Order};
 use crate::fault::{During, Fault};
-use crate::namespaces::flag;
 use crate::plan::{Plan, ProcessPlan};
 use crate::sources::Source;
 use crate::{Inside, Start, Stdio};
@@ -82,7 +81,7 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
     }
     enter_cgroups(cgroups)?;
     for joined in plan.namespaces.joined_after_clone() {
-        namespace::join(joined.fd.as_fd(), flag(joined.kind))
+        namespace::join(joined.fd.as_fd(), joined.kind.clone_flag())
             .during(|| format!("join the {} namespace", joined.kind.name()))?;
     }
     let late = plan.namespaces.after_clone(offsets);

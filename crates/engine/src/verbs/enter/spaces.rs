@@ -9,20 +9,6 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spaces(u64);
 
-/// The CLONE_NEW… flag of a kind (`<linux/sched.h>`).
-const fn flag(kind: NamespaceKind) -> u64 {
-    match kind {
-        NamespaceKind::Time => 0x80,
-        NamespaceKind::Mount => 0x2_0000,
-        NamespaceKind::Cgroup => 0x200_0000,
-        NamespaceKind::Uts => 0x400_0000,
-        NamespaceKind::Ipc => 0x800_0000,
-        NamespaceKind::User => 0x1000_0000,
-        NamespaceKind::Pid => 0x2000_0000,
-        NamespaceKind::Network => 0x4000_0000,
-    }
-}
-
 impl Spaces {
     /// Every kind that there is.
     pub const ALL: [NamespaceKind; 8] = [
@@ -38,18 +24,18 @@ impl Spaces {
 
     /// These.
     pub fn of(kinds: &[NamespaceKind]) -> Self {
-        Self(kinds.iter().fold(0, |flags, kind| flags | flag(*kind)))
+        Self(kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag()))
     }
 
     /// Without one.
     #[must_use]
     pub fn without(self, kind: NamespaceKind) -> Self {
-        Self(self.0 & !flag(kind))
+        Self(self.0 & !kind.clone_flag())
     }
 
     /// Whether one is in it.
     pub fn has(self, kind: NamespaceKind) -> bool {
-        self.0 & flag(kind) != 0
+        self.0 & kind.clone_flag() != 0
     }
 
     /// Whether none is in it.

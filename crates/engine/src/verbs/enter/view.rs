@@ -17,7 +17,6 @@ use super::Spaces;
 use crate::store::{Record, Store};
 use crate::{Error, Result};
 
-const CLONE_NEWNS: u64 = 0x2_0000;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// What is mounted on /sys, and stays the host's.
 const KEPT: [&str; 5] =
@@ -47,7 +46,7 @@ impl View {
 
     /// A mount namespace of our own; what the host mounts later comes through, and nothing goes back.
     pub(super) fn unshare() -> Result<()> {
-        namespace::unshare(CLONE_NEWNS)
+        namespace::unshare(namespace::MOUNT)
             .map_err(|source| Error::Enter { what: "make a mount namespace", source })?;
         let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         mount_change("/", slave).map_err(|errno| super::doing("make mounts private", errno))

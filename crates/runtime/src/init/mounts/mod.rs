@@ -24,7 +24,6 @@ pub(crate) use root::{enter, make_working_directory};
 use super::devices;
 use crate::beneath::Make;
 use crate::fault::{During, Fault};
-use crate::namespaces::flag;
 use crate::options::{MountOptions, Recursion};
 use crate::plan::Plan;
 use crate::sources::PlannedMount;
@@ -105,7 +104,7 @@ impl Root<'_> {
 /// Attaches the root filesystem and all mounts of the spec.
 pub(crate) fn build<'a>(plan: &Plan<'_>, rootfs: &'a OwnedFd) -> Result<Root<'a>, Fault> {
     if let Some(namespace) = &plan.namespaces.mount {
-        conex_sys::namespace::join(namespace.as_fd(), flag(NamespaceKind::Mount))
+        conex_sys::namespace::join(namespace.as_fd(), NamespaceKind::Mount.clone_flag())
             .during(|| "join the mount namespace".into())?;
     }
     root::detach_from_host()?;
