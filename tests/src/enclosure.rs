@@ -119,9 +119,8 @@ impl Enclosure {
 
     /// Starts a command on a terminal of its own.
     pub fn pty<S: AsRef<str>>(&self, words: &[S]) -> Pty {
-        // setsid(1) makes it the controlling terminal, then becomes the program.
-        let mut command = Command::new("setsid");
-        self.prepare(&mut command).args(["--ctty", "nsenter"]).args(self.entry());
+        let mut command = Pty::leader();
+        self.prepare(&mut command).arg("nsenter").args(self.entry());
         command.args(words.iter().map(AsRef::as_ref));
         Pty::on(command)
     }

@@ -2,6 +2,8 @@
 
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
 use crate::wait::{eventually, installed};
 use crate::{Conex, Output, finish};
 
@@ -142,8 +144,30 @@ impl NetHost {
     }
 }
 
+/// The network namespace of a process.
+fn network_of(pid: impl std::fmt::Display) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()
+}
+
 impl Drop for NetHost {
     fn drop(&mut self) {
+        // What a test has started there that is nobody's child any more (`httpd` without `-f`) would keep the namespaces. One of us
+        // that has not left the machine's own namespace yet has none to clear.
+        let own = network_of("self");
+        let spaces = [self.host.id(), self.world.id()].map(network_of);
+        let is_there = |pid: i32| {
+            let space = network_of(pid);
+            space.is_some() && own.is_some() && space != own && spaces.contains(&space)
+        };
+        let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        for pid in pids.filter(|pid| is_there(*pid)) {
+            let process = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+            // Asked again, as the number may have become another's.
+            if let Some(process) = process.filter(|_| is_there(pid)) {
+                let _ = pidfd_send_signal(process, Signal::KILL);
+            }
+        }
         for child in [&mut self.host, &mut self.world] {
             drop(child.stdin.take());
             let _ = child.wait();

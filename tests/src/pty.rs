@@ -35,13 +35,21 @@ impl Pty {
     }
 
     fn start(conex: &Conex, words: &[OsString]) -> Self {
-        // setsid(1) makes it the controlling terminal, then becomes the program.
-        let mut command = Command::new("setsid");
-        conex.prepare(&mut command).env("CONEX", Conex::binary()).arg("--ctty").args(words);
+        let mut command = Self::leader();
+        conex.prepare(&mut command).env("CONEX", Conex::binary()).args(words);
         Self::on(command)
     }
 
-    /// Starts `command`, which begins with `setsid --ctty`, on a new terminal.
+    /// What a command line for [`Pty::on`] begins with: setsid(1) makes it the controlling terminal, env(1) has the terminal's
+    /// keys do what they do, which whoever started the tests may have ignored (`cmd &` of a shell without jobs), and both become
+    /// the program.
+    pub fn leader() -> Command {
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "env", "--default-signal=INT,QUIT"]);
+        command
+    }
+
+    /// Starts `command`, which begins as [`Pty::leader`] does, on a new terminal.
     ///
     /// # Panics
     /// When there is no terminal to be had, or no setsid (util-linux).

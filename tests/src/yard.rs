@@ -86,8 +86,7 @@ impl Yard {
     pub fn kill_supervisor(&self, name: &str) {
         let state = std::fs::read(self.conex.state_file(name)).expect("state.json");
         let state: Value = serde_json::from_slice(&state).expect("JSON");
-        let inner = state.as_object().and_then(|map| map.values().find_map(|one| one.get("supervisor")));
-        let pid = state.get("supervisor").or(inner).and_then(Value::as_u64).expect("the supervisor's pid");
+        let pid = state["supervisor"].as_u64().expect("the supervisor's pid");
         self.host.sh(&format!("kill -9 {pid}"));
     }
 }

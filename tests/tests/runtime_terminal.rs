@@ -42,8 +42,8 @@ fn shown(master: OwnedFd) -> String {
 
 /// On a terminal of its own.
 fn on_terminal(words: &[&std::ffi::OsStr]) -> Pty {
-    let mut command = std::process::Command::new("setsid");
-    command.arg("--ctty").args(words);
+    let mut command = Pty::leader();
+    command.args(words);
     Pty::on(command)
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conex_tests::{Conex, Entry, Forge, Output, Registry, archive, finish};
+use conex_tests::{Conex, Dice, Entry, Forge, Output, Registry, archive, finish};
 use serde_json::Value;
 
 /// The forms of layers that this machine has.
@@ -17,7 +17,7 @@ pub(crate) struct Store {
     pub(crate) form: &'static str,
     pub(crate) alpine: String,
     pub(crate) registry: Registry,
-    dice: u64,
+    dice: Dice,
 }
 
 impl Store {
@@ -27,7 +27,13 @@ impl Store {
         let registry = Registry::start()?;
         registry.fill(&alpine, "some/alpine:3.20");
         let name = format!("{}/some/alpine:3.20", registry.address());
-        let store = Self { conex: Conex::new(), form, alpine: name, registry, dice: seed };
+        let store = Self {
+            conex: Conex::new().with_layers(form),
+            form,
+            alpine: name,
+            registry,
+            dice: Dice::new(seed),
+        };
         if store.run(&["info"]).code != 0 {
             return None;
         }
@@ -43,15 +49,9 @@ impl Store {
         Some(store)
     }
 
-    pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.conex.command(words);
-        command.env("CONEX_LAYERS", self.form);
-        command
-    }
-
     #[track_caller]
     pub(crate) fn run(&self, words: &[&str]) -> Output {
-        finish(&mut self.command(words))
+        self.conex.run(words)
     }
 
     #[track_caller]
@@ -136,20 +136,11 @@ impl Store {
         images.filter(|image| image.exists()).collect()
     }
 
-    /// Numbers that are random enough (Vigna's splitmix64).
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.dice;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-
     /// Flips a bit somewhere in a file; tells where, for the message of a failure.
     pub(crate) fn flip(&mut self, path: &Path) -> String {
         let mut bytes = fs::read(path).expect("read");
-        let at = usize::try_from(self.roll(bytes.len() as u64)).expect("small");
-        let bit = self.roll(8);
+        let at = usize::try_from(self.dice.roll(bytes.len() as u64)).expect("small");
+        let bit = self.dice.roll(8);
         bytes[at] ^= 1 << bit;
         // In place, as a disk does it: no new file.
         fs::write(path, &bytes).expect("written");
@@ -185,7 +176,7 @@ impl Damage {
         match self {
             Self::Flipped => drop(store.flip(path)),
             Self::Truncated => {
-                let left = usize::try_from(store.roll(bytes.len() as u64)).expect("small");
+                let left = usize::try_from(store.dice.roll(bytes.len() as u64)).expect("small");
                 fs::write(path, &bytes[..left]).expect("written");
             }
             Self::Longer => fs::write(path, [&bytes[..], b"x"].concat()).expect("written"),
@@ -223,15 +214,21 @@ impl Damage {
     }
 }
 
-/// A store in each form that there is, or the test is skipped.
+/// A store in each form that there is, or in one form; without any image or tool the test is skipped.
 #[macro_export]
 macro_rules! stores {
-    ($seed:expr) => {{
+    ($seed:expr) => {
+        $crate::stores!($seed, &$crate::attack::FORMS)
+    };
+    ($seed:expr, $forms:expr) => {{
         conex_tests::needs_root!();
         let stores: Vec<_> =
-            $crate::attack::FORMS.iter().filter_map(|form| $crate::attack::Store::new(form, $seed)).collect();
+            $forms.iter().filter_map(|form| $crate::attack::Store::new(form, $seed)).collect();
         if stores.is_empty() {
-            conex_tests::skip!("no images (CONEX_TEST_IMAGES), docker-registry or skopeo");
+            conex_tests::skip!(
+                "no images (CONEX_TEST_IMAGES), docker-registry or skopeo, or no layers in {:?}",
+                $forms
+            );
         }
         stores
     }};

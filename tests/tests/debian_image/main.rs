@@ -11,7 +11,7 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
-use conex_tests::{Conex, finish, skip};
+use conex_tests::{Conex, skip};
 use serde_json::Value;
 
 /// What the archive calls it.
@@ -47,7 +47,7 @@ struct Bed {
 
 impl Bed {
     fn load(layers: &'static str, archive: &Path) -> Self {
-        let bed = Self { conex: Conex::new(), layers };
+        let bed = Self { conex: Conex::new().with_layers(layers), layers };
         let loaded = bed.ok(&["load", "--quiet", "--input", archive.to_str().expect("text")]);
         assert_eq!(loaded, format!("Loaded image: {NAME}\n"));
         bed
@@ -55,7 +55,7 @@ impl Bed {
 
     #[track_caller]
     fn ok(&self, words: &[&str]) -> String {
-        let output = finish(self.conex.command(words).env("CONEX_LAYERS", self.layers));
+        let output = self.conex.run(words);
         assert_eq!(output.code, 0, "conex {words:?} ({}): {}", self.layers, output.stderr);
         output.stdout
     }
@@ -93,9 +93,8 @@ fn assert_said(said: &str) {
 }
 
 /// Whether layers can be kept so on this machine.
-fn has(layers: &str) -> bool {
-    let conex = Conex::new();
-    finish(conex.command(&["info"]).env("CONEX_LAYERS", layers)).code == 0
+fn has(layers: &'static str) -> bool {
+    Conex::new().with_layers(layers).run(&["info"]).code == 0
 }
 
 #[test]
