@@ -105,6 +105,15 @@ fn what_is_mounted_is_sealed_and_goes_with_the_image() {
         assert!(is_sealed(&file), "{}", file.display());
         File::options().write(true).open(&file).expect_err("it cannot be written to");
     }
+    // A check takes the seal for what it is, and a layer's record that is written again has it.
+    assert!(disk.conex.ok(&["system", "check"]).ends_with(": sound\n"));
+    let record = disk.find("layers", "layer.json");
+    let noted: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    assert!(noted["seal"].is_string(), "{noted}");
+    fs::write(&record, "{}").unwrap();
+    disk.conex.ok(&["system", "check", "--repair"]);
+    let again: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    assert_eq!(again, noted);
     disk.conex.ok(&["image", "unmount", "it"]);
     disk.conex.ok(&["rmi", "it"]);
     disk.conex.ok(&["system", "prune", "--all", "--force"]);

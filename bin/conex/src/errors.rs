@@ -151,30 +151,14 @@ impl Error {
             }
             Self::Image(conex_image::Error::NotFound { .. }) => "; 'conex images' lists them",
             // What a supervisor says comes as words.
-            error if is_full(error) || error.to_string().contains("No space left on device") => {
+            error
+                if conex_content::is_full(error) || error.to_string().contains("No space left on device") =>
+            {
                 "; 'conex system df' shows what takes space, 'conex system prune' removes what nothing needs"
             }
             _ => "",
         }
     }
-}
-
-/// Whether there was no space at the bottom of it: no blocks, no inodes, or no quota.
-fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut error = Some(error);
-    while let Some(this) = error {
-        if let Some(io) = this.downcast_ref::<io::Error>() {
-            if matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                return true;
-            }
-            // What it was made of is passed over by its `source`.
-            if let Some(inner) = io.get_ref() {
-                return is_full(inner);
-            }
-        }
-        error = this.source();
-    }
-    false
 }
 
 /// An error never breaks its line, whatever was in a name or a file, and says what the kernel said in words alone.
@@ -199,9 +183,9 @@ mod tests {
         use std::io;
         let full = || io::Error::from_raw_os_error(28);
         let image = |source| super::Error::Image(conex_image::Error::Output { source });
-        assert!(super::is_full(&image(full())));
-        assert!(super::is_full(&image(io::Error::other(image(full())))));
-        assert!(!super::is_full(&image(io::Error::from_raw_os_error(13))));
+        assert!(conex_content::is_full(&image(full())));
+        assert!(conex_content::is_full(&image(io::Error::other(image(full())))));
+        assert!(!conex_content::is_full(&image(io::Error::from_raw_os_error(13))));
     }
 
     #[test]

@@ -8,6 +8,24 @@ use conex_oci::{Digest, Reference};
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Whether there was no space at the bottom of an error: no blocks, no inodes, or no quota.
+pub fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(this) = error {
+        if let Some(io) = this.downcast_ref::<io::Error>() {
+            if matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                return true;
+            }
+            // What it was made of is passed over by its `source`.
+            if let Some(inner) = io.get_ref() {
+                return is_full(inner);
+            }
+        }
+        error = this.source();
+    }
+    false
+}
+
 /// A failed store operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -18,7 +18,7 @@ mod upload;
 mod writer;
 
 pub use blob::DOCUMENT_LIMIT;
-pub use error::{Error, Result};
+pub use error::{Error, Result, is_full};
 pub use layout::Content;
 pub use lease::{Claim, Guard, Lease};
 pub use mark::Reachable;

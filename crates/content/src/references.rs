@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, Reference, media_type};
 
+use crate::error::is_full;
 use crate::reference_file::{entry, file_name, parse};
-use crate::temporary::{Temporary, is_full, overwrite, replace, sync_directory};
+use crate::temporary::{Temporary, overwrite, replace, sync_directory};
 use crate::{Content, Error, Guard, Result};
 
 /// image-spec annotations.md: the name of an index entry.
@@ -130,14 +131,14 @@ impl Content {
         let index =
             self.draft(self.root().join("index.json"), &index_of(after.values().cloned().collect()))?;
         for (draft, path) in drafts {
-            draft.publish(&path).map_err(|source| Error::Write { path, source })?;
+            draft.rename(&path).map_err(|source| Error::Write { path, source })?;
         }
         sync_directory(&self.references_directory())?;
         for root in before.iter().filter(|(file, _)| !after.contains_key(*file)).map(|(_, root)| root) {
             self.erase(root)?;
         }
         let (index, path) = index;
-        index.publish(&path).map_err(|source| Error::Write { path, source })
+        index.rename(&path).map_err(|source| Error::Write { path, source })
     }
 
     /// What is to be at `path`, written out.
@@ -237,7 +238,7 @@ impl Content {
         let path = self.references_directory().join(root.file_name());
         let bytes = serde_json::to_vec(&entry(root)).expect("a descriptor is always JSON");
         let (draft, path) = self.draft(path, &bytes)?;
-        draft.publish(&path).map_err(|source| Error::Write { path, source })?;
+        draft.rename(&path).map_err(|source| Error::Write { path, source })?;
         sync_directory(&self.references_directory())
     }
 

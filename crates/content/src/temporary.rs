@@ -52,8 +52,13 @@ impl Temporary {
     }
 
     /// Syncs the file and gives it its name, replacing what had it.
-    pub(crate) fn publish(mut self, path: &Path) -> io::Result<()> {
+    pub(crate) fn publish(self, path: &Path) -> io::Result<()> {
         self.file.sync_data()?;
+        self.rename(path)
+    }
+
+    /// Gives the file, which is synced, its name, replacing what had it.
+    pub(crate) fn rename(mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
         self.published = true;
         Ok(())
@@ -77,7 +82,7 @@ fn random() -> io::Result<u64> {
 
 /// Puts a small file in place, whole, and synced.
 pub(crate) fn replace(content: &Content, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    Temporary::with(content, bytes)?.publish(path)
+    Temporary::with(content, bytes)?.rename(path)
 }
 
 /// Puts a smaller file in place of one on a full disk, where there is room for no other: over the old one, which is torn if this
@@ -90,11 +95,6 @@ pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all_at(bytes, 0)?;
     file.set_len(bytes.len() as u64)?;
     file.sync_data()
-}
-
-/// Whether there was no space: no blocks, no inodes, or no quota.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Puts a small file in place unless one is there.
@@ -153,6 +153,7 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::is_full;
 
     #[test]
     fn what_is_put_over_a_file_is_never_longer() {

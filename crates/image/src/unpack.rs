@@ -104,13 +104,19 @@ impl Store {
             if let Some(mounted) = merged.mounted(&chain) {
                 return Ok(vec![mounted]);
             }
-            self.unpack(image, &crate::Silent)?;
-            return Ok(vec![merged.mount(&chain, layers, self.layers())?]);
-        }
-        if let Some(lowers) = self.lowers_here(layers)? {
+        } else if let Some(lowers) = self.lowers_here(layers)? {
             return Ok(lowers);
         }
         self.unpack(image, &crate::Silent)?;
+        self.stacked(image)
+    }
+
+    /// The same of an image that is unpacked.
+    pub(crate) fn stacked(&self, image: &Image) -> Result<Vec<PathBuf>> {
+        let layers = &image.document.rootfs.diff_ids;
+        if let (Some(merged), Some(chain)) = (&self.merged, ChainId::of(layers)) {
+            return Ok(vec![merged.mount(&chain, layers, self.layers())?]);
+        }
         self.lowers_here(layers)?.ok_or_else(|| Error::NotFound { name: image.name() })
     }
 

@@ -9,7 +9,7 @@ use conex_content::{Entry, EntryKind, open_plain};
 use conex_oci::{DiffId, Digest};
 
 use super::{Check, Cure, Fault, Finding, Subject};
-use crate::layers::{RECORD, Stats, in_directory, in_image};
+use crate::layers::{RECORD, Record, Stats, in_directory, in_image};
 use crate::verify::verify_layer;
 use crate::{Result, Store};
 
@@ -111,9 +111,9 @@ impl Check<'_> {
         let record = directory.join(RECORD);
         match read_record(&record) {
             Err(why) => Some((Fault::Torn(format!("{RECORD}: {why}")), Cure::Record)),
-            Ok(stats) => {
+            Ok(noted) => {
                 let counted = open_plain(&image).ok().and_then(|file| conex_erofs::layer_stats(&file).ok());
-                let differs = counted.is_some_and(|counted| Stats::from(counted) != stats);
+                let differs = counted.is_some_and(|counted| Stats::from(counted) != noted.stats);
                 differs.then(|| (Fault::Torn(format!("{RECORD}: not what was counted")), Cure::Record))
             }
         }
@@ -199,7 +199,7 @@ fn entries(directory: &Path) -> Result<Vec<Entry>> {
     })
 }
 
-fn read_record(path: &Path) -> Result<Stats, String> {
+fn read_record(path: &Path) -> Result<Record, String> {
     let mut bytes = Vec::new();
     open_plain(path)
         .and_then(|file| file.take(RECORD_LIMIT).read_to_end(&mut bytes))

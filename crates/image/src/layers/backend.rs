@@ -4,7 +4,6 @@
 //! `erofs file`, `erofs loop`, or `directories:` and why. Whether its file system can seal files (fs-verity) is found and kept
 //! with it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Form, LayerError, Packed, Result, seal};
@@ -63,7 +62,7 @@ impl Backend {
         let found = match conex_erofs::probe(root) {
             Ok(mounts) => Self::Erofs { mounts, is_sealed: seal::is_possible(root) },
             // That says nothing of the kernel, and is not kept.
-            Err(error) if is_full(&error) => {
+            Err(error) if conex_content::is_full(&error) => {
                 let image = an_image(root).and_then(|image| conex_erofs::probe_with(&image).ok());
                 let why = || Self::Directories { why: error.to_string() };
                 return image.map_or_else(why, |mounts| Self::Erofs { mounts, is_sealed: false });
@@ -94,13 +93,6 @@ impl Backend {
 fn an_image(root: &Path) -> Option<PathBuf> {
     let layers = std::fs::read_dir(root.join("layers")).ok()?;
     layers.flatten().map(|layer| layer.path().join(Packed::NAME)).find(|path| path.is_file())
-}
-
-fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    match error.downcast_ref::<io::Error>() {
-        Some(io) => super::is_full(io),
-        None => error.source().is_some_and(is_full),
-    }
 }
 
 impl std::fmt::Display for Backend {

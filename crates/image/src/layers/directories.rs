@@ -8,7 +8,7 @@ use conex_archive::{UnpackOptions, unpack};
 use conex_oci::DiffId;
 use rustix::fs::Mode;
 
-use super::shelf::{Form, Shelf, Stats, open, store};
+use super::shelf::{Form, Record, Shelf, open, store};
 use super::{LayerError, Result};
 
 /// A layer as a directory tree.
@@ -33,14 +33,14 @@ impl Form for Unpacked {
     const NAME: &'static str = "fs";
     const IS_QUICK: bool = false;
 
-    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Stats> {
+    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Record> {
         rustix::fs::mkdir(path, Mode::RWXU).map_err(store("create", path))?;
         // Not by mkdir, whose mode the process's umask cuts.
         rustix::fs::chmod(path, Mode::from_raw_mode(0o755)).map_err(store("create", path))?;
         let destination = open(path).map_err(store("open", path))?;
         let failed = |source| LayerError::Unpack { layer: *layer, source: Box::new(source) };
         let stats = unpack(tar, destination.as_fd(), &self.options).map_err(failed)?;
-        Ok(stats.into())
+        Ok(Record { stats: stats.into(), seal: None })
     }
 
     fn sync(path: &Path, directory: &OwnedFd) -> Result<()> {

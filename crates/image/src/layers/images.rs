@@ -9,7 +9,7 @@ use std::path::Path;
 use conex_erofs::{WriteOptions, write_layer};
 use conex_oci::DiffId;
 
-use super::shelf::{Form, Shelf, Stats, store};
+use super::shelf::{Form, Record, Shelf, store};
 use super::{LayerError, Result, seal};
 
 /// A layer as an EROFS image that holds its tar stream.
@@ -35,7 +35,7 @@ impl Form for Packed {
     const NAME: &'static str = "layer.erofs";
     const IS_QUICK: bool = true;
 
-    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Stats> {
+    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Record> {
         let failed = |source| LayerError::Store { what: "write", path: path.to_owned(), source };
         let file = File::options().read(true).write(true).create_new(true).open(path).map_err(failed)?;
         let stats = write_layer(tar, &file, &self.options).map_err(|error| match error {
@@ -47,7 +47,7 @@ impl Form for Packed {
         file.sync_data().map_err(failed)?;
         drop(file);
         let seal = if self.is_sealed { Some(seal::seal(path)?) } else { None };
-        Ok(Stats { seal, ..stats.into() })
+        Ok(Record { stats: stats.into(), seal })
     }
 
     fn sync(path: &Path, directory: &OwnedFd) -> Result<()> {

@@ -31,7 +31,7 @@ mod error;
 mod images;
 mod merged;
 mod partial;
-mod seal;
+pub(crate) mod seal;
 mod shelf;
 
 use std::io::Read;
@@ -46,7 +46,7 @@ pub use images::{Images, Packed};
 pub use merged::Merged;
 pub(crate) use merged::read_ids;
 pub(crate) use shelf::RECORD;
-pub use shelf::{Form, Shelf, Stats};
+pub use shelf::{Form, Record, Shelf, Stats};
 
 /// The name of a layer that is an image, in its directory.
 pub(crate) fn in_image() -> &'static str {
@@ -95,9 +95,4 @@ pub trait Draft: Send {
     /// Unpacks `tar`, the uncompressed stream, to its very end; verifies its digest; publishes the layer; gives
     /// its path, as [`Layers::lower`] would.
     fn fill(self: Box<Self>, tar: &mut dyn Read) -> Result<PathBuf>;
-}
-
-/// Whether there was no space: no blocks, no inodes, or no quota.
-pub(crate) fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

@@ -9,7 +9,7 @@ use conex_oci::{DiffId, Digest};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::shelf::{Form, RECORD, REMOVED, Shelf, Stats, flock, is_at, open, store};
+use super::shelf::{Form, RECORD, REMOVED, Record, Shelf, flock, is_at, open, store};
 use super::{Draft, LayerError, Result};
 
 /// A layer in the making. Whatever is left of it when this goes, goes too.
@@ -27,22 +27,22 @@ impl<F: Form> Draft for Partial<F> {
         let path = self.path.join(F::NAME);
         let make = |tar: &mut (dyn Read + Send)| self.layers.form().make(&self.layer, tar, &path);
         let no_thread = |source| LayerError::Store { what: "start a thread for", path: path.clone(), source };
-        let (stats, found) = if F::IS_QUICK {
+        let (record, found) = if F::IS_QUICK {
             let hashed = |tar: &mut (dyn Read + Send)| {
                 let mut tar = HashingReader::new(tar);
-                let stats = make(&mut tar)?;
-                Ok((stats, self.digest(tar)?))
+                let record = make(&mut tar)?;
+                Ok((record, self.digest(tar)?))
             };
             read_ahead(tar, hashed).map_err(no_thread)??
         } else {
             let mut tar = HashingReader::new(tar);
-            let stats = read_ahead(&mut tar, make).map_err(no_thread)??;
-            (stats, self.digest(tar)?)
+            let record = read_ahead(&mut tar, make).map_err(no_thread)??;
+            (record, self.digest(tar)?)
         };
         if found != self.layer.0 {
             return Err(LayerError::DiffId { expected: self.layer, found: DiffId(found) });
         }
-        self.note(&stats)?;
+        self.note(&record)?;
         self.publish()
     }
 }
@@ -58,10 +58,10 @@ impl<F: Form> Partial<F> {
         Ok(found)
     }
 
-    fn note(&self, stats: &Stats) -> Result<()> {
+    fn note(&self, record: &Record) -> Result<()> {
         use std::io::Write;
         let path = self.path.join(RECORD);
-        let bytes = serde_json::to_vec(stats).expect("numbers are JSON");
+        let bytes = serde_json::to_vec(record).expect("numbers are JSON");
         let write = || {
             let mut file = std::fs::File::create(&path)?;
             file.write_all(&bytes)?;

@@ -75,6 +75,14 @@ pub(super) fn check(path: &Path, noted: &Digest) -> Result<()> {
     Err(LayerError::Seal { path: path.to_owned(), expected: *noted, found })
 }
 
+/// The seal of a file; nothing for one that has none, or where there are none.
+pub(crate) fn found(file: &File) -> Option<Digest> {
+    measure(file).unwrap_or_else(|error| {
+        log::debug!("{error}");
+        None
+    })
+}
+
 fn enable(file: &File) -> io::Result<()> {
     let mut tries = TRIES;
     loop {

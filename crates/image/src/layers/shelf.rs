@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::partial::{Partial, clear, sweep};
 use super::seal;
-use super::{LayerError, Layers, Prepared, Result, is_full};
+use super::{LayerError, Layers, Prepared, Result};
 
 pub(super) const PARTIAL: &str = ".partial";
 /// The name of the record beside a layer.
@@ -43,7 +43,7 @@ pub trait Form: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// Any [`LayerError`].
-    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Stats>;
+    fn make(&self, layer: &DiffId, tar: &mut (dyn Read + Send), path: &Path) -> Result<Record>;
 
     /// Makes durable what is in the layer's directory, which is open: a layer that is published is whole after a power cut, too.
     ///
@@ -52,7 +52,18 @@ pub trait Form: Clone + Send + Sync + 'static {
     fn sync(path: &Path, directory: &OwnedFd) -> Result<()>;
 }
 
-/// What was in a layer; noted beside it (`layer.json`).
+/// What is noted beside a layer (`layer.json`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What was in it.
+    #[serde(flatten)]
+    pub stats: Stats,
+    /// What fs-verity says of a sealed file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Digest>,
+}
+
+/// What was in a layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Of all regular files, as they say themselves.
@@ -63,15 +74,12 @@ pub struct Stats {
     pub skipped: u64,
     /// Attributes that were not.
     pub dropped_xattrs: u64,
-    /// What fs-verity says of a sealed file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seal: Option<Digest>,
 }
 
 impl From<UnpackStats> for Stats {
     fn from(stats: UnpackStats) -> Self {
         let UnpackStats { bytes, entries, skipped, dropped_xattrs, .. } = stats;
-        Self { bytes, entries, skipped, dropped_xattrs, seal: None }
+        Self { bytes, entries, skipped, dropped_xattrs }
     }
 }
 
@@ -204,7 +212,9 @@ impl<F: Form> Layers for Shelf<F> {
         // The partial directory's lock keeps all others from making the layer meanwhile.
         let (path, lock) = match self.lock(layer) {
             // Nor can anybody make it then.
-            Err(LayerError::Store { source, .. }) if is_full(&source) => return self.remove_in_place(layer),
+            Err(LayerError::Store { source, .. }) if conex_content::is_full(&source) => {
+                return self.remove_in_place(layer);
+            }
             locked => locked?,
         };
         let draft = Partial { layers: self.clone(), layer: *layer, path, lock };
@@ -242,7 +252,7 @@ impl<F: Form> Layers for Shelf<F> {
 
     fn check_seal(&self, layer: &DiffId) -> Result<()> {
         match self.record(layer) {
-            Ok(Some(Stats { seal: Some(noted), .. })) => {
+            Ok(Some(Record { seal: Some(noted), .. })) => {
                 seal::check(&self.layer(layer).join(F::NAME), &noted)
             }
             Ok(_) => Ok(()),
@@ -255,13 +265,13 @@ impl<F: Form> Layers for Shelf<F> {
     }
 
     fn size(&self, layer: &DiffId) -> Result<Option<u64>> {
-        Ok(self.record(layer)?.map(|record| record.bytes))
+        Ok(self.record(layer)?.map(|record| record.stats.bytes))
     }
 }
 
 impl<F: Form> Shelf<F> {
     /// What was noted of the layer.
-    fn record(&self, layer: &DiffId) -> Result<Option<Stats>> {
+    fn record(&self, layer: &DiffId) -> Result<Option<Record>> {
         let path = self.layer(layer).join(RECORD);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,

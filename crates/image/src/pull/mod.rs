@@ -104,14 +104,15 @@ impl Store {
         let pull = Pull { store: self, client, reference, platform, whole, progress, brought, lease };
         let pulled = pull.run();
         if let Err(error) = &pulled
-            && (is_final(error) || is_full(error))
+            // Without space it does not keep the little that was left.
+            && (is_final(error) || conex_content::is_full(error))
         {
             let Pull { brought, lease, .. } = pull;
             drop(lease);
             let brought = brought.into_inner().unwrap_or_else(PoisonError::into_inner);
             self.give_back(&brought);
             // Of other pulls too, which nobody is going on with.
-            if is_full(error)
+            if conex_content::is_full(error)
                 && let Err(error) = self.content().clear_partials(true)
             {
                 log::debug!("halves of blobs stay: {error}");
@@ -164,14 +165,6 @@ fn is_final(error: &Error) -> bool {
     }
 }
 
-/// Whether there is no space for it here: then it does not keep the little that was left.
-fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    match error.downcast_ref::<std::io::Error>() {
-        Some(io) => crate::layers::is_full(io),
-        None => error.source().is_some_and(is_full),
-    }
-}
-
 impl Pull<'_> {
     fn run(&self) -> Result<Pulled> {
         let selector = self.reference.tag().map_or_else(|| self.reference.familiar(), str::to_owned);
@@ -197,7 +190,7 @@ impl Pull<'_> {
         self.download(&image)?;
         self.store.unpack(&image, self.progress)?;
         // Mounted, too, so that the first run pays nothing more than any later one. What cannot be mounted says why when it is run.
-        if let Err(error) = self.store.lowers(&image) {
+        if let Err(error) = self.store.stacked(&image) {
             log::debug!("{error}");
         }
         let before = self.store.content().get(self.reference)?;

@@ -3,7 +3,6 @@
 
 use std::io;
 
-use conex_archive::HashingReader;
 use conex_content::{Entry, EntryKind, open_plain};
 use conex_oci::{Descriptor, DiffId, Digest};
 
@@ -47,7 +46,7 @@ impl Repair<'_, '_> {
             source: Box::new(source),
         })?;
         let mut writer = content.writer(Some((*digest, size)))?;
-        io::copy(&mut HashingReader::new(&mut tar), &mut writer).map_err(failed)?;
+        io::copy(&mut tar, &mut writer).map_err(failed)?;
         let place = content.path(digest);
         if Entry::at(&place).is_ok_and(|entry| entry.kind == EntryKind::Directory) {
             content.set_aside(&place)?;

@@ -8,7 +8,7 @@ use conex_oci::{DiffId, Digest};
 
 use super::{REMOVED, Repair, Step};
 use crate::check::{Ask, Cure, Fault, Finding, Subject};
-use crate::layers::{RECORD, Stats, in_directory, in_image};
+use crate::layers::{RECORD, Record, Stats, in_directory, in_image, seal};
 use crate::{Error, Result};
 
 impl Repair<'_, '_> {
@@ -20,7 +20,6 @@ impl Repair<'_, '_> {
                 // Sound ones are looked at once more when all else is done.
                 Cure::Discard if !finding.fault.is_damage() => continue,
                 Cure::Discard | Cure::RemoveLayer | Cure::Unpack(_) => {
-                    self.check.tenants = tenants()?;
                     self.remove_layer(layer, finding, tenants)?
                 }
                 _ => continue,
@@ -115,17 +114,21 @@ impl Repair<'_, '_> {
         let store = self.check.store;
         let directory = store.root().join("layers").join(layer.0.hex());
         let failed = |error: &dyn std::fmt::Display| format!("not written: {error}");
-        let counted =
-            open_plain(&directory.join(in_image())).ok().map(|file| conex_erofs::layer_stats(&file));
-        let stats = match counted {
-            Some(stats) => stats.map_err(|error| failed(&error))?.into(),
-            None => count(&directory.join(in_directory())).map_err(|error| failed(&error))?,
+        let record = match open_plain(&directory.join(in_image())) {
+            Ok(file) => {
+                let stats = conex_erofs::layer_stats(&file).map_err(|error| failed(&error))?.into();
+                Record { stats, seal: seal::found(&file) }
+            }
+            Err(_) => {
+                let stats = count(&directory.join(in_directory())).map_err(|error| failed(&error))?;
+                Record { stats, seal: None }
+            }
         };
         let path = directory.join(RECORD);
         if std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
             store.content().set_aside(&path).map_err(|error| failed(&error))?;
         }
-        let bytes = serde_json::to_vec(&stats).expect("numbers are JSON");
+        let bytes = serde_json::to_vec(&record).expect("numbers are JSON");
         store.content().put_file(&path, &bytes).map_err(|error| failed(&error))?;
         Ok("its record is written again".to_owned())
     }
