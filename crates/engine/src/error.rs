@@ -179,7 +179,10 @@ pub enum Error {
     NetnsTaken { path: PathBuf },
     /// The kernel's networks.
     #[error("cannot set up the container's networks: {source}")]
-    Netlink { source: conex_netlink::Error },
+    Netlink {
+        #[from]
+        source: conex_netlink::Error,
+    },
     /// The name service of the container's networks.
     #[error("cannot set up the names of the container's networks: {source}")]
     Names { source: io::Error },

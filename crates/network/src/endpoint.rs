@@ -33,6 +33,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Its addresses, their prefixes apart.
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().map(|(address, _)| *address)
+    }
+
     /// The MAC address of who has no other: made of its first address, so that who takes the address over takes what neighbours know of
     /// it over, too. The first two bytes are Docker's: locally administered.
     pub fn mac_of(address: IpAddr) -> [u8; 6] {

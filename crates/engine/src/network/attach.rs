@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use conex_netlink::Route;
-use conex_network::{Firewall, Network, Wire};
+use conex_network::{Endpoint, Firewall, Network, Wire};
 use rustix::fs::{Mode, OFlags};
 
-use super::plan::{Planned, plan, way_out};
-use super::{Names, RECORD, files, release};
+use super::plan::{Plan, plan, way_out};
+use super::{Names, RECORD, files, settle};
 use crate::engine::Parts;
 use crate::store::Record;
 use crate::store::write::{self, Durability};
@@ -18,7 +18,9 @@ const LOOPBACK: u32 = 1;
 
 /// A container's endpoints, and the host's ports that are held for them.
 pub(crate) struct Wired {
-    planned: Vec<Planned>,
+    /// Each has its endpoint at the same place.
+    networks: Vec<Network>,
+    endpoints: Vec<Endpoint>,
     /// Bound for as long as the container runs.
     _ports: Vec<OwnedFd>,
 }
@@ -29,45 +31,47 @@ impl Wired {
         if record.options.namespaces.network.connections().is_empty() {
             return Ok(None);
         }
-        let (planned, reserved) = plan(parts, record)?;
-        let wired = Self { planned, _ports: reserved.sockets };
+        let Plan { networks, endpoints, ports } = plan(parts, record)?;
+        let wired = Self { networks, endpoints, _ports: ports.sockets };
         match wired.write_down(parts, record) {
             Ok(()) => Ok(Some(wired)),
             Err(error) => {
-                release(&parts.store, &record.id)?;
+                settle(&parts.store, &record.id)?;
                 Err(error)
             }
         }
     }
 
     fn write_down(&self, parts: &Parts, record: &Record) -> Result<()> {
-        let endpoints: Vec<_> = self.planned.iter().map(|planned| &planned.endpoint).collect();
-        write::replace_json(&parts.store.run_directory(&record.id), RECORD, &endpoints, Durability::Passing)?;
-        files::name_addresses(parts, record, &endpoints)
+        let directory = parts.store.run_directory(&record.id);
+        write::replace_json(&directory, RECORD, &self.endpoints, Durability::Passing)?;
+        files::name_addresses(parts, record, &self.endpoints)
     }
 
     /// Makes them for the process, whose namespaces are there; names resolve for as long as what it returns is held.
     pub(crate) fn connect(&self, parts: &Parts, record: &Record, pid: u32) -> Result<Option<Names>> {
         let namespace = namespace_of(pid)?;
-        let endpoints: Vec<_> = self.planned.iter().map(|planned| planned.endpoint.clone()).collect();
-        let mut host = Route::open().map_err(netlink)?;
-        let mut container = Route::open_in(namespace.as_fd()).map_err(netlink)?;
+        let mut host = Route::open()?;
+        let mut container = Route::open_in(namespace.as_fd())?;
         // The process will do the same, a little later.
-        container.set_up(LOOPBACK).map_err(netlink)?;
-        let names = Names::register(parts, record, &endpoints, namespace.as_fd())?;
-        let networks: Vec<Network> = self.planned.iter().map(|planned| planned.network.clone()).collect();
+        container.set_up(LOOPBACK)?;
+        let names = Names::register(parts, record, &self.endpoints, namespace.as_fd())?;
         // Who asks for a published port is answered by the way that he came.
-        let published = self.planned.iter().position(|planned| !planned.endpoint.ports.is_empty());
-        let out = published.or_else(|| way_out(&networks));
-        for (index, Planned { network, endpoint }) in self.planned.iter().enumerate() {
+        let published = self.endpoints.iter().position(|endpoint| !endpoint.ports.is_empty());
+        let out = published.or_else(|| way_out(&self.networks));
+        for (index, (network, endpoint)) in self.places().enumerate() {
             let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
             wire.connect(&mut host, &mut container, namespace.as_fd())?;
         }
         let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
-        for Planned { network, endpoint } in &self.planned {
+        for (network, endpoint) in self.places() {
             admit(parts, &mut firewall, network, endpoint)?;
         }
         Ok(names)
+    }
+
+    fn places(&self) -> impl Iterator<Item = (&Network, &Endpoint)> {
+        self.networks.iter().zip(&self.endpoints)
     }
 }
 
@@ -76,7 +80,7 @@ pub(crate) fn admit(
     parts: &Parts,
     firewall: &mut Firewall,
     network: &Network,
-    endpoint: &conex_network::Endpoint,
+    endpoint: &Endpoint,
 ) -> Result<()> {
     let networks = parts.networks();
     let admitted = {
@@ -94,8 +98,4 @@ pub(crate) fn namespace_of(pid: u32) -> Result<OwnedFd> {
     let opened =
         rustix::fs::open(format!("/proc/{pid}/ns/net"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     opened.map_err(|errno| Error::Process { pid, source: errno.into() })
-}
-
-pub(crate) fn netlink(source: conex_netlink::Error) -> Error {
-    Error::Netlink { source }
 }

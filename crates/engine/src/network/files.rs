@@ -16,7 +16,7 @@ const RESOLV_BASE: &str = "resolv.base";
 const RESOLV: &str = "resolv.conf";
 
 /// Writes the files anew, in place: they are bound into the container.
-pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpoint]) -> Result<()> {
+pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Result<()> {
     let directory = parts.store.directory(&record.id);
     let (hosts, base) = (directory.join(HOSTS), directory.join(BASE));
     let text = match write::read(&base)? {
@@ -45,7 +45,7 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpo
 }
 
 /// Where names resolve the resolver asks us, and nobody else: we ask the others.
-fn name_servers(directory: &Path, endpoints: &[&Endpoint]) -> Result<()> {
+fn name_servers(directory: &Path, endpoints: &[Endpoint]) -> Result<()> {
     let (file, base) = (directory.join(RESOLV), directory.join(RESOLV_BASE));
     let has_names = endpoints.iter().any(|endpoint| endpoint.network.as_str() != DEFAULT);
     let text = match (write::read(&base)?, has_names) {

@@ -20,7 +20,7 @@ pub use conex_network::{
     parse_subnet,
 };
 
-pub(crate) use self::attach::{Wired, admit, namespace_of, netlink};
+pub(crate) use self::attach::{Wired, admit, namespace_of};
 pub(crate) use self::files::name_addresses;
 pub(crate) use self::link::{link, unlink};
 pub(crate) use self::names::{Names, dns_names, tell};

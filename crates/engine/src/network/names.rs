@@ -41,10 +41,10 @@ impl Names {
         endpoints: &[Endpoint],
         namespace: BorrowedFd<'_>,
     ) -> Result<Option<Self>> {
-        let registration = registration(parts, record, endpoints)?;
-        if registration.networks.is_empty() {
+        if !endpoints.iter().any(has_names) {
             return Ok(None);
         }
+        let registration = registration(parts, record, endpoints)?;
         let sockets = sockets(namespace).map_err(failed)?;
         let mut names = Self { connection: None, sockets, again_at: Instant::now() };
         names.connect(parts, &registration)?;
@@ -135,6 +135,11 @@ pub(crate) fn dns_names(record: &Record, aliases: &[String]) -> Vec<String> {
     names
 }
 
+/// The default network has none, as everywhere.
+fn has_names(endpoint: &Endpoint) -> bool {
+    endpoint.network.as_str() != DEFAULT
+}
+
 fn current(parts: &Parts, id: &ContainerId) -> Result<Registration> {
     registration(parts, &parts.store.must_record(id)?, &endpoints(&parts.store.run_directory(id))?)
 }
@@ -152,11 +157,11 @@ fn registration(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Resul
             _ => drop(inner_host.get_or_insert(&endpoint.gateways)),
         }
     }
-    let with_names = endpoints.iter().filter(|endpoint| endpoint.network.as_str() != DEFAULT);
+    let with_names = endpoints.iter().filter(|endpoint| has_names(endpoint));
     let places = with_names.map(|endpoint| Membership {
         id: endpoint.network_id.as_str().to_owned(),
         network: endpoint.network.to_string(),
-        addresses: endpoint.addresses.iter().map(|(address, _)| *address).collect(),
+        addresses: endpoint.ips().collect(),
         aliases: endpoint.aliases.clone(),
     });
     Ok(Registration {

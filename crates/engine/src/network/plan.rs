@@ -10,42 +10,43 @@ use crate::options::{Connection, Exposed};
 use crate::store::Record;
 use crate::{Error, Result};
 
-/// An endpoint to be made.
-#[derive(Debug)]
-pub(crate) struct Planned {
-    pub(crate) network: Network,
-    pub(crate) endpoint: Endpoint,
+/// Endpoints to be made, each on the network of its place.
+pub(super) struct Plan {
+    pub(super) networks: Vec<Network>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) ports: Reserved,
 }
 
 /// Plans all endpoints; after an error nothing is leased or taken.
-pub(super) fn plan(parts: &Parts, record: &Record) -> Result<(Vec<Planned>, Reserved)> {
+pub(super) fn plan(parts: &Parts, record: &Record) -> Result<Plan> {
     let connections = record.options.namespaces.network.connections();
     let networks = parts.networks();
     let found: Vec<Network> =
         connections.iter().map(|one| networks.find(&one.network)).collect::<Result<_, _>>()?;
     let wanted = wanted(record, parts)?;
     let publisher = if wanted.is_empty() { None } else { publisher(&found)? };
-    let mut planned: Vec<Planned> = Vec::with_capacity(found.len());
-    let result = connections.iter().zip(found).enumerate().try_for_each(|(number, (connection, network))| {
-        let endpoint = endpoint(parts, record, connection, &network, number)?;
-        planned.push(Planned { network, endpoint });
-        Ok(())
-    });
-    let ports = result.and_then(|()| match publisher.and_then(|index| planned.get_mut(index)) {
-        Some(out) => {
-            let has_v6 = out.network.has_v6();
+    let mut endpoints: Vec<Endpoint> = Vec::with_capacity(found.len());
+    let leased =
+        connections.iter().zip(&found).enumerate().try_for_each(|(number, (connection, network))| {
+            endpoints.push(endpoint(parts, record, connection, network, number)?);
+            Ok(())
+        });
+    let published = publisher.and_then(|index| found.get(index).map(|network| (index, network.has_v6())));
+    let ports = leased.and_then(|()| match published {
+        Some((index, has_v6)) => {
             let reserved = reserve(&wanted, parts.publish_address, has_v6)?;
-            out.endpoint.ports = reserved.ports.clone();
+            if let Some(out) = endpoints.get_mut(index) {
+                out.ports.clone_from(&reserved.ports);
+            }
             Ok(reserved)
         }
         None => Ok(Reserved::default()),
     });
     match ports {
-        Ok(reserved) => Ok((planned, reserved)),
+        Ok(ports) => Ok(Plan { networks: found, endpoints, ports }),
         Err(error) => {
-            for Planned { network, endpoint } in &planned {
-                let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|(address, _)| *address).collect();
-                networks.give_back(network, record.id.as_str(), &addresses);
+            for (network, endpoint) in found.iter().zip(&endpoints) {
+                networks.give_back(network, record.id.as_str(), &endpoint.ips().collect::<Vec<_>>());
             }
             Err(error)
         }

@@ -35,28 +35,25 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
     if !with_devices && !record.exists() {
         return Ok(());
     }
-    let networks = store.networks();
-    let (known, ends) = (networks.list()?, endpoints(&directory)?);
+    let (networks, ends) = (store.networks(), endpoints(&directory)?);
     if !ends.is_empty() {
-        let mut firewall = Firewall::open()?;
+        let (mut firewall, mut host) = (Firewall::open()?, Route::open()?);
         for endpoint in &ends {
             // A network cannot be removed while somebody has an address of it; one that is gone all the same has no elements.
-            let Some(network) = known.iter().find(|network| network.id == endpoint.network_id) else {
-                continue;
-            };
-            firewall.dismiss(network, endpoint)?;
+            let found = networks.get(&endpoint.network)?.filter(|network| network.id == endpoint.network_id);
+            let Some(network) = found else { continue };
+            firewall.dismiss(&network, endpoint)?;
             if with_devices {
-                let mut host = Route::open().map_err(super::attach::netlink)?;
-                Wire::disconnect(network, endpoint, &mut host, None)?;
+                Wire::disconnect(&network, endpoint, &mut host, None)?;
             }
             // By their names: of a hundred that end at once none reads what all the others have.
-            let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|(address, _)| *address).collect();
-            networks.give_back(network, id.as_str(), &addresses);
+            let addresses: Vec<IpAddr> = endpoint.ips().collect();
+            networks.give_back(&network, id.as_str(), &addresses);
         }
     }
     if with_devices || ends.is_empty() {
-        for network in &known {
-            networks.give_all_back(network, id.as_str())?;
+        for network in networks.list()? {
+            networks.give_all_back(&network, id.as_str())?;
         }
     }
     write::unlink(&record)

@@ -98,10 +98,11 @@ impl Store {
     ) -> Result<Record> {
         let until = Instant::now() + PATIENCE;
         loop {
+            let before = self.must_record(id)?;
+            let held = names::hold(&self.names(), before.name.as_str(), id)?;
+            // Changed by somebody else, or renamed, before the lock was had.
             let mut record = self.must_record(id)?;
-            let held = names::hold(&self.names(), record.name.as_str(), id)?;
-            // Renamed before the lock was had.
-            if held.is_some() && self.must_record(id)?.name == record.name {
+            if held.is_some() && record.name == before.name {
                 change(&mut record)?;
                 let directory = self.directory(id);
                 write::replace_json(&directory, "config.json", &record, write::Durability::Lasting)?;

@@ -16,7 +16,7 @@ impl Engine {
     pub fn rename(&self, id: &ContainerId, name: &ContainerName) -> Result<()> {
         let store = &self.parts.store;
         loop {
-            let mut record = store.must_record(id)?;
+            let record = store.must_record(id)?;
             if record.name == *name {
                 return Err(Error::SameName);
             }
@@ -30,7 +30,8 @@ impl Engine {
                 }
             };
             // Another rename, or a removal, that was faster than the lock.
-            if store.must_record(id)?.name != record.name {
+            let mut current = store.must_record(id)?;
+            if current.name != record.name {
                 continue;
             }
             let new = match claim(store, id, name)? {
@@ -39,9 +40,9 @@ impl Engine {
                     return Err(Error::NameInUse { name: name.to_string(), id: holder });
                 }
             };
-            record.name = name.clone();
+            current.name = name.clone();
             if let Err(error) =
-                write::replace_json(&store.directory(id), "config.json", &record, Durability::Lasting)
+                write::replace_json(&store.directory(id), "config.json", &current, Durability::Lasting)
             {
                 new.forfeit()?;
                 return Err(error);

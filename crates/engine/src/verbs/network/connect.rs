@@ -7,7 +7,7 @@ use conex_netlink::Route;
 use conex_network::{Endpoint, Firewall, Published, Wire};
 use conex_oci::ContainerId;
 
-use crate::network::{self, RECORD, admit, endpoint, endpoints, name_addresses, namespace_of, netlink};
+use crate::network::{self, RECORD, admit, endpoint, endpoints, name_addresses, namespace_of};
 use crate::options::{Connection, NetworkMode};
 use crate::store::write::{self, Durability};
 use crate::store::{ContainerState, Record};
@@ -73,16 +73,15 @@ impl Engine {
         write::replace_json(&directory, RECORD, &all, Durability::Passing)?;
         let connect = || -> Result<()> {
             let namespace = namespace_of(pid)?;
-            let mut host = Route::open().map_err(netlink)?;
-            let mut inside = Route::open_in(namespace.as_fd()).map_err(netlink)?;
-            let has_way_out =
-                inside.routes().map_err(netlink)?.iter().any(|route| route.destination.is_none());
+            let mut host = Route::open()?;
+            let mut inside = Route::open_in(namespace.as_fd())?;
+            let has_way_out = inside.routes()?.iter().any(|route| route.destination.is_none());
             let wire =
                 Wire { network: found, endpoint: &new, note: record.name.as_str(), is_default: !has_way_out };
             wire.connect(&mut host, &mut inside, namespace.as_fd())?;
             let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
             admit(parts, &mut firewall, found, &new)?;
-            name_addresses(parts, record, &all.iter().collect::<Vec<_>>())
+            name_addresses(parts, record, &all)
         };
         let connected = connect();
         if connected.is_err() {
@@ -125,18 +124,17 @@ impl Engine {
         let networks = parts.networks();
         if let Some(found) = networks.get(&endpoint.network)? {
             Firewall::open()?.dismiss(&found, endpoint)?;
-            let mut host = Route::open().map_err(netlink)?;
+            let mut host = Route::open()?;
             let namespace = pid.map(namespace_of).transpose()?;
-            let mut inside =
-                namespace.map(|open| Route::open_in(open.as_fd())).transpose().map_err(netlink)?;
+            let mut inside = namespace.map(|open| Route::open_in(open.as_fd())).transpose()?;
             Wire::disconnect(&found, endpoint, &mut host, inside.as_mut())?;
-            let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|(address, _)| *address).collect();
+            let addresses: Vec<IpAddr> = endpoint.ips().collect();
             networks.give_back(&found, record.id.as_str(), &addresses);
         }
         let mut all = endpoints(&directory)?;
         all.retain(|one| one.network_id != endpoint.network_id);
         write::replace_json(&directory, RECORD, &all, Durability::Passing)?;
-        name_addresses(parts, record, &all.iter().collect::<Vec<_>>())
+        name_addresses(parts, record, &all)
     }
 
     /// The ports of a container that are published now.

@@ -6,7 +6,7 @@ use conex_netlink::{Neighbour, Route};
 use conex_network::{Firewall, Network, Overlay};
 use serde_json::{Map, Value, json};
 
-use crate::network::{all_endpoints, netlink};
+use crate::network::all_endpoints;
 use crate::verbs::inspect_network::mac;
 use crate::{Engine, Result};
 
@@ -20,7 +20,7 @@ impl Engine {
         let mut containers = Map::new();
         let mut cables = Vec::new();
         // What is on the host: nothing of it is needed to tell the rest.
-        let mut host = Route::open().map_err(netlink).ok();
+        let mut host = Route::open().ok();
         for (id, endpoint) in all_endpoints(&self.parts.store)? {
             if endpoint.network_id != network.id {
                 continue;

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use conex_netlink::Route;
 use conex_network::{Endpoint, Firewall, Network, Wire};
 
-use crate::network::{all_endpoints, namespace_of, netlink, restore};
+use crate::network::{all_endpoints, namespace_of, restore};
 use crate::{Engine, Result};
 
 impl Engine {
@@ -17,7 +17,7 @@ impl Engine {
     pub fn network_reload(&self) -> Result<Vec<String>> {
         let store = &self.parts.store;
         let networks = self.parts.networks();
-        let mut host = Route::open().map_err(netlink)?;
+        let mut host = Route::open()?;
         let mut firewall = Firewall::open()?.blocking_metadata(self.parts.block_metadata);
         let known = networks.list()?;
         let mut names = Vec::new();
@@ -49,15 +49,15 @@ impl Engine {
 fn mend(network: &Network, endpoint: &Endpoint, note: &str, pid: u32, host: &mut Route) -> Result<()> {
     network.raise(host)?;
     let namespace = namespace_of(pid)?;
-    let mut inside = Route::open_in(namespace.as_fd()).map_err(netlink)?;
+    let mut inside = Route::open_in(namespace.as_fd())?;
     let mut wire = Wire { network, endpoint, note, is_default: false };
     if wire.is_whole(host, &mut inside)? {
         return Ok(());
     }
-    if let Some(old) = inside.link(&endpoint.device).map_err(netlink)? {
-        inside.delete_link(old.index).map_err(netlink)?;
+    if let Some(old) = inside.link(&endpoint.device)? {
+        inside.delete_link(old.index)?;
     }
-    wire.is_default = inside.routes().map_err(netlink)?.iter().all(|route| route.destination.is_some());
+    wire.is_default = inside.routes()?.iter().all(|route| route.destination.is_some());
     wire.connect(host, &mut inside, namespace.as_fd())?;
     Ok(())
 }
