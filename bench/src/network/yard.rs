@@ -38,5 +38,13 @@ pub(super) fn furnish() -> Result<()> {
     if links("self")? == links(&parent)? {
         return Err(format!("network: {ROLE} belongs into a network namespace of its own"));
     }
-    run(Command::new("sh").args(["-c", FURNISH]))
+    run(Command::new("sh").args(["-c", FURNISH]))?;
+    // A module that hosts load for iptables has bridges ask the IP hooks, too: a plain bridge is then 7 % slower than a veth pair.
+    for family in ["iptables", "ip6tables", "arptables"] {
+        let switch = format!("/proc/sys/net/bridge/bridge-nf-call-{family}");
+        if std::path::Path::new(&switch).exists() {
+            std::fs::write(&switch, "0").map_err(|error| format!("{switch}: {error}"))?;
+        }
+    }
+    Ok(())
 }

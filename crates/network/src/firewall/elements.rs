@@ -56,8 +56,11 @@ pub(super) fn of_network(network: &Network) -> Vec<(Place, Element)> {
 /// The tunnel, and what is of the gateway and stays on its host.
 fn of_tunnel(network: &Network, overlay: &Overlay) -> Vec<(Place, Element)> {
     let (port, number) = tunnel(network, overlay);
-    let mut elements = vec![(inet("tunnels"), Element::new(&[&port, &number]))];
     let device = name(&network.tunnel_device());
+    let mut elements = vec![
+        (inet("tunnels"), Element::new(&[&port, &number])),
+        (bridge("tunnels"), Element::new(&[&device])),
+    ];
     let Some(mac) = network.subnets.first().map(|subnet| Endpoint::mac_of(subnet.gateway)) else {
         return elements;
     };
@@ -108,11 +111,13 @@ pub(super) fn of_endpoint(network: &Network, endpoint: &Endpoint) -> Vec<(Place,
             IpAddr::V4(v4) => {
                 let own = v4.octets();
                 elements.push((bridge("addresses4"), Element::new(&[&device, &own])));
+                elements.push((bridge("senders4"), Element::new(&[&device, &endpoint.mac, &own])));
                 elements.push((inet("selves4"), Element::new(&[&own, &own])));
             }
             IpAddr::V6(v6) => {
                 let own = v6.octets();
                 elements.push((bridge("addresses6"), Element::new(&[&device, &own])));
+                elements.push((bridge("senders6"), Element::new(&[&device, &endpoint.mac, &own])));
                 elements.push((inet("selves6"), Element::new(&[&own, &own])));
             }
         }

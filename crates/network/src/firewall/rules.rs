@@ -74,11 +74,9 @@ fn inet(batch: &mut Batch) {
     let mut rule = |chain: &str, rule: Rule| batch.add_rule(INET, chain, rule);
 
     // Loopback is reached over bridges (route_localnet) by published ports only, never by containers (CVE-2020-8558).
-    let own = Rule::new().comment("loopback is not for containers").is_in(&[IN], "bridges");
-    rule(
-        "guard",
-        own.is(Field::Protocol, IPV4).is_within(Field::Destination4, &[127, 0, 0, 0], 8).counter().drop(),
-    );
+    let own = Rule::new().comment("loopback is not for containers").is(Field::Protocol, IPV4);
+    let own = own.is_within(Field::Destination4, &[127, 0, 0, 0], 8);
+    rule("guard", own.is_in(&[IN], "bridges").counter().drop());
 
     // Before it is decided whether it is the host's: some have a server of their own for it.
     let metadata = || Rule::new().comment("metadata is not for containers").is_in(&[IN], "bridges");
@@ -150,8 +148,16 @@ fn bridge(batch: &mut Batch) {
     set(batch, BRIDGE, "macs", &[IN, Field::EtherSource]);
     set(batch, BRIDGE, "addresses4", &[IN, Field::Source4]);
     set(batch, BRIDGE, "addresses6", &[IN, Field::Source6]);
+    set(batch, BRIDGE, "senders4", &[IN, Field::EtherSource, Field::Source4]);
+    set(batch, BRIDGE, "senders6", &[IN, Field::EtherSource, Field::Source6]);
     batch.add_chain(BRIDGE, &Chain { name: "prerouting", base: Some(Base::filter(Hook::Prerouting, -300)) });
     batch.add_chain(BRIDGE, &Chain { name: "postrouting", base: Some(Base::filter(Hook::Postrouting, 0)) });
+    // Nearly all there is: one question for it. Neighbour advertisements are looked at further.
+    let mut rule = |rule: Rule| batch.add_rule(BRIDGE, "prerouting", rule);
+    let v4 = Rule::new().is(Field::EtherType, TYPE_IPV4);
+    rule(v4.is_in(&[IN, Field::EtherSource, Field::Source4], "senders4").accept());
+    let v6 = Rule::new().is(Field::EtherType, TYPE_IPV6).is_not(Field::Transport, ICMPV6);
+    rule(v6.is_in(&[IN, Field::EtherSource, Field::Source6], "senders6").accept());
     gateways(batch);
     let mut rule = |rule: Rule| batch.add_rule(BRIDGE, "prerouting", rule);
     rule(Rule::new().is_not_in(&[IN], "ports").accept());
@@ -179,10 +185,14 @@ fn bridge(batch: &mut Batch) {
 
 /// Every host of an overlay has the same gateway for its own containers. What is of it, or asks for it, crosses no tunnel.
 fn gateways(batch: &mut Batch) {
+    set(batch, BRIDGE, "tunnels", &[IN]);
     set(batch, BRIDGE, "gateway_macs", &[IN, Field::EtherSource]);
     set(batch, BRIDGE, "gateways4", &[IN, Field::ArpTarget4]);
     set(batch, BRIDGE, "gateways6", &[IN, Field::NeighbourTarget6]);
     for (chain, device) in [("prerouting", IN), ("postrouting", OUT)] {
+        if device == OUT {
+            batch.add_rule(BRIDGE, chain, Rule::new().is_not_in(&[OUT], "tunnels").accept());
+        }
         let mut rule = |rule: Rule| batch.add_rule(BRIDGE, chain, rule.counter().drop());
         let gateway = || Rule::new().comment("a gateway's, by a tunnel");
         rule(gateway().is_in(&[device, Field::EtherSource], "gateway_macs"));
