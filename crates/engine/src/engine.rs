@@ -4,11 +4,12 @@ use std::cell::{OnceCell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use conex_cgroup::Host;
+use conex_cgroup::{CgroupPath, Driver, Host};
 use conex_image::rootfs::{self, RootfsRequest, Scratch};
 use conex_oci::ContainerId;
 use conex_oci::runtime::Spec;
 
+use crate::rootless::is_rootless;
 use crate::store::lock::Owned;
 use crate::store::{Record, Store, write};
 use crate::supervise::Job;
@@ -141,6 +142,15 @@ impl Parts {
             let _ = self.host.set(Host::detect()?);
         }
         Ok(self.host.get().unwrap_or_else(|| unreachable!("just set")))
+    }
+
+    /// Where a container's control groups go; an ordinary user's go beside his own.
+    pub(crate) fn group_path(&self, parent: Option<&str>, id: &ContainerId) -> Result<CgroupPath> {
+        let host = self.host()?;
+        Ok(match parent {
+            None if is_rootless() => host.bundle_path(Driver::Cgroupfs, None, id.as_str())?,
+            parent => host.container_path(parent, id.as_str())?,
+        })
     }
 
     /// The networks.

@@ -105,6 +105,12 @@ pub enum Error {
     /// A terminal was asked for and none was made.
     #[error("the runtime made no terminal")]
     NoTerminal,
+    /// An ordinary user's engine.
+    #[error("cannot make a user namespace: {source}")]
+    NoUserNamespace { source: io::Error },
+    /// An ordinary user's engine.
+    #[error("cannot make a user namespace: {why}")]
+    UserIds { why: String },
     /// The log driver keeps nothing that can be read back.
     #[error("configured logging driver does not support reading: {driver}")]
     LogDriver { driver: &'static str },

@@ -16,6 +16,7 @@ mod idmap;
 pub mod log;
 pub mod network;
 pub mod options;
+pub mod rootless;
 pub mod spec;
 pub mod store;
 pub mod supervise;

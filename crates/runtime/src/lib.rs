@@ -65,6 +65,7 @@ pub use listener::Listener;
 pub use mount_points::make_mount_points;
 pub use options::MOUNT_OPTIONS;
 pub use plan::{check, warnings};
+pub use rootless::map_ids;
 pub use start::{listen, start};
 pub use terms::{Inside, Start, Terms};
 pub use waiting::{Running, Waiting};

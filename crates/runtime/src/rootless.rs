@@ -57,11 +57,11 @@ pub(crate) fn is_ordinary_user() -> bool {
     !rustix::process::geteuid().is_root()
 }
 
-/// Writes both mappings of the process `pid`, which waits in its new user namespace.
+/// Writes both mappings of the process `pid`, which waits in its new user namespace. The caller has one thread, and is outside of it.
 ///
 /// # Errors
 /// [`Error::IdMap`]
-pub(crate) fn map_ids(pid: u32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<(), Error> {
+pub fn map_ids(pid: u32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<(), Error> {
     map(pid, Kind::Uid, uids)?;
     map(pid, Kind::Gid, gids)
 }

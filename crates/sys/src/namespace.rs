@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// CLONE_NEWNS: mounts.
 pub const MOUNT: u64 = libc::CLONE_NEWNS as u64;
+/// CLONE_NEWUSER: ids and capabilities.
+pub const USER: u64 = libc::CLONE_NEWUSER as u64;
 /// CLONE_NEWNET: network devices, and all that goes with them.
 pub const NETWORK: u64 = libc::CLONE_NEWNET as u64;
 

@@ -1,7 +1,9 @@
 //! What every verb needs: where the stores are, and handles on them when it asks.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
+use conex_engine::rootless::{self, Member};
 use conex_engine::{Engine, Paths};
 use conex_image::Store;
 use conex_registry::{Client, Options};
@@ -12,6 +14,8 @@ use crate::errors::Error;
 /// The settings of this call.
 pub(crate) struct Context {
     paths: Paths,
+    /// An ordinary user's place in his namespaces, taken when a store is first opened.
+    member: OnceCell<Option<Member>>,
 }
 
 impl Context {
@@ -23,7 +27,7 @@ impl Context {
         log(given)?;
         let root = directory(given, "root", "CONEX_ROOT", "XDG_DATA_HOME", "/var/lib/conex")?;
         let run = directory(given, "run-root", "CONEX_RUN_ROOT", "XDG_RUNTIME_DIR", "/run/conex")?;
-        Ok(Self { paths: Paths { root, run } })
+        Ok(Self { paths: Paths { root, run }, member: OnceCell::new() })
     }
 
     /// The engine on these directories.
@@ -31,9 +35,21 @@ impl Context {
     /// # Errors
     /// When they cannot be made, or the configuration is wrong.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
+        self.enter()?;
         let ports = crate::config::Config::read()?.ports;
         let engine = Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT);
         Ok(engine.with_ports(ports.address, ports.block_metadata.unwrap_or(false)))
+    }
+
+    /// Makes an ordinary user root of his namespaces: from here on his files of other owners can be written. Before any thread.
+    ///
+    /// # Errors
+    /// Where the host has none for him.
+    pub(crate) fn enter(&self) -> Result<(), Error> {
+        if self.member.get().is_none() {
+            let _ = self.member.set(rootless::enter(&self.paths.run)?);
+        }
+        Ok(())
     }
 
     /// What is gone after a reboot.
@@ -51,6 +67,7 @@ impl Context {
     /// # Errors
     /// When the store cannot be opened.
     pub(crate) fn images(&self) -> Result<Store, Error> {
+        self.enter()?;
         let store = Store::open_to_run(&self.paths.root, &self.paths.run)?;
         // Whoever may only read the store is not kept from it.
         if let Err(error) = store.content().clear_temporary() {

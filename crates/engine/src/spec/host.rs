@@ -29,6 +29,8 @@ pub trait Host {
     fn swap_limit(&self) -> bool;
     /// The caller's oom_score_adj, -1000 to 1000.
     fn oom_score_adj(&self) -> i32;
+    /// The last group id of those that the caller's user namespace maps without a gap from 0 on.
+    fn last_group(&self) -> u32;
     /// Whether AppArmor is in force.
     fn apparmor(&self) -> bool;
     /// Whether SELinux is in force.

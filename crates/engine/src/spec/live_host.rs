@@ -133,6 +133,10 @@ impl Host for LiveHost {
         text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
+    fn last_group(&self) -> u32 {
+        crate::rootless::last_group()
+    }
+
     fn apparmor(&self) -> bool {
         std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
     }

@@ -7,8 +7,10 @@ use super::{SpecError, SpecRequest};
 use crate::options::{IpcMode, NamespaceMode, NetworkMode, SysctlHolder, sysctl_holder};
 
 /// Docker's defaults in a network namespace of the container's own: any port, and ping without a capability.
-const PORTS: (&str, &str) = ("net.ipv4.ip_unprivileged_port_start", "0");
-const PING: (&str, &str) = ("net.ipv4.ping_group_range", "0 2147483647");
+const PORTS: &str = "net.ipv4.ip_unprivileged_port_start";
+const PING: &str = "net.ipv4.ping_group_range";
+/// GROUP_RANGE of the kernel's net/ping.h: more is refused.
+const LAST_GROUP: u32 = 2_147_483_647;
 
 pub(super) fn build(
     request: &SpecRequest<'_>,
@@ -18,11 +20,13 @@ pub(super) fn build(
     let mut list = BTreeMap::new();
     if matches!(asked.network, NetworkMode::None | NetworkMode::Networks(_)) {
         // A range of groups beyond those mapped is refused in a user namespace.
-        for (name, value) in [PORTS, PING].into_iter().filter(|default| *default != PING || !user_namespace) {
+        let groups = (!user_namespace).then(|| format!("0 {}", request.host.last_group().min(LAST_GROUP)));
+        for (name, value) in [(PORTS, Some("0".to_owned())), (PING, groups)] {
+            let Some(value) = value else { continue };
             // Kernels without IPv4 are built.
             let path = PathBuf::from(format!("/proc/sys/{}", name.replace('.', "/")));
             if request.host.exists(&path).unwrap_or(false) {
-                list.insert(name.to_owned(), value.to_owned());
+                list.insert(name.to_owned(), value);
             }
         }
     }

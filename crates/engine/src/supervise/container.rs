@@ -17,6 +17,7 @@ use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
 use crate::log::Sink;
 use crate::network::{Names, release, tell};
+use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
 use crate::store::{Exit, LastRun, Live, write};
@@ -70,6 +71,7 @@ pub(super) fn first_client(socket: OwnedFd, first: First) -> Client {
 }
 
 fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) {
+    let _member = Member::or_warn(&parts.paths.run);
     let mut client = first_client(socket, first);
     let streams = match open(parts, &job, &owned) {
         Ok(streams) => streams,

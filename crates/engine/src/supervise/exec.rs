@@ -13,6 +13,7 @@ use super::streams::{Ends, Happening, Streams};
 use super::wire::Reply;
 use crate::engine::Parts;
 use crate::log::Sink;
+use crate::rootless::Member;
 use crate::store::Record;
 use crate::verbs::AttachOptions;
 use crate::{Attachment, Error, Result};
@@ -57,6 +58,7 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
             size: job.size,
         }),
     };
+    let _member = Member::or_warn(&parts.paths.run);
     let mut client = first_client(socket, first);
     let mut streams = Streams::new(None, Sink::none());
     let pidfd = match start(parts, job, &mut streams) {
@@ -89,7 +91,7 @@ fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> 
         process: &job.process,
         target: job.target,
         target_pidfd: job.pidfd.as_fd(),
-        cgroup: Some(&group),
+        cgroup: Some(&group).filter(|group| group.exists()),
         stdio,
         seccomp: program.as_ref(),
         terms: Terms::default(),

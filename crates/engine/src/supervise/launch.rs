@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use conex_cgroup::Cgroup;
+use conex_cgroup::{Cgroup, Properties};
 use conex_oci::runtime::{NamespaceKind, Spec};
 use conex_runtime::{Create, Rootfs, Stdio, Terms, create};
 use rustix::fs::{Mode, OFlags};
@@ -44,7 +44,11 @@ pub(super) struct Launched {
 /// Starts the container; after an error nothing of the attempt is left.
 pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched> {
     let resources = job.spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
-    let group = Cgroup::create(parts.host()?, &job.record.cgroup, &resources)?;
+    let (host, path) = (parts.host()?, &job.record.cgroup);
+    let is_explicit = job.record.options.limits.cgroup_parent.is_some();
+    let made = Cgroup::create_if_allowed(host, path, is_explicit, &resources, &Properties::default())?;
+    // An ordinary user to whom none were delegated goes without: a group that is not there.
+    let group = made.map_or_else(|| Cgroup::open(host, path), Ok)?;
     let id = job.record.id.clone();
     match within(parts, job, &group, restarts) {
         Ok(Running { process, pidfd, ends, private_pids, wired, names }) => {
@@ -106,7 +110,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     let created = create(Create {
         spec: &spec,
         rootfs: Rootfs::Mount(rootfs),
-        cgroup: Some(group),
+        cgroup: Some(group).filter(|group| group.exists()),
         stdio,
         seccomp: program.as_ref(),
         init,

@@ -57,7 +57,7 @@ impl Engine {
         let (name, _name) = claim_name(&parts.store, &id, options.name.as_ref())?;
         let range = claim_range(&parts.store, &id, &options)?;
         let (joined, joined_ids) = self.joined(&options)?;
-        let cgroup = parts.host()?.container_path(options.limits.cgroup_parent.as_deref(), id.as_str())?;
+        let cgroup = parts.group_path(options.limits.cgroup_parent.as_deref(), &id)?;
         let directory = parts.store.directory(&id);
         // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
         let id_range = range

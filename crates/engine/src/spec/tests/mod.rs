@@ -63,6 +63,7 @@ struct Machine {
     propagation: HostPropagation,
     thermal: Vec<PathBuf>,
     processors: u64,
+    last_group: u32,
     oom_score_adj: i32,
     swap_limit: bool,
     apparmor: bool,
@@ -100,6 +101,7 @@ impl Default for Machine {
             propagation: HostPropagation::default(),
             thermal: Vec::new(),
             processors: 2,
+            last_group: u32::MAX - 1,
             oom_score_adj: 0,
             swap_limit: true,
             apparmor: false,
@@ -146,6 +148,9 @@ impl Host for Machine {
     }
     fn oom_score_adj(&self) -> i32 {
         self.oom_score_adj
+    }
+    fn last_group(&self) -> u32 {
+        self.last_group
     }
     fn apparmor(&self) -> bool {
         self.apparmor

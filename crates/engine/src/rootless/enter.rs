@@ -1,0 +1,119 @@
+//! Into the user's namespaces: those that others of his commands are in, or new ones.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use conex_runtime::map_ids;
+use conex_sys::process::{Forked, exit_now, fork};
+use conex_sys::{namespace, range_lock};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+
+use super::{Member, ranges};
+use crate::{Error, Result};
+
+/// The most that is heard of why ids cannot be mapped, in bytes.
+const MOST_SAID: u64 = 4096;
+
+/// Makes the calling process, if it is an ordinary user's, root of the user's namespaces; `None` for root. It has one thread, and keeps
+/// its working directory. `run` is made if it is not there.
+///
+/// # Errors
+/// [`Error::NoUserNamespace`] where the host allows none; [`Error::Runtime`] with why ids cannot be mapped.
+pub fn enter(run: &Path) -> Result<Option<Member>> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(run)
+        .map_err(|source| Error::Directory { path: run.to_owned(), source })?;
+    let file = super::open(run)?;
+    let read = |source: io::Error| Error::Read { path: super::path(run), source };
+    // From here until this process is in it, nobody else makes one.
+    retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(|errno| read(errno.into()))?;
+    if !join(&file).map_err(read)? {
+        make()?;
+    }
+    // The files in /proc of a process whose rights have changed are of the machine's root, unless it may be looked at. Those of what is
+    // forked by this one are opened by others of its user.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+        .map_err(|errno| Error::NoUserNamespace { source: errno.into() })?;
+    let member = Member::of(file, run)?;
+    retry_on_intr(|| flock(&member.lock, FlockOperation::Unlock)).map_err(|errno| read(errno.into()))?;
+    Ok(Some(member))
+}
+
+/// Joins those that somebody is in; false when nobody is.
+fn join(file: &File) -> io::Result<bool> {
+    /// One who leaves at this moment is followed by another, or by nobody.
+    const ATTEMPTS: usize = 16;
+    let kinds = namespace::USER | namespace::MOUNT;
+    for _ in 0..ATTEMPTS {
+        let Some(holder) = range_lock::holder(file)? else { return Ok(false) };
+        let Some(pid) = i32::try_from(holder).ok().and_then(Pid::from_raw) else { return Ok(false) };
+        let joined = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pidfd| {
+            let directory = std::env::current_dir();
+            namespace::join(pidfd.as_fd(), kinds)?;
+            // Its root is ours now, and our directory is to be found in its mounts.
+            directory.and_then(std::env::set_current_dir)
+        });
+        match joined {
+            Ok(()) => return Ok(true),
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// Makes new ones. The ids are mapped by a fork, which stays outside: inside nobody may.
+fn make() -> Result<()> {
+    let failed = |source: io::Error| Error::NoUserNamespace { source };
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let name = ranges::name(uid);
+    let uids = ranges::mapping("/etc/subuid", name.as_deref(), uid, uid);
+    let gids = ranges::mapping("/etc/subgid", name.as_deref(), uid, gid);
+    // A word that one side says, or its end.
+    let (made, make) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
+    let (said, say) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
+    let process = std::process::id();
+    let pid = match fork().map_err(failed)? {
+        Forked::Child => {
+            drop((make, said));
+            let mut word = [0; 1];
+            // Nothing but its end: then there is nothing to be mapped.
+            if !matches!(retry_on_intr(|| rustix::io::read(&made, &mut word)), Ok(1)) {
+                exit_now(0);
+            }
+            if let Err(error) = map_ids(process, &uids, &gids) {
+                let _ = File::from(say).write_all(error.to_string().as_bytes());
+            }
+            exit_now(0)
+        }
+        Forked::Parent { pid } => Pid::from_raw(pid.cast_signed()),
+    };
+    drop((made, say));
+    let unshared = namespace::unshare(namespace::USER | namespace::MOUNT).and_then(|()| {
+        // Else the files that the mapping is written to are not the user's.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+        rustix::io::write(&make, b"1")?;
+        Ok(())
+    });
+    drop(make);
+    let mut why = String::new();
+    let heard = File::from(said).take(MOST_SAID).read_to_string(&mut why);
+    let _ = retry_on_intr(|| waitpid(pid, WaitOptions::empty()));
+    unshared.map_err(failed)?;
+    heard.map_err(failed)?;
+    match why.is_empty() {
+        true => Ok(()),
+        false => Err(Error::UserIds { why }),
+    }
+}
