@@ -1,6 +1,6 @@
 //! What the global flags mean for every verb.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use conex_runtime::state::{Container, Root};
@@ -51,7 +51,9 @@ impl Context {
 
     /// Whether cgroups that may not be made are done without.
     pub(crate) fn is_rootless(&self) -> bool {
-        self.rootless.unwrap_or_else(|| !rustix::process::geteuid().is_root() || in_user_namespace())
+        self.rootless.unwrap_or_else(|| {
+            !rustix::process::geteuid().is_root() || !conex_sys::namespace::in_first_user()
+        })
     }
 
     /// A container by the name on the command line.
@@ -91,7 +93,9 @@ fn named(path: &Path) -> Result<PathBuf, Error> {
 fn default_root(ordinary: bool) -> Result<PathBuf, Error> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
     let Some(runtime) = runtime.filter(|_| {
-        ordinary || std::env::var_os("USER").is_none_or(|user| user != "root") && in_user_namespace()
+        ordinary
+            || std::env::var_os("USER").is_none_or(|user| user != "root")
+                && !conex_sys::namespace::in_first_user()
     }) else {
         return Ok(PathBuf::from(ROOT));
     };
@@ -101,12 +105,4 @@ fn default_root(ordinary: bool) -> Result<PathBuf, Error> {
     // Sticky things there are not pruned (XDG base directory specification).
     std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o1700)).map_err(failed)?;
     Ok(root)
-}
-
-/// Whether this is another user namespace than the host's first.
-fn in_user_namespace() -> bool {
-    /// PROC_USER_INIT_INO of the kernel's proc_ns.h.
-    const FIRST: u64 = 0xefff_fffd;
-    // Without the file (a kernel without user namespaces) there is no other.
-    std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() != FIRST)
 }

@@ -137,9 +137,6 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     made.created(at_once)
 }
 
-/// `/proc/PID/ns/user` of the first user namespace (PROC_USER_INIT_INO in the kernel's `proc_ns.h`).
-const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
-
 /// The kinds to join. Joining a namespace one is in already is refused for the user namespace and for who has no right to it;
 /// the machine's root, to whom it does no harm, does not look at those that containers nearly always have of their own.
 fn foreign_namespaces(target: u32) -> std::io::Result<u64> {
@@ -148,7 +145,8 @@ fn foreign_namespaces(target: u32) -> std::io::Result<u64> {
         Ok::<_, std::io::Error>((stat.dev(), stat.ino()))
     };
     let (theirs, ours) = (of(&target, NamespaceKind::User)?, of(&"self", NamespaceKind::User)?);
-    let above_all = theirs == ours && ours.1 == FIRST_USER_NAMESPACE && rustix::process::geteuid().is_root();
+    let above_all =
+        theirs == ours && ours.1 == conex_sys::namespace::FIRST_USER && rustix::process::geteuid().is_root();
     let mut foreign = if theirs == ours { 0 } else { NamespaceKind::User.clone_flag() };
     for kind in NamespaceKind::ALL {
         let is_usual = kind != NamespaceKind::Time;

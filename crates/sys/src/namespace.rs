@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 
 /// CLONE_NEWNS: mounts.
 pub const MOUNT: u64 = libc::CLONE_NEWNS as u64;
@@ -10,6 +11,15 @@ pub const MOUNT: u64 = libc::CLONE_NEWNS as u64;
 pub const USER: u64 = libc::CLONE_NEWUSER as u64;
 /// CLONE_NEWNET: network devices, and all that goes with them.
 pub const NETWORK: u64 = libc::CLONE_NEWNET as u64;
+
+/// The inode of the first user namespace in `/proc/PID/ns/user`: PROC_USER_INIT_INO of the kernel's `proc_ns.h`.
+pub const FIRST_USER: u64 = 0xEFFF_FFFD;
+
+/// Whether this process is in the machine's first user namespace, whose root is the machine's.
+pub fn in_first_user() -> bool {
+    // Without the file (a kernel without user namespaces) there is no other.
+    std::fs::metadata("/proc/self/ns/user").map_or(true, |namespace| namespace.ino() == FIRST_USER)
+}
 
 /// unshare(2) with CLONE_NEW… flags only.
 ///

@@ -32,6 +32,19 @@ pub enum OverlayXattrs {
 }
 
 impl OverlayXattrs {
+    /// Those of a mount by this process: `trusted.` attributes are the machine's root's alone.
+    pub fn here() -> Self {
+        if conex_sys::namespace::in_first_user() { Self::Trusted } else { Self::User }
+    }
+
+    /// How the names of all of them begin.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted.overlay.",
+            Self::User => "user.overlay.",
+        }
+    }
+
     /// The name of the attribute that marks an opaque directory with the value `y`.
     pub fn opaque(self) -> &'static str {
         match self {

@@ -194,11 +194,7 @@ impl Host {
 
 /// Whether this process may do what the machine's administrator may: root, and not only of a user namespace.
 pub(crate) fn is_root() -> bool {
-    /// The inode of the first user namespace (PROC_USER_INIT_INO of the kernel's proc_ns.h).
-    const FIRST: u64 = 0xeffffffd;
-    rustix::process::geteuid().is_root()
-        // Without the file (a kernel without user namespaces) root is root.
-        && rustix::fs::stat("/proc/self/ns/user").map_or(true, |namespace| namespace.st_ino == FIRST)
+    rustix::process::geteuid().is_root() && conex_sys::namespace::in_first_user()
 }
 
 /// The controllers of each tree and the caller's group there: `4:cpu,cpuacct:/user.slice`, `0::/` for v2. A path may hold colons.

@@ -54,11 +54,7 @@ impl Member {
 
 /// Whether this process is root of a user namespace of somebody's only: what only the machine's root may is not for it.
 pub fn is_rootless() -> bool {
-    /// The inode of the first user namespace (PROC_USER_INIT_INO of the kernel's proc_ns.h).
-    const FIRST: u64 = 0xeffffffd;
-    // Without the file (a kernel without user namespaces) root is root.
-    !rustix::process::geteuid().is_root()
-        || rustix::fs::stat("/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino != FIRST)
+    !(rustix::process::geteuid().is_root() && conex_sys::namespace::in_first_user())
 }
 
 /// The user id that this process has outside of its user namespace: who the user is to other programs.

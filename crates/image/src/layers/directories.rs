@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use conex_archive::{UnpackOptions, unpack};
+use conex_archive::{OverlayXattrs, UnpackOptions, unpack};
 use conex_oci::DiffId;
 use rustix::fs::Mode;
 
@@ -12,9 +12,15 @@ use super::shelf::{Form, Record, Shelf, open, store};
 use super::{LayerError, Result};
 
 /// A layer as a directory tree.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Unpacked {
     options: UnpackOptions,
+}
+
+impl Default for Unpacked {
+    fn default() -> Self {
+        Self { options: UnpackOptions { overlay: OverlayXattrs::here(), ..UnpackOptions::default() } }
+    }
 }
 
 /// Layers as plain directories.

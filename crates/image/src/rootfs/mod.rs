@@ -37,6 +37,7 @@ pub use conex_archive::{RemoveError, remove_tree};
 pub use error::{Result, RootfsError};
 pub use scratch::Scratch;
 
+use conex_archive::OverlayXattrs;
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
@@ -133,7 +134,7 @@ fn lowers<'a>(request: &'a RootfsRequest<'_>) -> Result<Vec<&'a Path>> {
 
 fn is_opaque(lower: &Path) -> Result<bool> {
     let mut value = [0; 1];
-    match rustix::fs::getxattr(lower, "trusted.overlay.opaque", &mut value) {
+    match rustix::fs::getxattr(lower, OverlayXattrs::here().opaque(), &mut value) {
         Ok(length) => Ok(value[..length] == *b"y"),
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(false),
         Err(error) => Err(RootfsError::directory("look at", lower)(error)),

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use conex_archive::OverlayXattrs;
 use conex_sys::mount::{Change, set_attributes};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -32,6 +33,9 @@ pub(super) fn mount(stack: &Stack<'_>) -> Result<OwnedFd> {
     context.string("source", "overlay")?;
     for (key, value) in OPTIONS {
         context.string(key, value)?;
+    }
+    if OverlayXattrs::here() == OverlayXattrs::User {
+        context.flag("userxattr")?;
     }
     if request.volatile {
         context.flag("volatile")?;

@@ -7,6 +7,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use conex_archive::OverlayXattrs;
 use conex_sys::namespace;
 use rustix::fs::CWD;
 use rustix::mount::{
@@ -55,6 +56,9 @@ fn in_thread(stack: &Stack<'_>) -> Result<OwnedFd> {
     );
     for (key, value) in OPTIONS {
         options += &format!(",{key}={value}");
+    }
+    if OverlayXattrs::here() == OverlayXattrs::User {
+        options += ",userxattr";
     }
     if request.volatile {
         options += ",volatile";

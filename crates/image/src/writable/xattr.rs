@@ -1,5 +1,6 @@
 //! Extended attributes: those that a layer may hold, with the numbers of a user namespace turned back.
 
+use conex_archive::OverlayXattrs;
 use rustix::io::Errno;
 
 use super::error::Result;
@@ -7,7 +8,6 @@ use super::file::Held;
 use super::{IdShift, WritableError};
 
 const CAPABILITY: &[u8] = b"security.capability";
-const OVERLAY: &[u8] = b"trusted.overlay.";
 
 /// The kernel's own bounds (`<linux/limits.h>`): XATTR_LIST_MAX, XATTR_SIZE_MAX.
 const LONGEST: usize = 64 << 10;
@@ -41,8 +41,9 @@ impl Held {
     pub(super) fn xattrs(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let failed = || WritableError::walk("read the extended attributes of", path);
         let mut attributes = Vec::new();
+        let marks = OverlayXattrs::here().prefix().as_bytes();
         for name in self.names().map_err(failed())? {
-            if name.strip_prefix(OVERLAY).is_some_and(|mark| mark == b"redirect" || mark == b"metacopy") {
+            if name.strip_prefix(marks).is_some_and(|mark| mark == b"redirect" || mark == b"metacopy") {
                 // Not by our mounts: what the file holds is not what the container saw.
                 return Err(WritableError::unfit(path, "overlayfs was not mounted by this engine"));
             }
@@ -64,7 +65,7 @@ impl Held {
 
     /// Whether nothing of the layers below shows through this directory.
     pub(super) fn is_opaque(&self) -> rustix::io::Result<bool> {
-        Ok(self.xattr(b"trusted.overlay.opaque")?.is_some_and(|value| value == b"y"))
+        Ok(self.xattr(OverlayXattrs::here().opaque().as_bytes())?.is_some_and(|value| value == b"y"))
     }
 
     fn names(&self) -> rustix::io::Result<Vec<Vec<u8>>> {

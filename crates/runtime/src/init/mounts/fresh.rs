@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use conex_oci::runtime::NamespaceKind;
 use conex_sys::mount::{Attributes, Change, set_attributes};
+use conex_sys::namespace;
 use rustix::fs::{CWD, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, OpenTreeFlags};
@@ -87,13 +88,7 @@ fn configured(
 }
 
 fn in_user_namespace(plan: &Plan<'_>) -> bool {
-    plan.namespaces.has(NamespaceKind::User) || lives_in_one()
-}
-
-/// Whether this process lives in a user namespace other than the first.
-fn lives_in_one() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"])
+    plan.namespaces.has(NamespaceKind::User) || !namespace::in_first_user()
 }
 
 fn filesystem(
