@@ -189,6 +189,9 @@ pub enum Error {
         #[from]
         source: conex_netlink::Error,
     },
+    /// An ordinary user's default network.
+    #[error("{why}")]
+    Carried { why: String },
     /// The name service of the container's networks.
     #[error("cannot set up the names of the container's networks: {source}")]
     Names { source: io::Error },

@@ -28,6 +28,25 @@ pub enum Error {
         /// `created`, `removed`.
         verb: &'static str,
     },
+    /// An ordinary user without a program for it.
+    #[error("an ordinary user's container needs pasta or slirp4netns for a network, and neither is in PATH")]
+    NoCarrier,
+    /// pasta or slirp4netns.
+    #[error("{program}: {why}")]
+    Carrier {
+        /// Its name.
+        program: &'static str,
+        /// What it says.
+        why: String,
+    },
+    /// pasta or slirp4netns.
+    #[error("{program} carries no {protocol}: publish such ports as root")]
+    CarriedProtocol {
+        /// Its name.
+        program: &'static str,
+        /// Which.
+        protocol: crate::ports::Protocol,
+    },
     /// A name that is taken.
     #[error("network with name {name} already exists")]
     Exists {

@@ -23,6 +23,7 @@ mod error;
 mod firewall;
 mod ports;
 mod store;
+pub mod usermode;
 
 pub use addresses::Lease;
 pub use definition::{

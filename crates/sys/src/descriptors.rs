@@ -21,6 +21,17 @@ pub fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
     close(first, u32::MAX)
 }
 
+/// Has a descriptor closed by the next execve(2), by its number: for one that this program was started with, of which nobody in it is
+/// the owner.
+///
+/// # Errors
+/// EBADF when it is not open.
+pub fn close_at_exec(fd: RawFd) -> io::Result<()> {
+    // SAFETY: changes a flag of the descriptor and takes no pointers; nothing is closed while this program runs.
+    let done = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 fn close(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: takes no pointers. The caller is a forked child that never drops the owners of what is closed.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };

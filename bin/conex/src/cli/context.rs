@@ -47,7 +47,7 @@ impl Context {
     /// Where the host has none for him.
     pub(crate) fn enter(&self) -> Result<(), Error> {
         if self.member.get().is_none() {
-            let _ = self.member.set(rootless::enter(&self.paths.run)?);
+            let _ = self.member.set(rootless::enter(&self.paths)?);
         }
         Ok(())
     }

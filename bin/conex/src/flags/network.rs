@@ -80,12 +80,11 @@ pub(super) fn mode(given: &Given<'_>) -> Result<NetworkMode, Error> {
     }
 }
 
-/// The default bridge as root; who may make no devices has no network yet.
+/// The default network.
 fn default() -> Result<NetworkMode, Error> {
     match std::env::var(VARIABLE) {
         Ok(text) if !text.is_empty() => Ok(text.parse()?),
-        _ if rustix::process::geteuid().is_root() => Ok(DEFAULT.parse()?),
-        _ => Ok(NetworkMode::None),
+        _ => Ok(DEFAULT.parse()?),
     }
 }
 

@@ -3,11 +3,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use conex_netlink::Route;
+use conex_network::usermode::Carried;
 use conex_network::{Endpoint, Firewall, Network, Wire};
 use rustix::fs::{Mode, OFlags};
 
 use super::plan::{Plan, plan, way_out};
-use super::{Names, RECORD, files, settle};
+use super::{Names, RECORD, files, settle, uplink};
 use crate::engine::Parts;
 use crate::store::Record;
 use crate::store::write::{self, Durability};
@@ -23,6 +24,8 @@ pub(crate) struct Wired {
     endpoints: Vec<Endpoint>,
     /// Bound for as long as the container runs.
     _ports: Vec<OwnedFd>,
+    uplink: Option<uplink::Planned>,
+    carried: Option<Carried>,
 }
 
 impl Wired {
@@ -31,8 +34,8 @@ impl Wired {
         if record.options.namespaces.network.connections().is_empty() {
             return Ok(None);
         }
-        let Plan { networks, endpoints, ports } = plan(parts, record)?;
-        let wired = Self { networks, endpoints, _ports: ports.sockets };
+        let Plan { networks, endpoints, ports, uplink } = plan(parts, record)?;
+        let wired = Self { networks, endpoints, _ports: ports.sockets, uplink, carried: None };
         match wired.write_down(parts, record) {
             Ok(()) => Ok(Some(wired)),
             Err(error) => {
@@ -44,13 +47,22 @@ impl Wired {
 
     fn write_down(&self, parts: &Parts, record: &Record) -> Result<()> {
         let directory = parts.store.run_directory(&record.id);
-        write::replace_json(&directory, RECORD, &self.endpoints, Durability::Passing)?;
-        files::name_addresses(parts, record, &self.endpoints)
+        let uplink = self.uplink.iter().map(|uplink| &uplink.endpoint);
+        let endpoints: Vec<&Endpoint> = uplink.chain(&self.endpoints).collect();
+        write::replace_json(&directory, RECORD, &endpoints, Durability::Passing)?;
+        files::name_addresses(parts, record, &endpoints)
     }
 
     /// Makes them for the process, whose namespaces are there; names resolve for as long as what it returns is held.
-    pub(crate) fn connect(&self, parts: &Parts, record: &Record, pid: u32) -> Result<Option<Names>> {
+    pub(crate) fn connect(&mut self, parts: &Parts, record: &Record, pid: u32) -> Result<Option<Names>> {
         let namespace = namespace_of(pid)?;
+        if let Some(uplink) = &mut self.uplink {
+            self.carried = Some(uplink.start(parts, record, pid, namespace.as_fd())?);
+            self.write_down(parts, record)?;
+        }
+        if self.networks.is_empty() {
+            return Ok(None);
+        }
         let mut host = Route::open()?;
         let mut container = Route::open_in(namespace.as_fd())?;
         // The process will do the same, a little later.
@@ -58,7 +70,10 @@ impl Wired {
         let names = Names::register(parts, record, &self.endpoints, namespace.as_fd())?;
         // Who asks for a published port is answered by the way that he came.
         let published = self.endpoints.iter().position(|endpoint| !endpoint.ports.is_empty());
-        let out = published.or_else(|| way_out(&self.networks));
+        let out = match self.uplink {
+            Some(_) => None,
+            None => published.or_else(|| way_out(&self.networks)),
+        };
         for (index, (network, endpoint)) in self.places().enumerate() {
             let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
             wire.connect(&mut host, &mut container, namespace.as_fd())?;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use conex_network::{DEFAULT, Endpoint};
 
+use super::uplink;
 use crate::engine::Parts;
 use crate::options::HOST_GATEWAY;
 use crate::store::{Record, write};
@@ -16,7 +17,7 @@ const RESOLV_BASE: &str = "resolv.base";
 const RESOLV: &str = "resolv.conf";
 
 /// Writes the files anew, in place: they are bound into the container.
-pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Result<()> {
+pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpoint]) -> Result<()> {
     let directory = parts.store.directory(&record.id);
     let (hosts, base) = (directory.join(HOSTS), directory.join(BASE));
     let text = match write::read(&base)? {
@@ -45,21 +46,27 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[Endpoi
 }
 
 /// Where names resolve the resolver asks us, and nobody else: we ask the others.
-fn name_servers(directory: &Path, endpoints: &[Endpoint]) -> Result<()> {
+fn name_servers(directory: &Path, endpoints: &[&Endpoint]) -> Result<()> {
     let (file, base) = (directory.join(RESOLV), directory.join(RESOLV_BASE));
     let has_names = endpoints.iter().any(|endpoint| endpoint.network.as_str() != DEFAULT);
+    let server = endpoints.iter().find_map(|endpoint| uplink::name_server(endpoint));
     let text = match (write::read(&base)?, has_names) {
         (Some(text), _) => text,
-        (None, false) => return Ok(()),
-        (None, true) => {
+        (None, false) if server.is_none() => return Ok(()),
+        (None, _) => {
             let text = write::read(&file)?.unwrap_or_default();
             write::replace(directory, RESOLV_BASE, &text, write::Durability::Passing)?;
             text
         }
     };
-    match has_names {
-        true => overwrite(&file, ours(&String::from_utf8_lossy(&text)).as_bytes()),
-        false => overwrite(&file, &text),
+    let text = String::from_utf8_lossy(&text);
+    let has_server = text.lines().any(|line| line.starts_with("nameserver "));
+    match (has_names, server) {
+        (true, _) => overwrite(&file, ours(&text).as_bytes()),
+        (false, Some(server)) if !has_server => {
+            overwrite(&file, format!("nameserver {server}\n{text}").as_bytes())
+        }
+        (false, _) => overwrite(&file, text.as_bytes()),
     }
 }
 

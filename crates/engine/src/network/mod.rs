@@ -9,6 +9,7 @@ mod link;
 mod names;
 mod plan;
 mod release;
+mod uplink;
 
 use std::path::Path;
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use conex_network::{Endpoint, Network, PortSpec, Published, Reserved, reserve};
 
+use super::uplink;
 use crate::engine::Parts;
 use crate::options::{Connection, Exposed};
 use crate::store::Record;
@@ -15,22 +16,26 @@ pub(super) struct Plan {
     pub(super) networks: Vec<Network>,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) ports: Reserved,
+    /// The way out of an ordinary user's.
+    pub(super) uplink: Option<uplink::Planned>,
 }
 
 /// Plans all endpoints; after an error nothing is leased or taken.
 pub(super) fn plan(parts: &Parts, record: &Record) -> Result<Plan> {
     let connections = record.options.namespaces.network.connections();
     let networks = parts.networks();
+    // What is carried has no network here.
+    let wired: Vec<_> = connections.iter().enumerate().filter(|(_, one)| !uplink::is_carried(one)).collect();
     let found: Vec<Network> =
-        connections.iter().map(|one| networks.find(&one.network)).collect::<Result<_, _>>()?;
-    let wanted = wanted(record, parts)?;
+        wired.iter().map(|(_, one)| networks.find(&one.network)).collect::<Result<_, _>>()?;
+    let uplink = uplink::plan(parts, record, &found)?;
+    let wanted = if uplink.is_some() { Vec::new() } else { wanted(record, parts)? };
     let publisher = if wanted.is_empty() { None } else { publisher(&found)? };
     let mut endpoints: Vec<Endpoint> = Vec::with_capacity(found.len());
-    let leased =
-        connections.iter().zip(&found).enumerate().try_for_each(|(number, (connection, network))| {
-            endpoints.push(endpoint(parts, record, connection, network, number)?);
-            Ok(())
-        });
+    let leased = wired.iter().zip(&found).try_for_each(|((number, connection), network)| {
+        endpoints.push(endpoint(parts, record, connection, network, *number)?);
+        Ok(())
+    });
     let published = publisher.and_then(|index| found.get(index).map(|network| (index, network.has_v6())));
     let ports = leased.and_then(|()| match published {
         Some((index, has_v6)) => {
@@ -43,7 +48,7 @@ pub(super) fn plan(parts: &Parts, record: &Record) -> Result<Plan> {
         None => Ok(Reserved::default()),
     });
     match ports {
-        Ok(ports) => Ok(Plan { networks: found, endpoints, ports }),
+        Ok(ports) => Ok(Plan { networks: found, endpoints, ports, uplink }),
         Err(error) => {
             for (network, endpoint) in found.iter().zip(&endpoints) {
                 networks.give_back(network, record.id.as_str(), &endpoint.ips().collect::<Vec<_>>());
@@ -103,7 +108,7 @@ pub(crate) fn endpoint(
 }
 
 /// What is to be published: what was asked for, and with `-P` what else is exposed.
-fn wanted(record: &Record, parts: &Parts) -> Result<Vec<PortSpec>> {
+pub(super) fn wanted(record: &Record, parts: &Parts) -> Result<Vec<PortSpec>> {
     let asked = &record.options.ports;
     let mut specs = asked.publish.clone();
     if !asked.publish_all {

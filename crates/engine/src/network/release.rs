@@ -1,8 +1,6 @@
 //! Endpoints taken down: elements of the packet filter, addresses, the record. The devices go with the container's namespace, a moment
 //! after its last process; after a crash they are removed here, since somebody else may hold that.
 
-use std::net::IpAddr;
-
 use conex_netlink::Route;
 use conex_network::{Firewall, Wire};
 use conex_oci::ContainerId;
@@ -30,25 +28,29 @@ pub(crate) fn settle(store: &Store, id: &ContainerId) -> Result<()> {
 fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> {
     super::unlink(store, id)?;
     let directory = store.run_directory(id);
+    conex_network::usermode::stop(&directory)?;
     let record = directory.join(RECORD);
     // Who was killed between its leases and its record has left the former only.
     if !with_devices && !record.exists() {
         return Ok(());
     }
     let (networks, ends) = (store.networks(), endpoints(&directory)?);
-    if !ends.is_empty() {
+    // A network cannot be removed while somebody has an address of it; one that is gone all the same has no elements. What was carried
+    // is of none.
+    let mut places = Vec::with_capacity(ends.len());
+    for endpoint in &ends {
+        let found = networks.get(&endpoint.network)?.filter(|network| network.id == endpoint.network_id);
+        places.extend(found.map(|network| (network, endpoint)));
+    }
+    if !places.is_empty() {
         let (mut firewall, mut host) = (Firewall::open()?, Route::open()?);
-        for endpoint in &ends {
-            // A network cannot be removed while somebody has an address of it; one that is gone all the same has no elements.
-            let found = networks.get(&endpoint.network)?.filter(|network| network.id == endpoint.network_id);
-            let Some(network) = found else { continue };
-            firewall.dismiss(&network, endpoint)?;
+        for (network, endpoint) in &places {
+            firewall.dismiss(network, endpoint)?;
             if with_devices {
-                Wire::disconnect(&network, endpoint, &mut host, None)?;
+                Wire::disconnect(network, endpoint, &mut host, None)?;
             }
             // By their names: of a hundred that end at once none reads what all the others have.
-            let addresses: Vec<IpAddr> = endpoint.ips().collect();
-            networks.give_back(&network, id.as_str(), &addresses);
+            networks.give_back(network, id.as_str(), &endpoint.ips().collect::<Vec<_>>());
         }
     }
     if with_devices || ends.is_empty() {

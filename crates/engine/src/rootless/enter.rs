@@ -4,36 +4,41 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use conex_runtime::map_ids;
 use conex_sys::process::{Forked, exit_now, fork};
 use conex_sys::{namespace, range_lock};
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, FdFlags, fcntl_setfd, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 
 use super::{Member, ranges};
-use crate::{Error, Result};
+use crate::{Error, Paths, Result};
 
 /// The most that is heard of why ids cannot be mapped, in bytes.
 const MOST_SAID: u64 = 4096;
 
-/// Makes the calling process, if it is an ordinary user's, root of the user's namespaces; `None` for root. It has one thread, and keeps
-/// its working directory. `run` is made if it is not there.
+/// Where there is an ordinary user, begins this program again as root of his namespaces: with the same words, and with `CONEX_ROOT` and
+/// `CONEX_RUN_ROOT` so that it finds the same stores; so it returns only there, and to root. The process has one thread, and keeps its
+/// working directory. `paths.run` is made if it is not there.
+///
+/// Again, and not only on: what may be seen of a process in /proc goes by the namespace that its program was started in.
 ///
 /// # Errors
-/// [`Error::NoUserNamespace`] where the host allows none; [`Error::Runtime`] with why ids cannot be mapped.
-pub fn enter(run: &Path) -> Result<Option<Member>> {
+/// [`Error::NoUserNamespace`] where the host allows none; [`Error::UserIds`] with why ids cannot be mapped.
+pub fn enter(paths: &Paths) -> Result<Option<Member>> {
+    let run = &paths.run;
     if rustix::process::geteuid().is_root() {
-        return Ok(None);
+        return Member::here(run);
     }
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(run)
-        .map_err(|source| Error::Directory { path: run.to_owned(), source })?;
+        .map_err(|source| Error::Directory { path: run.clone(), source })?;
     let file = super::open(run)?;
     let read = |source: io::Error| Error::Read { path: super::path(run), source };
     // From here until this process is in it, nobody else makes one.
@@ -41,13 +46,21 @@ pub fn enter(run: &Path) -> Result<Option<Member>> {
     if !join(&file).map_err(read)? {
         make()?;
     }
-    // The files in /proc of a process whose rights have changed are of the machine's root, unless it may be looked at. Those of what is
-    // forked by this one are opened by others of its user.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
-        .map_err(|errno| Error::NoUserNamespace { source: errno.into() })?;
     let member = Member::of(file, run)?;
     retry_on_intr(|| flock(&member.lock, FlockOperation::Unlock)).map_err(|errno| read(errno.into()))?;
-    Ok(Some(member))
+    // The lock is held all the way.
+    fcntl_setfd(&member.lock, FdFlags::empty()).map_err(|errno| read(errno.into()))?;
+    Err(Error::NoUserNamespace { source: again(paths) })
+}
+
+/// Returns only with an error.
+fn again(paths: &Paths) -> io::Error {
+    let mut words = std::env::args_os();
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(name) = words.next() {
+        command.arg0(name);
+    }
+    command.args(words).env("CONEX_ROOT", &paths.root).env("CONEX_RUN_ROOT", &paths.run).exec()
 }
 
 /// Joins those that somebody is in; false when nobody is.

@@ -34,7 +34,23 @@ impl Member {
         if !is_rootless() {
             return Ok(None);
         }
-        Self::of(open(run)?, run).map(Some)
+        let member = Self::of(open(run)?, run)?;
+        member.keep_to_itself();
+        Ok(Some(member))
+    }
+
+    /// What came from the program before this one (`enter`) is not for those that are started by it. To close it would end the lock.
+    fn keep_to_itself(&self) {
+        let Ok(own) = rustix::fs::fstat(&self.lock) else { return };
+        for entry in std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
+            let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let stat = rustix::fs::stat(entry.path());
+            if stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (own.st_dev, own.st_ino)) {
+                let _ = conex_sys::descriptors::close_at_exec(number);
+            }
+        }
     }
 
     /// The same for who goes on without: others may then find nobody, and make namespaces of their own.

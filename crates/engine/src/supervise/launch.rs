@@ -94,11 +94,11 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
         false => None,
     };
     let (stdio, ours) = stdio(record.options.tty, record.options.interactive)?;
-    let wired = Wired::prepare(parts, &record)?;
+    let mut wired = Wired::prepare(parts, &record)?;
     // Made while the process is at work on its mounts. The runtime knows no errors of ours: what went wrong is told by this one.
     let (mut unwired, mut names) = (None, None);
     let mut wire = |pid| {
-        let connected = wired.as_ref().map_or(Ok(None), |wired| wired.connect(parts, &record, pid));
+        let connected = wired.as_mut().map_or(Ok(None), |wired| wired.connect(parts, &record, pid));
         let connected = connected.and_then(|connected| link(&parts.store, &record, pid).map(|()| connected));
         connected.map(|connected| names = connected).map_err(|error| {
             let message = error.to_string();

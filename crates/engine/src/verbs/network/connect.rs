@@ -81,7 +81,7 @@ impl Engine {
             wire.connect(&mut host, &mut inside, namespace.as_fd())?;
             let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
             admit(parts, &mut firewall, found, &new)?;
-            name_addresses(parts, record, &all)
+            name_addresses(parts, record, &all.iter().collect::<Vec<_>>())
         };
         let connected = connect();
         if connected.is_err() {
@@ -134,7 +134,7 @@ impl Engine {
         let mut all = endpoints(&directory)?;
         all.retain(|one| one.network_id != endpoint.network_id);
         write::replace_json(&directory, RECORD, &all, Durability::Passing)?;
-        name_addresses(parts, record, &all)
+        name_addresses(parts, record, &all.iter().collect::<Vec<_>>())
     }
 
     /// The ports of a container that are published now.
