@@ -53,7 +53,9 @@ impl Sockets {
             Ok(socket)
         };
         let (udp, tcp) = (open(SocketType::DGRAM)?, open(SocketType::STREAM)?);
-        sockopt::set_socket_recv_buffer_size_force(&udp, QUEUE)?;
+        // Beyond the machine's bound that is for its root.
+        sockopt::set_socket_recv_buffer_size_force(&udp, QUEUE)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(&udp, QUEUE))?;
         rustix::net::listen(&tcp, 64)?;
         Ok(Self { udp, tcp })
     }

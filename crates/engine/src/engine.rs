@@ -1,8 +1,9 @@
 //! The handle on a store and a run directory that all verbs hang on.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use conex_cgroup::{CgroupPath, Driver, Host};
 use conex_image::rootfs::{self, RootfsRequest, Scratch};
@@ -48,7 +49,7 @@ impl Engine {
             paths,
             store,
             images,
-            host: OnceCell::new(),
+            host: OnceLock::new(),
             init: None,
             publish_address: None,
             block_metadata: false,
@@ -127,7 +128,7 @@ pub(crate) struct Parts {
     pub(crate) paths: Paths,
     pub(crate) store: Store,
     pub(crate) images: conex_image::Store,
-    host: OnceCell<Host>,
+    host: OnceLock<Host>,
     pub(crate) init: Option<&'static [u8]>,
     /// Where ports are published that say nothing of their own; everywhere without.
     pub(crate) publish_address: Option<std::net::IpAddr>,

@@ -189,6 +189,12 @@ pub enum Error {
         #[from]
         source: conex_netlink::Error,
     },
+    /// An ordinary user's own networks.
+    #[error("cannot make the network namespace of one's own networks: {source}")]
+    NetworkNamespace { source: io::Error },
+    /// What only root has.
+    #[error("network driver {driver} needs root: an ordinary user's networks are bridges")]
+    RootDriver { driver: &'static str },
     /// An ordinary user's default network.
     #[error("{why}")]
     Carried { why: String },

@@ -1,6 +1,6 @@
 //! Endpoints made, while the container's first process is at work on its mounts.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use conex_netlink::Route;
 use conex_network::usermode::Carried;
@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use super::plan::{Plan, plan, way_out};
 use super::{Names, RECORD, files, settle, uplink};
 use crate::engine::Parts;
+use crate::rootless::on_host;
 use crate::store::Record;
 use crate::store::write::{self, Durability};
 use crate::{Error, Result};
@@ -63,11 +64,17 @@ impl Wired {
         if self.networks.is_empty() {
             return Ok(None);
         }
+        // Forks, which has to be before the threads below.
+        let names = Names::register(parts, record, &self.endpoints, namespace.as_fd())?;
+        on_host(&parts.paths.run, || self.plug(parts, record, namespace.as_fd()))?;
+        Ok(names)
+    }
+
+    fn plug(&self, parts: &Parts, record: &Record, namespace: BorrowedFd<'_>) -> Result<()> {
         let mut host = Route::open()?;
-        let mut container = Route::open_in(namespace.as_fd())?;
+        let mut container = Route::open_in(namespace)?;
         // The process will do the same, a little later.
         container.set_up(LOOPBACK)?;
-        let names = Names::register(parts, record, &self.endpoints, namespace.as_fd())?;
         // Who asks for a published port is answered by the way that he came.
         let published = self.endpoints.iter().position(|endpoint| !endpoint.ports.is_empty());
         let out = match self.uplink {
@@ -76,13 +83,13 @@ impl Wired {
         };
         for (index, (network, endpoint)) in self.places().enumerate() {
             let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
-            wire.connect(&mut host, &mut container, namespace.as_fd())?;
+            wire.connect(&mut host, &mut container, namespace)?;
         }
         let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
         for (network, endpoint) in self.places() {
             admit(parts, &mut firewall, network, endpoint)?;
         }
-        Ok(names)
+        Ok(())
     }
 
     fn places(&self) -> impl Iterator<Item = (&Network, &Endpoint)> {

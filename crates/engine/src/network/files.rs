@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use conex_network::{DEFAULT, Endpoint};
+use conex_network::Endpoint;
 
-use super::uplink;
+use super::{names::has_names, uplink};
 use crate::engine::Parts;
 use crate::options::HOST_GATEWAY;
 use crate::store::{Record, write};
@@ -32,7 +32,13 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpo
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    if let Some(gateway) = endpoints.iter().find_map(|endpoint| endpoint.gateways.first()) {
+    if endpoints.iter().any(|endpoint| uplink::is_uplink(endpoint)) {
+        // The host is not reached by the gateways of a way out, which are the host's own.
+        text = text
+            .lines()
+            .filter(|line| !line.starts_with(HOST_GATEWAY))
+            .fold(String::new(), |all, line| all + line + "\n");
+    } else if let Some(gateway) = endpoints.iter().find_map(|endpoint| endpoint.gateways.first()) {
         text = text.replace(&format!("{HOST_GATEWAY}\t"), &format!("{gateway}\t"));
     }
     let short = record.hostname.split('.').next().unwrap_or_default();
@@ -48,7 +54,7 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpo
 /// Where names resolve the resolver asks us, and nobody else: we ask the others.
 fn name_servers(directory: &Path, endpoints: &[&Endpoint]) -> Result<()> {
     let (file, base) = (directory.join(RESOLV), directory.join(RESOLV_BASE));
-    let has_names = endpoints.iter().any(|endpoint| endpoint.network.as_str() != DEFAULT);
+    let has_names = endpoints.iter().any(|endpoint| has_names(endpoint));
     let server = endpoints.iter().find_map(|endpoint| uplink::name_server(endpoint));
     let text = match (write::read(&base)?, has_names) {
         (Some(text), _) => text,

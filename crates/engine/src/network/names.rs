@@ -13,8 +13,9 @@ use conex_oci::ContainerId;
 use conex_sys::{memory, namespace};
 use rustix::net::RecvFlags;
 
-use super::{endpoints, namespace_of};
+use super::{endpoints, namespace_of, uplink};
 use crate::engine::Parts;
+use crate::rootless::is_rootless;
 use crate::store::Record;
 use crate::supervise::spawn_apart;
 use crate::{Error, Result};
@@ -136,8 +137,8 @@ pub(crate) fn dns_names(record: &Record, aliases: &[String]) -> Vec<String> {
 }
 
 /// The default network has none, as everywhere.
-fn has_names(endpoint: &Endpoint) -> bool {
-    endpoint.network.as_str() != DEFAULT
+pub(super) fn has_names(endpoint: &Endpoint) -> bool {
+    endpoint.network.as_str() != DEFAULT && !uplink::is_uplink(endpoint)
 }
 
 fn current(parts: &Parts, id: &ContainerId) -> Result<Registration> {
@@ -168,7 +169,8 @@ fn registration(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Resul
         id: record.id.to_string(),
         names: dns_names(record, &[]),
         networks: places.collect(),
-        host: host.or(inner_host).cloned().unwrap_or_default(),
+        // An ordinary user's host is not reached: his gateways are elsewhere.
+        host: if is_rootless() { Vec::new() } else { host.or(inner_host).cloned().unwrap_or_default() },
         servers: record.options.namespaces.dns.clone(),
         forwards,
     })

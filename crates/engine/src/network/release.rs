@@ -7,6 +7,7 @@ use conex_oci::ContainerId;
 
 use super::{RECORD, endpoints};
 use crate::Result;
+use crate::rootless::on_host;
 use crate::store::{Store, write};
 
 /// Takes down what is left of a container's endpoints. May be done again.
@@ -43,12 +44,17 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
         places.extend(found.map(|network| (network, endpoint)));
     }
     if !places.is_empty() {
-        let (mut firewall, mut host) = (Firewall::open()?, Route::open()?);
-        for (network, endpoint) in &places {
-            firewall.dismiss(network, endpoint)?;
-            if with_devices {
-                Wire::disconnect(network, endpoint, &mut host, None)?;
+        on_host(store.run_root(), || {
+            let (mut firewall, mut host) = (Firewall::open()?, Route::open()?);
+            for (network, endpoint) in &places {
+                firewall.dismiss(network, endpoint)?;
+                if with_devices {
+                    Wire::disconnect(network, endpoint, &mut host, None)?;
+                }
             }
+            Ok(())
+        })?;
+        for (network, endpoint) in &places {
             // By their names: of a hundred that end at once none reads what all the others have.
             networks.give_back(network, id.as_str(), &endpoint.ips().collect::<Vec<_>>());
         }

@@ -50,7 +50,7 @@ pub(super) fn plan(parts: &Parts, record: &Record, networks: &[Network]) -> Resu
         Some(asked.unwrap_or_else(|| format!("eth{index}")))
     });
     let endpoint = Endpoint {
-        network: DEFAULT.parse()?,
+        network: if own.is_some() { DEFAULT } else { DEVICE }.parse()?,
         network_id: NetworkId::try_from(NOBODYS.to_owned()).map_err(|why| Error::Carried { why })?,
         device: device.unwrap_or_else(|| DEVICE.to_owned()),
         host_device: carrier.name().to_owned(),
@@ -117,9 +117,14 @@ impl Planned {
     }
 }
 
+/// Whether it is no place on a network, but a way out.
+pub(super) fn is_uplink(endpoint: &Endpoint) -> bool {
+    endpoint.network_id.as_str() == NOBODYS
+}
+
 /// Where a container with this endpoint asks for names if it can reach none of the host's name servers.
 pub(super) fn name_server(endpoint: &Endpoint) -> Option<IpAddr> {
-    (endpoint.network_id.as_str() == NOBODYS).then(|| Carrier::name_server(&endpoint.host_device)).flatten()
+    is_uplink(endpoint).then(|| Carrier::name_server(&endpoint.host_device)).flatten()
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -15,7 +15,7 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 
-use super::{Member, ranges};
+use super::{Member, is_rootless, ranges};
 use crate::{Error, Paths, Result};
 
 /// The most that is heard of why ids cannot be mapped, in bytes.
@@ -31,14 +31,17 @@ const MOST_SAID: u64 = 4096;
 /// [`Error::NoUserNamespace`] where the host allows none; [`Error::UserIds`] with why ids cannot be mapped.
 pub fn enter(paths: &Paths) -> Result<Option<Member>> {
     let run = &paths.run;
-    if rustix::process::geteuid().is_root() {
-        return Member::here(run);
+    if !is_rootless() {
+        return Ok(None);
     }
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(run)
         .map_err(|source| Error::Directory { path: run.clone(), source })?;
+    if rustix::process::geteuid().is_root() {
+        return Member::here(run);
+    }
     let file = super::open(run)?;
     let read = |source: io::Error| Error::Read { path: super::path(run), source };
     // From here until this process is in it, nobody else makes one.

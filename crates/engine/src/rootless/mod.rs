@@ -8,6 +8,7 @@
 //! whoever asks, and nothing has to be cleared after a kill. No process stays only to keep the namespaces, as Podman's does.
 
 mod enter;
+mod network;
 mod ranges;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use crate::{Error, Result};
 
 pub use self::enter::enter;
+pub(crate) use self::network::on_host;
 
 /// A process's place in the namespaces: as long as it is held, others find them.
 #[derive(Debug)]

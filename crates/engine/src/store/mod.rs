@@ -120,6 +120,11 @@ impl Store {
         conex_network::Networks::open(&self.root, &self.run)
     }
 
+    /// `RUN`
+    pub(crate) fn run_root(&self) -> &Path {
+        &self.run
+    }
+
     /// `ROOT/containers`
     pub fn containers(&self) -> PathBuf {
         self.root.join("containers")

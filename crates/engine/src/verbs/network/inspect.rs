@@ -7,6 +7,8 @@ use conex_network::{Firewall, Network, Overlay};
 use serde_json::{Map, Value, json};
 
 use crate::network::all_endpoints;
+use crate::rootless::on_host;
+use crate::store::Store;
 use crate::verbs::inspect_network::mac;
 use crate::{Engine, Result};
 
@@ -16,66 +18,69 @@ impl Engine {
     /// # Errors
     /// A name that is no network's.
     pub fn network_inspect(&self, name: &str) -> Result<Value> {
-        let network = self.parts.networks().find(name)?;
-        let mut containers = Map::new();
-        let mut cables = Vec::new();
-        // What is on the host: nothing of it is needed to tell the rest.
-        let mut host = Route::open().ok();
-        for (id, endpoint) in all_endpoints(&self.parts.store)? {
-            if endpoint.network_id != network.id {
-                continue;
-            }
-            let Some(record) = self.parts.store.record(&id)? else { continue };
-            let of = |v4: bool| {
-                let found = endpoint.addresses.iter().find(|(address, _)| address.is_ipv4() == v4);
-                found.map(|(address, prefix)| format!("{address}/{prefix}")).unwrap_or_default()
-            };
-            let fields = json!({
-                "Name": record.name, "EndpointID": endpoint.host_device, "MacAddress": mac(endpoint.mac),
-                "IPv4Address": of(true), "IPv6Address": of(false),
-            });
-            containers.insert(id.to_string(), fields);
-            if network.driver.switch().is_none() {
-                // Its device is in the container alone.
-                cables.push(json!({ "Container": record.name, "Device": endpoint.device }));
-                continue;
-            }
-            let link = host.as_mut().and_then(|host| host.link(&endpoint.host_device).ok().flatten());
-            let [received, received_bytes, sent, sent_bytes] =
-                link.as_ref().map_or([0; 4], |link| link.traffic);
-            cables.push(json!({
-                "Container": record.name, "Device": endpoint.device, "HostDevice": endpoint.host_device,
-                "Up": link.as_ref().is_some_and(|link| link.is_running),
-                // As the container sees it: what it sends the host's end receives.
-                "RxPackets": sent, "RxBytes": sent_bytes, "TxPackets": received, "TxBytes": received_bytes,
-                "Ports": endpoint.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            }));
+        let (network, store) = (self.parts.networks().find(name)?, &self.parts.store);
+        on_host(&self.parts.paths.run, || document(&network, store))
+    }
+}
+
+fn document(network: &Network, store: &Store) -> Result<Value> {
+    let mut containers = Map::new();
+    let mut cables = Vec::new();
+    // What is on the host: nothing of it is needed to tell the rest.
+    let mut host = Route::open().ok();
+    for (id, endpoint) in all_endpoints(store)? {
+        if endpoint.network_id != network.id {
+            continue;
         }
-        let link = host.as_mut().and_then(|host| host.link(&network.device).ok().flatten());
-        let rules = Firewall::open().and_then(|mut firewall| firewall.rules()).unwrap_or_default();
-        let rules: Vec<Value> = rules
+        let Some(record) = store.record(&id)? else { continue };
+        let of = |v4: bool| {
+            let found = endpoint.addresses.iter().find(|(address, _)| address.is_ipv4() == v4);
+            found.map(|(address, prefix)| format!("{address}/{prefix}")).unwrap_or_default()
+        };
+        let fields = json!({
+            "Name": record.name, "EndpointID": endpoint.host_device, "MacAddress": mac(endpoint.mac),
+            "IPv4Address": of(true), "IPv6Address": of(false),
+        });
+        containers.insert(id.to_string(), fields);
+        if network.driver.switch().is_none() {
+            // Its device is in the container alone.
+            cables.push(json!({ "Container": record.name, "Device": endpoint.device }));
+            continue;
+        }
+        let link = host.as_mut().and_then(|host| host.link(&endpoint.host_device).ok().flatten());
+        let [received, received_bytes, sent, sent_bytes] = link.as_ref().map_or([0; 4], |link| link.traffic);
+        cables.push(json!({
+            "Container": record.name, "Device": endpoint.device, "HostDevice": endpoint.host_device,
+            "Up": link.as_ref().is_some_and(|link| link.is_running),
+            // As the container sees it: what it sends the host's end receives.
+            "RxPackets": sent, "RxBytes": sent_bytes, "TxPackets": received, "TxBytes": received_bytes,
+            "Ports": endpoint.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }));
+    }
+    let link = host.as_mut().and_then(|host| host.link(&network.device).ok().flatten());
+    let rules = Firewall::open().and_then(|mut firewall| firewall.rules()).unwrap_or_default();
+    let rules: Vec<Value> = rules
             .iter()
             .filter_map(|rule| Some((rule, rule.counted?)))
             .map(|(rule, (packets, bytes))| {
                 json!({ "Chain": rule.chain, "Comment": rule.comment, "Packets": packets, "Bytes": bytes })
             })
             .collect();
-        let mut document = fields(&network);
-        if let Some(map) = document.as_object_mut() {
-            map.insert("Containers".to_owned(), containers.into());
-            let mut on_host = json!({
-                "Device": network.device, "Up": link.is_some_and(|link| link.is_up),
-                "Cables": cables, "Rules": rules,
-            });
-            if let (Some(overlay), Some(host), Some(map)) =
-                (network.driver.overlay(), host.as_mut(), on_host.as_object_mut())
-            {
-                map.insert("Tunnel".to_owned(), tunnel(&network, overlay, host));
-            }
-            map.insert("Host".to_owned(), on_host);
+    let mut document = fields(network);
+    if let Some(map) = document.as_object_mut() {
+        map.insert("Containers".to_owned(), containers.into());
+        let mut on_host = json!({
+            "Device": network.device, "Up": link.is_some_and(|link| link.is_up),
+            "Cables": cables, "Rules": rules,
+        });
+        if let (Some(overlay), Some(host), Some(map)) =
+            (network.driver.overlay(), host.as_mut(), on_host.as_object_mut())
+        {
+            map.insert("Tunnel".to_owned(), tunnel(network, overlay, host));
         }
-        Ok(document)
+        map.insert("Host".to_owned(), on_host);
     }
+    Ok(document)
 }
 
 /// An overlay's tunnel, and where it leads now.

@@ -5,7 +5,9 @@ use std::os::fd::AsFd;
 use conex_netlink::Route;
 use conex_network::{Endpoint, Firewall, Network, Wire};
 
+use crate::engine::Parts;
 use crate::network::{all_endpoints, namespace_of, restore};
+use crate::rootless::on_host;
 use crate::{Engine, Result};
 
 impl Engine {
@@ -15,34 +17,38 @@ impl Engine {
     /// # Errors
     /// What the kernel refuses.
     pub fn network_reload(&self) -> Result<Vec<String>> {
-        let store = &self.parts.store;
-        let networks = self.parts.networks();
-        let mut host = Route::open()?;
-        let mut firewall = Firewall::open()?.blocking_metadata(self.parts.block_metadata);
-        let known = networks.list()?;
-        let mut names = Vec::new();
-        // One that cannot be mended keeps nobody else from it.
-        let mut failed = None;
-        for (id, endpoint) in all_endpoints(store)? {
-            let Some(network) = known.iter().find(|network| network.id == endpoint.network_id) else {
-                continue;
-            };
-            // What a killed owner left is settled, not mended.
-            let Some(state) = store.state(&id)? else { continue };
-            let (Some(process), Some(record)) = (state.process(), store.record(&id)?) else { continue };
-            let name = record.name.as_str();
-            match mend(network, &endpoint, name, process.pid, &mut host) {
-                Ok(()) => names.push(name.to_owned()),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        if !known.is_empty() {
-            restore(store, &networks, &mut firewall)?;
-        }
-        names.sort();
-        names.dedup();
-        failed.map_or(Ok(names), Err)
+        let parts = &self.parts;
+        on_host(&parts.paths.run, || reload(parts))
     }
+}
+
+fn reload(parts: &Parts) -> Result<Vec<String>> {
+    let (store, networks) = (&parts.store, parts.networks());
+    let mut host = Route::open()?;
+    let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
+    let known = networks.list()?;
+    let mut names = Vec::new();
+    // One that cannot be mended keeps nobody else from it.
+    let mut failed = None;
+    for (id, endpoint) in all_endpoints(store)? {
+        let Some(network) = known.iter().find(|network| network.id == endpoint.network_id) else {
+            continue;
+        };
+        // What a killed owner left is settled, not mended.
+        let Some(state) = store.state(&id)? else { continue };
+        let (Some(process), Some(record)) = (state.process(), store.record(&id)?) else { continue };
+        let name = record.name.as_str();
+        match mend(network, &endpoint, name, process.pid, &mut host) {
+            Ok(()) => names.push(name.to_owned()),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if !known.is_empty() {
+        restore(store, &networks, &mut firewall)?;
+    }
+    names.sort();
+    names.dedup();
+    failed.map_or(Ok(names), Err)
 }
 
 /// The network's devices, and the container's on them.

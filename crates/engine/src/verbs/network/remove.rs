@@ -4,6 +4,7 @@ use conex_netlink::Route;
 use conex_network::{Firewall, Network};
 
 use super::NetworkFilter;
+use crate::rootless::on_host;
 use crate::{Engine, Result};
 
 impl Engine {
@@ -22,9 +23,9 @@ impl Engine {
     }
 
     fn remove_network(&self, network: &Network) -> Result<()> {
-        let networks = self.parts.networks();
+        let (networks, store) = (self.parts.networks(), &self.parts.store);
         let holder = |id: &str| {
-            let record = id.parse().ok().and_then(|id| self.parts.store.record(&id).ok().flatten());
+            let record = id.parse().ok().and_then(|id| store.record(&id).ok().flatten());
             record.map_or_else(|| id.chars().take(12).collect(), |record| record.name.to_string())
         };
         let undo = || {
@@ -33,7 +34,7 @@ impl Engine {
             let is_last = networks.list()?.iter().all(|other| other.id == network.id);
             Firewall::open()?.forget(network, is_last)
         };
-        networks.remove(network, holder, undo).map_err(Into::into)
+        on_host(&self.parts.paths.run, || networks.remove(network, holder, undo).map_err(Into::into))
     }
 
     /// Removes all networks of the user's that no container is connected to; their names.
