@@ -149,6 +149,13 @@ impl Error {
             Self::Engine(conex_engine::Error::Network(conex_engine::network::Error::NotFound { .. })) => {
                 "; 'conex network ls' lists them"
             }
+            Self::Engine(conex_engine::Error::NoUserNamespace { .. }) => {
+                "; has the host switched them off (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, \
+                 kernel.apparmor_restrict_unprivileged_userns)? As root none is needed"
+            }
+            Self::Engine(conex_engine::Error::Network(conex_engine::network::Error::NoCarrier)) => {
+                "; Debian's packages passt and slirp4netns have them, and --network none needs none"
+            }
             Self::Image(conex_image::Error::NotFound { .. }) => "; 'conex images' lists them",
             // What a supervisor says comes as words.
             error

@@ -11,6 +11,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failed operation on control groups.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// An ordinary user's limit, and no group of his to put it on.
+    #[error(
+        "{source}: an ordinary user has the control groups that were delegated to him (Delegate= in user@.service); without them nothing can be limited"
+    )]
+    NotDelegated {
+        /// What was denied.
+        source: Box<Error>,
+    },
     /// `/proc/self/mountinfo` or `/proc/self/cgroup` could not be read.
     #[error("cannot read {path} to find the control groups: {source}")]
     Detect {

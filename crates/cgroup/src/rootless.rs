@@ -31,6 +31,9 @@ impl Cgroup {
                 log::debug!("{error}; going without groups");
                 Ok(None)
             }
+            Err(error) if is_denied(&error) && !is_root() => {
+                Err(Error::NotDelegated { source: Box::new(error) })
+            }
             Err(error) => Err(error),
         }
     }

@@ -189,6 +189,16 @@ pub enum Error {
         #[from]
         source: conex_netlink::Error,
     },
+    /// `--userns` of an ordinary user's.
+    #[error(
+        "--userns needs root: the kernel maps the owners of an image's files for the machine's root alone, and this user's containers are in a user namespace of his already"
+    )]
+    UserMode,
+    /// An ordinary user without control groups.
+    #[error(
+        "container {name} has no control group of its own to be paused by: none was delegated to this user"
+    )]
+    NoGroup { name: String },
     /// An ordinary user's own networks.
     #[error("cannot make the network namespace of one's own networks: {source}")]
     NetworkNamespace { source: io::Error },

@@ -186,7 +186,7 @@ pub enum Error {
         peer: IpAddr,
     },
     /// A port that somebody has.
-    #[error("cannot publish port {port}: {source} (another program, or container, has it)")]
+    #[error("cannot publish port {port}: {source} ({})", port_hint(source))]
     Port {
         /// `0.0.0.0:8080/tcp`
         port: String,
@@ -241,5 +241,15 @@ impl Error {
     pub(crate) fn kernel(name: &str) -> impl Fn(conex_netlink::Error) -> Self {
         let name = name.to_owned();
         move |source| Self::Kernel { name: name.clone(), source }
+    }
+}
+
+fn port_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "an ordinary user has those from net.ipv4.ip_unprivileged_port_start on, 1024 unless the host says otherwise"
+        }
+        io::ErrorKind::AddrNotAvailable => "this host has no such address",
+        _ => "another program, or container, has it",
     }
 }

@@ -21,6 +21,29 @@ pub fn in_first_user() -> bool {
     std::fs::metadata("/proc/self/ns/user").map_or(true, |namespace| namespace.ino() == FIRST_USER)
 }
 
+/// The user id that this process has outside of its user namespace: who the user is to programs there.
+pub fn outer_uid() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    let own = unsafe { libc::getuid() };
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    outer(&map, own).unwrap_or(own)
+}
+
+fn outer(map: &str, id: u32) -> Option<u32> {
+    mapping(map).find_map(|(inside, outside, count)| {
+        let offset = id.checked_sub(inside).filter(|offset| *offset < count)?;
+        outside.checked_add(offset)
+    })
+}
+
+/// A mapping of ids as /proc/PID/uid_map has it: the first id inside, the first outside, how many.
+pub fn mapping(text: &str) -> impl Iterator<Item = (u32, u32, u32)> {
+    text.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map_while(|word| word.parse().ok());
+        Some((numbers.next()?, numbers.next()?, numbers.next()?))
+    })
+}
+
 /// unshare(2) with CLONE_NEW… flags only.
 ///
 /// # Errors
@@ -86,4 +109,21 @@ pub fn kind(fd: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: this request takes no argument and changes nothing.
     let kind = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) };
     if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(u64::from(kind.cast_unsigned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outer;
+
+    #[test]
+    fn ids_are_found_in_mappings() {
+        let map = "         0      54321          1\n         1     600000      65536\n";
+        assert_eq!(outer(map, 0), Some(54321));
+        assert_eq!(outer(map, 1), Some(600_000));
+        assert_eq!(outer(map, 65536), Some(665_535));
+        assert_eq!(outer(map, 65537), None);
+        assert_eq!(outer("0 0 4294967295\n", 1000), Some(1000));
+        assert_eq!(outer("0 4294967290 100\n", 99), None);
+        assert_eq!(outer("nothing of the kind\n\n", 0), None);
+    }
 }

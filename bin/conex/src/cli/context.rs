@@ -52,6 +52,18 @@ impl Context {
         Ok(())
     }
 
+    /// Whether all that is mounted in an ordinary user's namespaces goes when this command ends: nobody else is in them.
+    ///
+    /// # Errors
+    /// As [`Context::enter`].
+    pub(crate) fn is_alone(&self) -> Result<bool, Error> {
+        self.enter()?;
+        Ok(match self.member.get() {
+            Some(Some(member)) => member.is_alone()?,
+            _ => false,
+        })
+    }
+
     /// What is gone after a reboot.
     pub(crate) fn run_directory(&self) -> &std::path::Path {
         &self.paths.run
@@ -86,13 +98,16 @@ fn directory(
     shared: &str,
 ) -> Result<PathBuf, Error> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let uid = rustix::process::geteuid();
     let path = match given.text(flag) {
         Some(path) => PathBuf::from(path),
         None => match set(variable) {
             Some(path) => PathBuf::from(path),
-            None if rustix::process::geteuid().is_root() => return Ok(PathBuf::from(shared)),
+            None if uid.is_root() => return Ok(PathBuf::from(shared)),
             None => match (set(private), set("HOME")) {
                 (Some(path), _) => PathBuf::from(path).join("conex"),
+                // Without a login session there may be none.
+                (None, _) if private == "XDG_RUNTIME_DIR" => rootless::run_directory(uid.as_raw())?,
                 (None, Some(home)) => PathBuf::from(home).join(".local/share/conex"),
                 (None, None) => PathBuf::from(shared),
             },

@@ -63,6 +63,12 @@ fn mount(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
             Format::parse(given.text("format").unwrap_or("table"), "{{.ID}}\t{{.Image}}\t{{.Path}}")?;
         return list(&images, &format);
     };
+    if context.is_alone()? {
+        return Err(Error::Refused(format!(
+            "an ordinary user's mounts go when nothing of his runs any more, which is now: run 'conex image mount {name}' within \
+             'conex unshare'"
+        )));
+    }
     let platform = given.parsed("platform", str::parse)?;
     let image = images.resolve(name, platform.as_ref())?;
     let mounted = match given.filled("directory") {

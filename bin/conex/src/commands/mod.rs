@@ -53,6 +53,7 @@ mod tag;
 mod time;
 mod top;
 mod unpause;
+mod unshare;
 mod verify;
 mod version;
 mod wait;
@@ -78,6 +79,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &attach::VERB,
     &exec::VERB,
     &debug::VERB,
+    &unshare::VERB,
     &nsenter::VERB,
     &logs::VERB,
     &ps::VERB,

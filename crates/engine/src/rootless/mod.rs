@@ -11,9 +11,11 @@ mod enter;
 mod network;
 mod ranges;
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use conex_sys::namespace;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::{Error, Result};
@@ -55,6 +57,15 @@ impl Member {
         }
     }
 
+    /// Whether nobody else is in them.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn is_alone(&self) -> Result<bool> {
+        let holder = conex_sys::range_lock::holder(&self.lock);
+        Ok(holder.map_err(|source| Error::Read { path: "userns".into(), source })?.is_none())
+    }
+
     /// The same for who goes on without: others may then find nobody, and make namespaces of their own.
     pub(crate) fn or_warn(run: &Path) -> Option<Self> {
         Self::here(run).unwrap_or_else(|error| {
@@ -72,14 +83,7 @@ impl Member {
 
 /// Whether this process is root of a user namespace of somebody's only: what only the machine's root may is not for it.
 pub fn is_rootless() -> bool {
-    !(rustix::process::geteuid().is_root() && conex_sys::namespace::in_first_user())
-}
-
-/// The user id that this process has outside of its user namespace: who the user is to other programs.
-pub fn outer_uid() -> u32 {
-    let own = rustix::process::getuid().as_raw();
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    outer(&map, own).unwrap_or(own)
+    !(rustix::process::geteuid().is_root() && namespace::in_first_user())
 }
 
 /// The last of the group ids that this process's user namespace maps without a gap from 0 on.
@@ -89,25 +93,38 @@ pub(crate) fn last_group() -> u32 {
 
 fn last(map: &str) -> u32 {
     let mut next = 0_u32;
-    while let Some((_, _, count)) = lines(map).find(|(inside, _, count)| *inside == next && *count > 0) {
+    while let Some((_, _, count)) =
+        namespace::mapping(map).find(|(inside, _, count)| *inside == next && *count > 0)
+    {
         next = next.saturating_add(count);
     }
     next.saturating_sub(1)
 }
 
-fn outer(map: &str, id: u32) -> Option<u32> {
-    lines(map).find_map(|(inside, outside, count)| {
-        let offset = id.checked_sub(inside).filter(|offset| *offset < count)?;
-        outside.checked_add(offset)
-    })
-}
-
-/// A mapping as /proc has it: the first id inside, the first outside, how many.
-fn lines(map: &str) -> impl Iterator<Item = (u32, u32, u32)> {
-    map.lines().filter_map(|line| {
-        let mut numbers = line.split_ascii_whitespace().map_while(|word| word.parse().ok());
-        Some((numbers.next()?, numbers.next()?, numbers.next()?))
-    })
+/// The run directory of a user without `XDG_RUNTIME_DIR`: `/run/user/UID/conex` if the host has that, else `/tmp/conex-run-UID`, which is
+/// made and has to be his alone.
+///
+/// # Errors
+/// [`Error::Directory`], also for one that is somebody else's.
+pub fn run_directory(uid: u32) -> Result<PathBuf> {
+    let is_his = |path: &Path| {
+        let found = std::fs::symlink_metadata(path);
+        found.map(|found| found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0)
+    };
+    let session = PathBuf::from(format!("/run/user/{uid}"));
+    if is_his(&session).unwrap_or(false) {
+        return Ok(session.join("conex"));
+    }
+    let path = PathBuf::from(format!("/tmp/conex-run-{uid}"));
+    let made = match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => is_his(&path),
+    };
+    match made {
+        Ok(true) => Ok(path),
+        Ok(false) => Err(Error::Directory { path, source: std::io::ErrorKind::PermissionDenied.into() }),
+        Err(source) => Err(Error::Directory { path, source }),
+    }
 }
 
 fn path(run: &Path) -> PathBuf {
@@ -125,21 +142,12 @@ fn open(run: &Path) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::{last, outer};
+    use super::last;
 
     #[test]
-    fn ids_are_found_in_mappings() {
-        let map = "         0      54321          1\n         1     600000      65536\n";
-        assert_eq!(outer(map, 0), Some(54321));
-        assert_eq!(outer(map, 1), Some(600_000));
-        assert_eq!(outer(map, 65536), Some(665_535));
-        assert_eq!(outer(map, 65537), None);
-        assert_eq!(outer("0 0 4294967295\n", 1000), Some(1000));
-        assert_eq!(outer("0 4294967290 100\n", 99), None);
-        assert_eq!(
-            [last(map), last("0 0 4294967295\n"), last("0 1000 1\n"), last("1 1 1\n")],
-            [65536, u32::MAX - 1, 0, 0]
-        );
-        assert_eq!(outer("nothing of the kind\n\n", 0), None);
+    fn what_is_mapped_without_a_gap() {
+        assert_eq!(last("         0      54321          1\n         1     600000      65536\n"), 65536);
+        assert_eq!(last("0 0 4294967295\n"), u32::MAX - 1);
+        assert_eq!([last("0 1000 1\n"), last("1 1 1\n"), last("0 1 1\n5 6 7\n"), last("")], [0; 4]);
     }
 }

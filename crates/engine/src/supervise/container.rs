@@ -278,6 +278,9 @@ impl<'a> Life<'a> {
             }
             Request::Pause if *paused => return Err(Error::AlreadyPaused { name: name() }),
             Request::Hold if *paused => return Err(Error::AlreadyPaused { name: name() }),
+            Request::Pause | Request::Hold if !launched.group.exists() => {
+                return Err(Error::NoGroup { name: name() });
+            }
             Request::Pause | Request::Hold => {
                 launched.group.freeze()?;
                 *paused = true;

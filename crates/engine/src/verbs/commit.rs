@@ -1,5 +1,6 @@
 //! `commit`: a container's writable layer on top of its image's layers, as a new image.
 
+use conex_cgroup::Cgroup;
 use conex_image::configure::configure;
 use conex_image::{Image, NewImage};
 use conex_oci::image::ImageConfig;
@@ -72,9 +73,21 @@ impl Engine {
         Ok(image)
     }
 
+    fn has_group(&self, id: &ContainerId) -> Result<bool> {
+        let record = self.parts.store.must_record(id)?;
+        Ok(Cgroup::open(self.parts.host()?, &record.cgroup)?.exists())
+    }
+
     /// Freezes a running container until the answer is dropped, or this process ends in whatever way.
     fn hold(&self, id: &ContainerId) -> Result<Option<Hold>> {
         match self.parts.store.state(id)? {
+            Some(ContainerState::Running(_)) if !self.has_group(id)? => {
+                log::warn!(
+                    "container {}: it has no control group to be paused by, and goes on meanwhile",
+                    id.short()
+                );
+                Ok(None)
+            }
             Some(ContainerState::Running(_)) => Ok(self.ask_live(id, &Request::Hold)?.map(Hold)),
             _ => Ok(None),
         }

@@ -257,6 +257,9 @@ fn claim_range(store: &Store, id: &ContainerId, options: &CreateOptions) -> Resu
     if options.namespaces.user != crate::options::UserMode::Private {
         return Ok(None);
     }
+    if crate::rootless::is_rootless() {
+        return Err(Error::UserMode);
+    }
     let mut taken: Vec<IdRange> = Vec::new();
     if let Ok(entries) = std::fs::read_dir(store.ranges()) {
         let bases = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -38,6 +38,9 @@ impl Engine {
         {
             security.insert(0, "name=apparmor".to_owned());
         }
+        if crate::rootless::is_rootless() {
+            security.push("name=rootless".to_owned());
+        }
         Ok(json!({
             "ID": machine_id(),
             "Containers": running + paused + stopped,
@@ -47,7 +50,7 @@ impl Engine {
             "Images": images,
             "Driver": "overlay",
             "DriverStatus": [["Backing Filesystem", self.file_system()], ["Layers", self.parts.images.backend().to_string()]],
-            "Plugins": { "Volume": [], "Network": ["none", "host"], "Authorization": null,
+            "Plugins": { "Volume": [], "Network": ["bridge", "host", "ipvlan", "macvlan", "none", "overlay"], "Authorization": null,
                          "Log": ["json-file", "journald", "none"] },
             "MemoryLimit": has("memory"),
             "SwapLimit": host.swap_limit(),

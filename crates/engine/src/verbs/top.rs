@@ -29,10 +29,28 @@ impl Engine {
         let record = self.parts.store.must_record(id)?;
         let state = self.parts.store.state(id)?;
         let not_running = || Error::NotRunning { name: record.name.to_string() };
-        state.as_ref().and_then(|state| state.process()).ok_or_else(not_running)?;
-        let pids = Cgroup::open(self.parts.host()?, &record.cgroup)?.procs()?;
+        let process = state.as_ref().and_then(|state| state.process()).ok_or_else(not_running)?;
+        let group = Cgroup::open(self.parts.host()?, &record.cgroup)?;
+        let pids = if group.exists() { group.procs()? } else { in_its_namespace(process.pid) };
         if ps.is_empty() { Ok(own(&pids)) } else { hosts(&pids, ps) }
     }
+}
+
+/// The processes in the pid namespace of one, in order: an ordinary user's container may have no control group.
+fn in_its_namespace(pid: u32) -> Vec<u32> {
+    let of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(namespace) = of(&pid.to_string()) else { return Vec::new() };
+    let mut pids: Vec<u32> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            let number = name.to_str()?.parse().ok()?;
+            (of(name.to_str()?)? == namespace).then_some(number)
+        })
+        .collect();
+    pids.sort_unstable();
+    pids
 }
 
 /// The columns of `ps -ef`.

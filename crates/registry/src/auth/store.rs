@@ -44,7 +44,7 @@ impl Credentials {
         let docker = set("DOCKER_CONFIG").or_else(|| Some(home.as_ref()?.join(".docker")));
         let runtime = set("XDG_RUNTIME_DIR").map(|directory| directory.join("containers"));
         let runtime = runtime.unwrap_or_else(|| {
-            PathBuf::from(format!("/run/containers/{}", rustix::process::geteuid().as_raw()))
+            PathBuf::from(format!("/run/containers/{}", conex_sys::namespace::outer_uid()))
         });
         let config = set("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
         let files = [

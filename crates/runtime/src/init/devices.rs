@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use conex_oci::runtime::Device;
 use rustix::fs::{self, AtFlags, Dev, FileType, Gid, Mode, Uid, makedev};
@@ -117,6 +117,15 @@ impl Node {
         })
     }
 
+    /// `/dev/snd/timer`, of sysfs's `DEVNAME=snd/timer`.
+    fn named_by_the_kernel(&self) -> Option<PathBuf> {
+        let kind = if self.kind == FileType::BlockDevice { "block" } else { "char" };
+        let (major, minor) = (fs::major(self.device), fs::minor(self.device));
+        let event = std::fs::read_to_string(format!("/sys/dev/{kind}/{major}:{minor}/uevent")).ok()?;
+        let name = event.lines().find_map(|line| line.strip_prefix("DEVNAME="))?;
+        Some(Path::new("/dev").join(name))
+    }
+
     fn is(&self, stat: &fs::Stat) -> bool {
         FileType::from_raw_mode(stat.st_mode) == self.kind
             && (self.kind == FileType::Fifo || stat.st_rdev == self.device)
@@ -176,13 +185,18 @@ impl Maker<'_> {
     }
 }
 
-/// The host's node, checked to be the one that is asked for.
+/// The host's node, checked to be the one that is asked for: that of the same path, or where the kernel says that it is.
 fn bind(parent: BorrowedFd<'_>, file: &OsStr, node: &Node, host: &Path) -> Result<(), Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let source: OwnedFd = rustix::mount::open_tree(fs::CWD, host, flags)?;
-    if !node.is(&fs::statat(&source, "", AtFlags::EMPTY_PATH)?) {
-        return Err(Errno::NODEV);
-    }
+    let open = |path: &Path| -> Result<OwnedFd, Errno> {
+        let source: OwnedFd = rustix::mount::open_tree(fs::CWD, path, flags)?;
+        let is_it = node.is(&fs::statat(&source, "", AtFlags::EMPTY_PATH)?);
+        if is_it { Ok(source) } else { Err(Errno::NODEV) }
+    };
+    let source = open(host).or_else(|error| match node.named_by_the_kernel() {
+        Some(path) => open(&path),
+        None => Err(error),
+    })?;
     let target = beneath::ensure_here(parent, file, Make::File)?;
     attach(source.as_fd(), target.as_fd())
 }
