@@ -14,6 +14,8 @@ pub struct Conex {
     directory: TempDir,
     /// What the program is started by, if not directly: it enters another namespace.
     prefix: Vec<String>,
+    /// Where the program is for who starts it, if not where it was built.
+    at: Option<&'static str>,
     layers: Option<&'static str>,
 }
 
@@ -29,7 +31,7 @@ impl Conex {
         for name in ["root", "run", "home"] {
             std::fs::create_dir(directory.path().join(name)).expect("a directory");
         }
-        Self { directory, prefix: Vec::new(), layers: None }
+        Self { directory, prefix: Vec::new(), at: None, layers: None }
     }
 
     /// With layers in this form, whatever would be chosen here: `erofs`, `directories`.
@@ -89,13 +91,21 @@ impl Conex {
         conex
     }
 
+    /// The same, started by these words further on, from another path.
+    #[must_use]
+    pub fn of(mut self, words: &[&str], at: &'static str) -> Self {
+        self.prefix.extend(words.iter().map(|word| (*word).to_owned()));
+        self.at = Some(at);
+        self
+    }
+
     /// The binary, to be started where it belongs.
     fn program(&self) -> Command {
         match self.prefix.as_slice() {
             [] => Command::new(Self::binary()),
             [first, rest @ ..] => {
                 let mut command = Command::new(first);
-                command.args(rest).arg(Self::binary());
+                command.args(rest).arg(self.at.map_or_else(Self::binary, PathBuf::from));
                 command
             }
         }

@@ -33,6 +33,7 @@ mod rootless;
 mod runtime;
 mod token_server;
 mod tunnel;
+mod user;
 mod wait;
 mod yard;
 

@@ -157,6 +157,13 @@ impl Error {
                 "; Debian's packages passt and slirp4netns have them, and --network none needs none"
             }
             Self::Image(conex_image::Error::NotFound { .. }) => "; 'conex images' lists them",
+            // chown(2) to an id that is not mapped.
+            Self::Image(error)
+                if !conex_sys::namespace::in_first_user() && is_unmapped(&error.to_string()) =>
+            {
+                "; this user has too few ids for it in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 \
+                 --add-subgids 100000-165535 USER, as root)"
+            }
             // What a supervisor says comes as words.
             error
                 if conex_content::is_full(error) || error.to_string().contains("No space left on device") =>
@@ -166,6 +173,10 @@ impl Error {
             _ => "",
         }
     }
+}
+
+fn is_unmapped(text: &str) -> bool {
+    text.contains("set the owner of") && text.contains("Invalid argument")
 }
 
 /// An error never breaks its line, whatever was in a name or a file, and says what the kernel said in words alone.

@@ -24,6 +24,7 @@ pub mod time;
 pub mod verbs;
 
 pub use attach::{Attachment, Event};
+pub use conex_runtime::program::find as find_program;
 pub use engine::{Engine, Paths};
 pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};

@@ -53,6 +53,8 @@ const PACKAGES: &[Package] = &[
     },
     Package { name: "nftables", program: "nft", why: "reads back the rules that are written" },
     Package { name: "uidmap", program: "newuidmap", why: "maps several ids for an ordinary user" },
+    Package { name: "passt", program: "pasta", why: "carries an ordinary user's network" },
+    Package { name: "slirp4netns", program: "slirp4netns", why: "likewise, where there is no pasta" },
     Package { name: "strace", program: "strace", why: "counts the system calls of the runtime's verbs" },
     Package {
         name: "crun",

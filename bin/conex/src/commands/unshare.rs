@@ -1,6 +1,8 @@
 //! `unshare`: a program in an ordinary user's namespaces, as podman's. There it is root: files of images and containers have the owners
 //! that they have in containers, and what is mounted stays for as long as it runs.
 
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command as Program;
 
 use clap::{Arg, Command};
@@ -39,14 +41,18 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         || std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or("/bin/sh".to_owned());
     let program = words.next().unwrap_or_else(shell);
     // Waited for, and not become: this process holds the namespaces.
-    let fault = |error: std::io::Error| {
-        let fault = match error.kind() {
-            std::io::ErrorKind::NotFound => ProgramFault::Missing,
-            _ => ProgramFault::Refused { source: error },
-        };
+    let fault = |source: std::io::Error| {
+        let fault = ProgramFault::Refused { source };
         Error::Engine(conex_engine::Error::HostProgram { program: program.clone(), fault })
     };
-    let mut child = Program::new(&program).args(words).spawn().map_err(fault)?;
+    let missing = || {
+        Error::Engine(conex_engine::Error::HostProgram {
+            program: program.clone(),
+            fault: ProgramFault::Missing,
+        })
+    };
+    let path = conex_engine::find_program(Path::new(&program)).ok_or_else(missing)?;
+    let mut child = Program::new(path).arg0(&program).args(words).spawn().map_err(fault)?;
     // What is typed at a terminal is for the program.
     for signal in [Signal::INT, Signal::QUIT] {
         conex_sys::signal::ignore(signal.as_raw());

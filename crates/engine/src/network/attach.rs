@@ -64,17 +64,22 @@ impl Wired {
         if self.networks.is_empty() {
             return Ok(None);
         }
-        // Forks, which has to be before the threads below.
+        let mut inside = Route::open_in(namespace.as_fd())?;
+        // The process will do the same, a little later; an address of it that is bound before is none to send from.
+        inside.set_up(LOOPBACK)?;
         let names = Names::register(parts, record, &self.endpoints, namespace.as_fd())?;
-        on_host(&parts.paths.run, || self.plug(parts, record, namespace.as_fd()))?;
+        on_host(&parts.paths.run, || self.plug(parts, record, namespace.as_fd(), &mut inside))?;
         Ok(names)
     }
 
-    fn plug(&self, parts: &Parts, record: &Record, namespace: BorrowedFd<'_>) -> Result<()> {
+    fn plug(
+        &self,
+        parts: &Parts,
+        record: &Record,
+        namespace: BorrowedFd<'_>,
+        inside: &mut Route,
+    ) -> Result<()> {
         let mut host = Route::open()?;
-        let mut container = Route::open_in(namespace)?;
-        // The process will do the same, a little later.
-        container.set_up(LOOPBACK)?;
         // Who asks for a published port is answered by the way that he came.
         let published = self.endpoints.iter().position(|endpoint| !endpoint.ports.is_empty());
         let out = match self.uplink {
@@ -83,7 +88,7 @@ impl Wired {
         };
         for (index, (network, endpoint)) in self.places().enumerate() {
             let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
-            wire.connect(&mut host, &mut container, namespace)?;
+            wire.connect(&mut host, inside, namespace)?;
         }
         let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
         for (network, endpoint) in self.places() {

@@ -8,8 +8,10 @@ use conex_netlink::Route;
 use conex_network::usermode::{Carried, Carrier, Uplink};
 use conex_network::{DEFAULT, Endpoint, Network, NetworkId, Reserved, reserve};
 
+use conex_sys::namespace::in_network;
+
 use crate::engine::Parts;
-use crate::options::Connection;
+use crate::options::{Connection, NetworkMode};
 use crate::rootless::is_rootless;
 use crate::store::Record;
 use crate::{Error, Result};
@@ -91,6 +93,8 @@ impl Planned {
         pid: u32,
         namespace: BorrowedFd<'_>,
     ) -> Result<Carried> {
+        // Addresses of IPv6 count at once: nobody else is on this link.
+        detect_duplicates(namespace, false);
         let carried = self.carrier.start(&Uplink {
             pid,
             namespace,
@@ -98,6 +102,7 @@ impl Planned {
             device: &self.endpoint.device,
             ports: &self.endpoint.ports,
         })?;
+        detect_duplicates(namespace, true);
         let mut inside = Route::open_in(namespace)?;
         if let Some(link) = inside.link(&self.endpoint.device)? {
             self.endpoint.mac = link.mac.unwrap_or_default();
@@ -125,6 +130,23 @@ pub(super) fn is_uplink(endpoint: &Endpoint) -> bool {
 /// Where a container with this endpoint asks for names if it can reach none of the host's name servers.
 pub(super) fn name_server(endpoint: &Endpoint) -> Option<IpAddr> {
     is_uplink(endpoint).then(|| Carrier::name_server(&endpoint.host_device)).flatten()
+}
+
+/// What devices that are made from now on do (RFC 4862, section 5.4); without IPv6 nothing.
+fn detect_duplicates(namespace: BorrowedFd<'_>, detect: bool) {
+    const SWITCH: &str = "/proc/sys/net/ipv6/conf/default/accept_dad";
+    let switched = in_network(namespace, || std::fs::write(SWITCH, if detect { "1" } else { "0" }));
+    if let Err(error) = switched.and_then(|written| written) {
+        log::debug!("{SWITCH}: {error}");
+    }
+}
+
+/// Whether there is a program for a container on these networks, if it needs one: known before anything is made.
+pub(crate) fn check_carrier(mode: &NetworkMode) -> Result<()> {
+    match mode.connections().iter().any(is_carried) {
+        true => Carrier::find().map(drop).map_err(Error::from),
+        false => Ok(()),
+    }
 }
 
 fn is_link_local(address: IpAddr) -> bool {

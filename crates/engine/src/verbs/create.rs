@@ -45,6 +45,7 @@ impl Engine {
     fn make(&self, options: &CreateOptions) -> Result<(Made, Owned, Job)> {
         let parts = &self.parts;
         let mut warnings = options.validate()?;
+        crate::network::check_carrier(&options.namespaces.network)?;
         let mut options = options.clone();
         options.supervision.log = crate::log::settle(&options.supervision.log)?;
         let image = self.image(&options)?;
