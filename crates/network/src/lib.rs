@@ -36,5 +36,5 @@ pub use driver::{
 pub use endpoint::Endpoint;
 pub use error::{Error, Result};
 pub use firewall::Firewall;
-pub use ports::{PortError, PortRange, PortSpec, Protocol, Published, Reserved, reserve};
+pub use ports::{PortError, PortRange, PortSpec, Protocol, Published, Reserved, find_free, reserve};
 pub use store::{Gate, Networks};

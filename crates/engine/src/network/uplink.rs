@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use conex_netlink::Route;
 use conex_network::usermode::{Carried, Carrier, Uplink};
-use conex_network::{DEFAULT, Endpoint, Network, NetworkId, Reserved, reserve};
+use conex_network::{DEFAULT, Endpoint, Network, NetworkId, find_free};
 
 use conex_sys::namespace::in_network;
 
@@ -45,8 +45,7 @@ pub(super) fn plan(parts: &Parts, record: &Record, networks: &[Network]) -> Resu
         check(connection, &carrier)?;
     }
     let wanted = super::plan::wanted(record, parts)?;
-    // Known to be free, and let go: the program binds them itself, and what is forked until then must not have them.
-    let Reserved { ports, sockets: _ } = reserve(&wanted, parts.publish_address, carrier.has_v6_ports())?;
+    let ports = find_free(&wanted, parts.publish_address, carrier.has_v6_ports())?;
     let device = own.and_then(|index| {
         let asked = connections.get(index)?.interface.clone();
         Some(asked.unwrap_or_else(|| format!("eth{index}")))

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::reserve::{Reserved, reserve};
+pub use self::reserve::{Reserved, find_free, reserve};
 pub use self::spec::{PortError, PortRange, PortSpec};
 
 /// What has ports.

@@ -21,6 +21,8 @@ pub struct Reserved {
     pub ports: Vec<Published>,
     /// What holds them.
     pub sockets: Vec<OwnedFd>,
+    /// Whether connections that have ended are in nobody's way: a program will listen itself.
+    for_listener: bool,
 }
 
 /// Takes the ports that are to be published, on `address` if one says nothing of its own, for a container that has IPv6 addresses or not.
@@ -28,7 +30,24 @@ pub struct Reserved {
 /// # Errors
 /// [`Error::Port`] for the first that somebody has.
 pub fn reserve(specs: &[PortSpec], address: Option<IpAddr>, has_v6: bool) -> Result<Reserved> {
-    let mut reserved = Reserved::default();
+    take_all(Reserved::default(), specs, address, has_v6)
+}
+
+/// Finds out which ports these are, and that nobody has them, for a program that will listen there itself. They are not held.
+///
+/// # Errors
+/// As for [`reserve`].
+pub fn find_free(specs: &[PortSpec], address: Option<IpAddr>, has_v6: bool) -> Result<Vec<Published>> {
+    let reserved = Reserved { for_listener: true, ..Reserved::default() };
+    take_all(reserved, specs, address, has_v6).map(|reserved| reserved.ports)
+}
+
+fn take_all(
+    mut reserved: Reserved,
+    specs: &[PortSpec],
+    address: Option<IpAddr>,
+    has_v6: bool,
+) -> Result<Reserved> {
     for spec in specs {
         let hosts = match spec.host.or(address) {
             Some(host) => vec![host],
@@ -62,7 +81,13 @@ impl Reserved {
         let mut taken = Vec::with_capacity(hosts.len());
         for host in hosts {
             let address = SocketAddr::new(*host, port);
-            let socket = hold(address, protocol);
+            let is_ours = |port: &Published| {
+                (port.host, port.host_port, port.protocol) == (*host, address.port(), protocol)
+            };
+            let socket = match self.ports.iter().any(is_ours) {
+                true => Err(Errno::ADDRINUSE.into()),
+                false => hold(address, protocol, self.for_listener),
+            };
             taken.push(
                 socket.map_err(|source| Error::Port { port: format!("{address}/{protocol}"), source })?,
             );
@@ -106,11 +131,15 @@ fn open(host: IpAddr, protocol: Protocol) -> io::Result<OwnedFd> {
 
 /// A socket that is bound and does nothing else: whoever connects is translated before it would be asked. `None` for a protocol that
 /// the host's kernel does not speak itself: then nobody there can have the port.
-fn hold(address: SocketAddr, protocol: Protocol) -> io::Result<Option<OwnedFd>> {
+fn hold(address: SocketAddr, protocol: Protocol, for_listener: bool) -> io::Result<Option<OwnedFd>> {
     let socket = match open(address.ip(), protocol) {
         Err(error) if error.raw_os_error() == Some(Errno::PROTONOSUPPORT.raw_os_error()) => return Ok(None),
         socket => socket?,
     };
+    // Who listens is in the way all the same (socket(7)); of UDP nobody would be.
+    if for_listener && protocol == Protocol::Tcp {
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
     bind(&socket, &address)?;
     Ok(Some(socket))
 }
@@ -140,6 +169,23 @@ mod tests {
         assert!(error.contains("in use") && error.contains(&first.ports[0].host_port.to_string()), "{error}");
         drop(first);
         reserve(&specs(&[&again]), None, false).unwrap();
+    }
+
+    #[test]
+    fn for_a_listener_nothing_is_held() {
+        let found = find_free(&specs(&["127.0.0.1::80"]), None, false).unwrap();
+        let port = found[0].host_port;
+        let again = specs(&[&format!("127.0.0.1:{port}:80")]);
+        assert_eq!(find_free(&again, None, false).unwrap(), found);
+        let twice = [again.clone(), again.clone()].concat();
+        assert!(find_free(&twice, None, false).unwrap_err().to_string().contains("in use"));
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        // A connection that has ended is in nobody's way, unlike who listens.
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        drop(listener.accept().unwrap());
+        assert!(find_free(&again, None, false).unwrap_err().to_string().contains("in use"));
+        drop((listener, client));
+        find_free(&again, None, false).unwrap();
     }
 
     #[test]
