@@ -57,6 +57,9 @@ pub(super) fn of_network(network: &Network) -> Vec<(Place, Element)> {
 fn of_tunnel(network: &Network, overlay: &Overlay) -> Vec<(Place, Element)> {
     let (port, number) = tunnel(network, overlay);
     let mut elements = vec![(inet("tunnels"), Element::new(&[&port, &number]))];
+    if overlay.encrypted {
+        elements.push((inet("encrypted"), Element::new(&[&port])));
+    }
     let device = name(&network.tunnel_device());
     let Some(mac) = network.subnets.first().map(|subnet| Endpoint::mac_of(subnet.gateway)) else {
         return elements;
@@ -70,6 +73,11 @@ fn of_tunnel(network: &Network, overlay: &Overlay) -> Vec<(Place, Element)> {
         });
     }
     elements
+}
+
+/// Whether there has to be the set of ports that are encrypted.
+pub(super) fn is_encrypted(network: &Network) -> bool {
+    network.driver.overlay().is_some_and(|overlay| overlay.encrypted)
 }
 
 /// The tunnel as it is in keys: its port, and its number as it is in a packet.
