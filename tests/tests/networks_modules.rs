@@ -29,7 +29,7 @@ fn a_port_of_sctp_is_published() {
     conex.ok(&[&run[..], &["-p", "192.0.2.1:9998:9999/sctp", yard.image, "sleep", "1000"]].concat());
     assert_eq!(
         conex.ok(&["port", "web"]),
-        "9999/sctp -> 0.0.0.0:9999\n9999/sctp -> [::]:9999\n9999/sctp -> 192.0.2.1:9998\n"
+        "9999/sctp -> 0.0.0.0:9999\n9999/sctp -> 192.0.2.1:9998\n9999/sctp -> [::]:9999\n"
     );
     // One server a family: what a socket of both has of addresses it would tell, and the peer would try them all.
     let mut servers = Vec::new();

@@ -177,9 +177,10 @@ fn a_wire_that_is_read_tells_nothing() {
     let Some(wire) = Wire::new() else { return };
     let (here, there) = (&wire.here, &wire.there);
     wire.mesh(&[ONE], &[PEERS]);
-    here.serve("plainwords", &["--network", "mesh"]);
-    there.serve("otherwords", &["--network", "mesh"]);
+    // From the first packet on.
     let read = wire.read(|| {
+        here.serve("plainwords", &["--network", "mesh"]);
+        there.serve("otherwords", &["--network", "mesh"]);
         assert_eq!(there.fetch(&["--network", "mesh"], FROM_THERE).as_deref(), Some("plainwords\n"));
         assert_eq!(here.fetch(&["--network", "mesh"], FROM_HERE).as_deref(), Some("otherwords\n"));
     });
@@ -333,10 +334,29 @@ fn nothing_is_left_of_it() {
     let Some(wire) = Wire::new() else { return };
     let yard = &wire.here;
     wire.mesh(&[ONE, TWO], &[PEERS]);
-    yard.conex.ok(&["run", "--rm", "--network", "mesh", yard.image, "true"]);
+    // Several at once, none of which has anything before it.
+    let run = || yard.conex.run(&["run", "--rm", "--network", "mesh", yard.image, "true"]);
+    let outputs = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
+    });
+    assert!(outputs.iter().all(|output| output.code == 0 && output.stderr.is_empty()), "{outputs:?}");
     assert_eq!(associations(yard), 6);
     assert_eq!(yard.conex.ok(&["network", "rm", "mesh"]), "mesh\n");
     assert_nothing(yard);
+    // Halves, as a start or a removal leaves them that is killed between two steps.
+    for loss in [
+        "ip xfrm policy deleteall dir in",
+        "ip xfrm policy deleteall",
+        "ip xfrm state deleteall dst 198.51.100.1",
+    ] {
+        wire.mesh_again(&[ONE, TWO]);
+        assert_eq!(run().code, 0);
+        let devices = "ip -o link | grep -oE '(vx|cx)-[0-9a-f]+' | sort -u";
+        yard.host.sh(&format!("{devices} | while read device; do ip link del $device; done; {loss}"));
+        yard.conex.ok(&["network", "rm", "mesh"]);
+        assert_nothing(yard);
+    }
 
     // Another program's stay.
     yard.host.sh(
@@ -406,8 +426,21 @@ fn a_port_is_its_own() {
         "ip link del flannel.1 && ip xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 proto udp dport 4789 dir in",
     );
     says(start(), "and a policy of another program's is for UDP port 4789");
+    assert_eq!(associations(yard), 0, "nothing is left of what cannot be");
     yard.host.sh("ip xfrm policy flush");
     assert_eq!(start().code, 0);
+    // And somebody else's SPI.
+    let spi =
+        yard.host.sh("ip xfrm state list src 198.51.100.1 dst 198.51.100.2 | grep -oE 'spi 0x[0-9a-f]+'");
+    yard.conex.ok(&["network", "rm", "mesh"]);
+    let keys = format!("enc 'cbc(aes)' 0x{} auth 'hmac(sha256)' 0x{}", &ONE[..32], ONE);
+    yard.host.sh(&format!(
+        "ip xfrm state add src 198.51.100.9 dst 198.51.100.2 proto esp {} reqid 5 mode transport {keys}",
+        spi.trim()
+    ));
+    wire.mesh_again(&[ONE]);
+    says(start(), "to 198.51.100.2 is taken, by another program or by chance: give the network another key");
+    assert_eq!((associations(yard), yard.host.sh("ip xfrm policy").as_str()), (1, ""));
 }
 
 #[test]

@@ -83,12 +83,24 @@ impl Sealed<'_> {
             true => none(is_v4),
             false => self.kernel()(error),
         })?;
-        let wanted = self.wanted(pairs, secrets, Selector { is_v4, port: self.port });
+        let selector = Selector { is_v4, port: self.port };
+        let missing = self.missing(&mut xfrm, selector)?;
+        let wanted = self.wanted(pairs, secrets, selector);
         let there = self.own(&mut xfrm)?;
+        let mut added = Vec::new();
         for new in wanted.iter().filter(|new| !there.contains(&new.state)) {
-            self.add(&mut xfrm, new, is_v4)?;
+            match self.add(&mut xfrm, new, is_v4) {
+                Ok(()) => added.push(new.state),
+                Err(error) => {
+                    added.iter().for_each(|state| drop(xfrm.delete_state(state)));
+                    return Err(error);
+                }
+            }
         }
-        self.require(&mut xfrm, Selector { is_v4, port: self.port })?;
+        for direction in missing {
+            let policy = Policy { direction, selector, reqid: self.reqid() };
+            xfrm.set_policy(&policy).map_err(self.kernel())?;
+        }
         for old in there.iter().filter(|old| wanted.iter().all(|new| new.state != **old)) {
             forgiving(xfrm.delete_state(old)).map_err(self.kernel())?;
         }
@@ -129,19 +141,17 @@ impl Sealed<'_> {
         }
     }
 
-    /// Both policies, but for those that are there.
-    fn require(&self, xfrm: &mut Xfrm, selector: Selector) -> Result<()> {
+    /// The directions that have no policy yet; ours is enough.
+    fn missing(&self, xfrm: &mut Xfrm, selector: Selector) -> Result<Vec<Direction>> {
+        let mut missing = Vec::new();
         for direction in [Direction::In, Direction::Out] {
             match xfrm.policy(direction, selector).map_err(self.kernel())? {
                 Some(reqid) if reqid == self.reqid() => {}
                 Some(_) => return Err(self.shared("a policy of another program's is for".to_owned())),
-                None => {
-                    let policy = Policy { direction, selector, reqid: self.reqid() };
-                    xfrm.set_policy(&policy).map_err(self.kernel())?;
-                }
+                None => missing.push(direction),
             }
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// Takes all of it away, after the tunnel; nothing there is success.
