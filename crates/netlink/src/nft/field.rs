@@ -66,9 +66,9 @@ pub enum Field {
     OriginalPort,
     /// The packet's mark, in the machine's order.
     Mark,
-    /// 1: it came by IPsec (`meta secpath`; Linux 4.17, CONFIG_XFRM); a byte.
+    /// 1: it came by IPsec (`meta ipsec`, in a kernel with CONFIG_XFRM); a byte.
     CameByIpsec,
-    /// 1: it goes by IPsec (`rt ipsec`; Linux 5.0, CONFIG_XFRM); a byte.
+    /// 1: it goes by IPsec (`rt ipsec`, likewise); a byte.
     GoesByIpsec,
 }
 

@@ -69,10 +69,10 @@ pub struct NewState {
 impl Xfrm {
     /// Adds an association for good.
     ///
-    /// The kernel counts the packets that it sends, and has its initialisation vectors made of that number and a random one of the
-    /// association's (`echainiv`). It does not look whether one comes twice: of a key that both have had before, the other end cannot
-    /// know how far the count was. So the count may start over, too (RFC 4303, section 3.3.3; Linux 5.10, before which sending ends
-    /// with the packet 2³²).
+    /// The kernel counts the packets that it sends, and makes initialisation vectors of that number and a random one of the association's
+    /// (`echainiv`). It does not look whether a packet comes twice: with keys that both have had before, the other end cannot know how
+    /// far the count was. For the same reason the count may start over after 2³² packets (RFC 4303, section 3.3.3); kernels that do
+    /// not know the flag (XFRM_SA_XFLAG_OSEQ_MAY_WRAP) send no more then.
     ///
     /// # Errors
     /// [`Error::Refused`](crate::Error::Refused): EEXIST, EPROTONOSUPPORT without ESP, ENOSYS or ENOENT without one of the algorithms.

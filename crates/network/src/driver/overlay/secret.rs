@@ -126,7 +126,7 @@ fn hexadecimal(text: &str) -> Option<[u8; BYTES]> {
     Some(bytes)
 }
 
-/// Of 32 random bytes fewer than 16 different ones have never been seen: the odds are under 2⁻⁶⁰.
+/// Fewer than 16 different bytes among 32 random ones: the odds are under 2⁻⁵⁰.
 fn is_made_up(secret: &[u8; BYTES]) -> bool {
     let mut bytes = secret.to_vec();
     bytes.sort_unstable();
