@@ -7,8 +7,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use conex_tests::{Yard, eventually, is_root};
+use conex_tests::{Yard, eventually, finish, installed, is_root, skip};
 
 const ONE: &str = "4f1d7a60c3b8e29573ad16f80b5ce4921de7a3580f6bc9e2417d9a3f05b6c8e1";
 const TWO: &str = "b2e94c07d51f8a6370cd2e9b48f1a5d6093c7e2bf86a41d5c0937e1b4fa28d65";
@@ -200,6 +201,17 @@ fn a_wire_that_is_read_tells_nothing() {
     ));
     assert_eq!(longest, "2\n0\n", "whole, both ways");
 
+    // Much at once, in segments that the kernel would cut for a plain tunnel.
+    let sum = here.conex.ok(&[
+        "exec",
+        "plainwords",
+        "sh",
+        "-c",
+        "head -c 4194304 /dev/urandom >/w/much; sha256sum </w/much",
+    ]);
+    let script = format!("wget -qO- {FROM_THERE}much | sha256sum");
+    assert_eq!(there.conex.ok(&["exec", "otherwords", "sh", "-c", &script]), sum);
+
     // The key is in its file only.
     let mesh = here.inspect("mesh");
     assert_eq!(
@@ -242,6 +254,17 @@ fn what_is_not_encrypted_is_dropped() {
     assert!(!reaches(switch, FROM_THERE));
     assert!(counted(here, "a tunnel's, not encrypted") > before);
     assert!(reaches(there, FROM_THERE));
+    // A host's own firewall that drops has to let ESP in, and what was in it.
+    let drops = |rules: &str| {
+        let chain =
+            "type filter hook input priority 0; policy drop; iif lo accept; meta l4proto icmpv6 accept;";
+        here.host.sh(&format!("nft 'table inet own {{ chain input {{ {chain} {rules} }}; }}'"));
+        let reached = reaches(there, FROM_THERE);
+        here.host.sh("nft delete table inet own");
+        reached
+    };
+    assert!(!drops("meta l4proto esp accept;") && !drops("udp dport 4789 accept;"));
+    assert!(drops("meta l4proto esp accept; udp dport 4789 meta ipsec exists accept;"));
     // Without our rules the kernel's policy drops it as well.
     let refused = || {
         let text = here.host.sh("cat /proc/net/xfrm_stat");
@@ -362,32 +385,43 @@ fn nothing_is_left_of_it() {
     yard.host.sh(
         "ip xfrm policy add src 198.51.100.7 dst 198.51.100.8 dir out tmpl proto esp reqid 7 mode transport",
     );
-    for round in 0..6 {
+    wire.mesh_again(&[ONE, TWO]);
+    yard.conex.ok(&["run", "-d", "--name", "web", "--network", "mesh", yard.image, "sleep", "100"]);
+    yard.kill_supervisor("web");
+    eventually("the next command", || yard.conex.ok(&["ps", "-q"]).is_empty().then_some(()));
+    yard.conex.ok(&["rm", "-f", "web"]);
+    yard.conex.ok(&["network", "rm", "mesh"]);
+    let left = yard.host.sh("ip xfrm state; ip xfrm policy");
+    assert!(!left.contains("4789") && left.contains("reqid 7") && associations(yard) == 0, "{left}");
+}
+
+/// The process that makes it is killed as it sends one of its netlink messages, each time a later one.
+#[test]
+fn a_start_that_is_killed_leaves_nothing_of_it() {
+    let Some(wire) = Wire::new() else { return };
+    if !installed("strace") {
+        skip!("strace is not installed");
+    }
+    let yard = &wire.here;
+    let (mut killed, mut halves) = (0, 0);
+    for message in (2..48).step_by(3) {
         wire.mesh_again(&[ONE, TWO]);
-        let run = ["run", "--rm", "--network", "mesh", yard.image, "sleep", "100"];
-        if round == 0 {
-            yard.conex.ok(&[&["run", "-d", "--name", "web"], &run[2..]].concat());
-            yard.kill_supervisor("web");
-        } else {
-            // A start, killed somewhere on its way.
-            let mut child = yard.conex.command(&run).spawn().expect("conex");
-            std::thread::sleep(std::time::Duration::from_millis(150 * round));
-            child.kill().expect("a kill");
-            child.wait().expect("its end");
-        }
+        let run = yard.conex.command(&["run", "--rm", "--network", "mesh", yard.image, "true"]);
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=sendto", "-e"]);
+        traced.arg(format!("inject=sendto:signal=KILL:when={message}"));
+        traced.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = finish(traced.arg(run.get_program()).args(run.get_args()).stdin(Stdio::null()));
+        killed += i32::from(output.code != 0);
+        let policies = yard.host.sh("ip xfrm policy").matches("proto esp").count();
+        halves += i32::from((1..8).contains(&(associations(yard) + policies)));
         eventually("the next command", || {
             yard.conex.run(&["ps", "-a"]);
-            yard.conex.run(&["rm", "-f", "web"]);
-            let ids = yard.conex.ok(&["ps", "-aq"]);
-            ids.split_whitespace().for_each(|id| drop(yard.conex.run(&["rm", "-f", id])));
             (yard.conex.run(&["network", "rm", "mesh"]).code == 0).then_some(())
         });
-        let left = yard.host.sh("ip xfrm state; ip xfrm policy");
-        assert!(
-            !left.contains("4789") && !left.contains("reqid 16") && left.contains("reqid 7"),
-            "{round}: {left}"
-        );
+        assert_nothing(yard);
     }
+    assert!(killed > 3 && halves > 1, "{killed} killed, {halves} in the middle of it");
 }
 
 #[test]

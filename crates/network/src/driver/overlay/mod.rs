@@ -309,6 +309,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_encrypted_has_its_port_alone() {
+        let [one, two] = ["one", "two"].map(|text| text.parse::<NetworkName>().unwrap());
+        let plain = Overlay::default();
+        assert_eq!(plain.conflict(&one, &plain, &two), None);
+        assert!(plain.conflict(&one, &plain, &one).is_some_and(|what| what.contains("by -o vni=")));
+        let encrypted = Overlay { encrypted: true, ..plain.clone() };
+        for (here, there) in [(&plain, &encrypted), (&encrypted, &plain), (&encrypted, &encrypted)] {
+            assert!(here.conflict(&one, there, &two).is_some_and(|what| what.contains("by -o port=")));
+        }
+        assert_eq!(plain.conflict(&one, &Overlay { port: 4790, ..encrypted }, &two), None);
+    }
+
+    #[test]
     fn frames_fit_into_tunnels() {
         let plain = Overlay::default();
         assert_eq!((plain.mtu(1500, true), plain.mtu(1500, false)), (1450, 1430));
