@@ -53,12 +53,24 @@ impl Wire {
             yard.conex.ok(&["network", "rm", "probe"]);
             return true;
         }
-        assert_eq!(
-            made.stderr,
-            "conex: option encrypted: this kernel has no ESP with AES-CBC and HMAC-SHA-256 over IPv4 (CONFIG_XFRM_USER, \
-             CONFIG_INET_ESP, CONFIG_CRYPTO_AUTHENC, CONFIG_CRYPTO_ECHAINIV)\n"
-        );
+        let says = "conex: option encrypted: this kernel has no ESP with AES-CBC and HMAC-SHA-256 over IPv4 \
+            (CONFIG_XFRM_USER, CONFIG_INET_ESP, CONFIG_CRYPTO_AUTHENC, CONFIG_CRYPTO_ECHAINIV)\n";
+        assert_eq!(made.stderr, says);
         assert_eq!(yard.conex.ok(&["network", "ls", "--format", "{{.Name}}"]), "bridge\n");
+        // One that was made under another kernel.
+        let plain = ["network", "create", "-d", "overlay", "--subnet", "10.41.0.0/24", "-o", PEERS, "probe"];
+        yard.conex.ok(&plain);
+        let file = yard.conex.root().join("networks/probe.json");
+        let text = fs::read_to_string(&file).expect("the definition");
+        let key = serde_json::to_string(&key_file(yard)).expect("a path");
+        let encrypted = format!("\"options\": {{\n\"encrypted\": true, \"key_file\": {key},");
+        let changed = text.replacen("\"options\": {", &encrypted, 1);
+        assert_ne!(changed, text);
+        fs::write(&file, changed).expect("the definition");
+        assert_eq!(yard.conex.fails(125, &["run", "--rm", "--network", "probe", yard.image, "true"]), says);
+        let links = yard.host.sh("ip -o link");
+        assert!(!links.contains("vx-") && !links.contains("cx-"), "{links}");
+        yard.conex.ok(&["network", "rm", "probe"]);
         assert_nothing(yard);
         false
     }
