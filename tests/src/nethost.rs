@@ -100,10 +100,19 @@ impl NetHost {
     /// When it cannot be made.
     #[track_caller]
     pub fn join(&self, other: &Self, here: &str, there: &str) {
-        self.sh(&format!("ip link add lan0 type veth peer name lan0 netns {}", other.host.id()));
+        self.cable("lan0", other, "lan0");
         for (host, address) in [(self, here), (other, there)] {
             host.sh(&format!("ip address add {address} dev lan0 && ip link set lan0 up"));
         }
+    }
+
+    /// A cable to another host, between devices of these names, without addresses.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[track_caller]
+    pub fn cable(&self, here: &str, other: &Self, there: &str) {
+        self.sh(&format!("ip link add {here} type veth peer name {there} netns {}", other.host.id()));
     }
 
     /// A shell's command on the host.

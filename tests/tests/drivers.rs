@@ -279,7 +279,10 @@ fn options_and_drivers_that_are_none() {
         (&["-d", "macvlan", "-o", "parent=eth7", "x"], "the parent device eth7 is not there"),
         (&["-d", "ipvlan", "-o", "mode=vepa", "x"], "it takes l2, l3 or l3s"),
         (&["-d", "overlay", "x"], "an overlay network needs its --subnet"),
-        (&["-d", "overlay", "-o", "encrypted", "x"], "option encrypted: overlay networks are not encrypted"),
+        (
+            &["-d", "overlay", "-o", "encrypted", "x"],
+            "option encrypted: it needs -o key-file=PATH, a file of 64 hexadecimal digits (openssl rand -hex 32)",
+        ),
         (
             &["-d", "overlay", "-o", "what=1", "x"],
             "unknown to the overlay driver; there are peers, peers-file, vni",

@@ -22,8 +22,9 @@ impl Disk {
         let conex = Conex::new();
         let disk = conex.scratch().join("disk");
         File::create(&disk).unwrap().set_len(96 << 20).unwrap();
-        let made =
-            Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-O", "verity"]).arg(&disk).status();
+        // Small ones have blocks of 1 KiB, below which there is no seal with blocks of 4 KiB.
+        let options = ["-q", "-F", "-t", "ext4", "-b", "4096", "-O", "verity"];
+        let made = Command::new("mke2fs").args(options).arg(&disk).status();
         if !made.is_ok_and(|status| status.success()) {
             println!("skipped: no mke2fs that makes an ext4 with fs-verity");
             return None;

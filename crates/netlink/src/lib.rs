@@ -1,5 +1,6 @@
 //! Netlink, as much of it as networks take: what the kernel has of devices, addresses, routes and neighbours is listed and changed
-//! ([`Route`], rtnetlink(7)), and packet filters are written ([`nft`], Documentation/netlink/specs/nftables.yaml).
+//! ([`Route`], rtnetlink(7)), packet filters are written ([`nft`], Documentation/netlink/specs/nftables.yaml), and packets between hosts
+//! are encrypted ([`xfrm`]).
 //!
 //! A socket belongs to the network namespace that it was opened in, and stays there; so one thread holds sockets to several, and
 //! enters none of them but to open them. Every call is one message and the kernel's answer. The kernel's own words are kept in
@@ -21,6 +22,7 @@ mod message;
 pub mod nft;
 mod route;
 mod socket;
+pub mod xfrm;
 
 pub use error::{Error, Result};
 pub use route::{

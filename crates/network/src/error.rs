@@ -175,6 +175,50 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A file of secrets that is none, or that others can read. Nothing of it is told.
+    #[error("{}{}: {why}", path.display(), line_of(*.line))]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// Its line; zero: none of them.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The kernel encrypts nothing.
+    #[error(
+        "option encrypted: this kernel has no ESP with AES-CBC and HMAC-SHA-256 over {family} \
+         (CONFIG_XFRM_USER, {}, CONFIG_CRYPTO_AUTHENC, CONFIG_CRYPTO_ECHAINIV)",
+        if *.family == "IPv4" { "CONFIG_INET_ESP" } else { "CONFIG_INET6_ESP" }
+    )]
+    NoEsp {
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+    },
+    /// A port that somebody else has a tunnel or a policy at.
+    #[error(
+        "network {name}: an encrypted network has its port alone, and {who} UDP port {port}; give another by -o port="
+    )]
+    PortShared {
+        /// The network.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// `the device flannel.1 is at`
+        who: String,
+    },
+    /// An SPI that somebody else has.
+    #[error(
+        "network {name}: the SPI {spi:#010x} to {to} is taken, by another program or by chance: give the network another key"
+    )]
+    SpiTaken {
+        /// The network.
+        name: String,
+        /// Which.
+        spi: u32,
+        /// Where packets with it go.
+        to: IpAddr,
+    },
     /// Peers of both families.
     #[error(
         "network {name}: the peer {peer} is of another family than the others, or than this host's own address"
@@ -230,6 +274,10 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+}
+
+fn line_of(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(":{line}") }
 }
 
 impl Error {

@@ -210,6 +210,43 @@ fn a_tunnel_is_mended_and_goes_with_its_network() {
     assert!(!left.contains("198.51.100") && !left.contains("10.77."), "{left}");
 }
 
+/// What the packet filter says of an encrypted network, also where the kernel could not encrypt it.
+#[test]
+fn nothing_passes_an_encrypted_port_as_it_is() {
+    let Some(mut host) = Host::new() else { return };
+    let mut network = host.network("mesh", &mesh(LOW, &[("peers", "192.0.2.2")]));
+    let received = |host: &mut Host, from: &'static str, to: &'static str, own: bool| {
+        let of_world = &host.world;
+        let server = std::net::UdpSocket::bind((to, 4789));
+        let server =
+            if own { server } else { of_world.enter(move || std::net::UdpSocket::bind((to, 4789))) }.unwrap();
+        server.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+        let send = move || std::net::UdpSocket::bind((from, 0)).unwrap().send_to(b"x", (to, 4789)).is_ok();
+        let _ = if own { of_world.enter(send) } else { send() };
+        server.recv(&mut [0; 8]).is_ok()
+    };
+    host.firewall.restore(std::slice::from_ref(&network), []).unwrap();
+    assert!(received(&mut host, "192.0.2.2", "192.0.2.1", true));
+    assert!(!sh("nft list table inet conex").contains("ipsec"), "not every kernel can ask for it");
+    network.driver.set("encrypted", "").unwrap();
+    network.driver.set("key-file", "/nowhere").unwrap();
+    host.firewall.restore(std::slice::from_ref(&network), []).unwrap();
+    let listed = sh("nft list table inet conex");
+    for part in ["meta ipsec missing", "rt ipsec missing", "elements = { 4789 }"] {
+        assert!(listed.contains(part), "{part}: {listed}");
+    }
+    assert!(!received(&mut host, "192.0.2.2", "192.0.2.1", true));
+    assert!(!received(&mut host, "192.0.2.1", "192.0.2.2", false));
+    assert!(!received(&mut host, "2001:db8::2", "2001:db8::1", true));
+    let rules = host.firewall.rules().unwrap();
+    for (comment, packets) in [("a tunnel's, not encrypted", 2), ("a tunnel's, about to leave as it is", 1)] {
+        let rule = rules.iter().find(|rule| rule.comment.as_deref() == Some(comment)).unwrap();
+        assert_eq!(rule.counted.map(|(packets, _)| packets), Some(packets), "{comment}");
+    }
+    host.firewall.forget(&network, false).unwrap();
+    assert!(received(&mut host, "192.0.2.2", "192.0.2.1", true));
+}
+
 #[test]
 fn over_ipv6() {
     let Some(two) = Two::new() else { return };

@@ -1,4 +1,4 @@
-//! The tests that care about control groups, on a pure cgroup v2 machine (`cargo xtask test --vm`).
+//! The tests that care about control groups, or parts of the kernel that others lack, on a pure cgroup v2 machine (`cargo xtask test --vm`).
 //!
 //! Build machines are often hybrid or v1 hosts, and KVM may not be there: so an emulated machine with Debian's cloud
 //! kernel is booted once for the whole run. Everything it is made of comes from the package sources that this machine

@@ -9,12 +9,23 @@ use serde_json::Value;
 use super::machine::file_system;
 use crate::command::{cargo, output, program, root, run, shipped_runtime};
 
-/// The packages whose tests are about the host's control groups.
-const PACKAGES: [&str; 2] = ["conex-cgroup", "conex-tests"];
+/// The packages whose tests are about the host's control groups, or its kernel.
+const PACKAGES: [&str; 3] = ["conex-cgroup", "conex-netlink", "conex-tests"];
 
 /// Of the black-box tests, the programs that run in the guest when none is asked for by name: those whose results
 /// depend on the host's control groups, or on its kernel. The others would say little new there, many times slower.
-const BLACK_BOX: [&str; 7] = ["limits", "lifecycle", "hello", "rootless", "systemd", "verity", "drivers"];
+const BLACK_BOX: [&str; 10] = [
+    "limits",
+    "lifecycle",
+    "hello",
+    "rootless",
+    "systemd",
+    "verity",
+    "drivers",
+    "networks_modules",
+    "overlay_encrypted",
+    "xfrm",
+];
 
 /// The command line that they drive, beside the runtime as it is shipped: package and binary.
 const ENGINE: (&str, &str) = ("conex", "conex");

@@ -11,6 +11,8 @@ const NFTA_PAYLOAD_LEN: u16 = 4;
 const NFTA_CT_DREG: u16 = 1;
 const NFTA_CT_KEY: u16 = 2;
 const NFTA_CT_DIRECTION: u16 = 3;
+const NFTA_RT_DREG: u16 = 1;
+const NFTA_RT_KEY: u16 = 2;
 const NFTA_FIB_DREG: u16 = 1;
 const NFTA_FIB_RESULT: u16 = 2;
 const NFTA_FIB_FLAGS: u16 = 3;
@@ -64,12 +66,17 @@ pub enum Field {
     OriginalPort,
     /// The packet's mark, in the machine's order.
     Mark,
+    /// 1: it came by IPsec (`meta ipsec`, in a kernel with CONFIG_XFRM); a byte.
+    CameByIpsec,
+    /// 1: it goes by IPsec (`rt ipsec`, likewise); a byte.
+    GoesByIpsec,
 }
 
 enum Load {
     Meta(u32),
     Payload(u32, u32),
     Connection(u32, Option<u8>),
+    Route(u32),
     Fib,
 }
 
@@ -85,7 +92,7 @@ impl Field {
             | Self::Source6
             | Self::Destination6
             | Self::NeighbourTarget6 => 16,
-            Self::Protocol | Self::Transport | Self::IcmpType => 1,
+            Self::Protocol | Self::Transport | Self::IcmpType | Self::CameByIpsec | Self::GoesByIpsec => 1,
             Self::SourcePort | Self::DestinationPort | Self::EtherType | Self::OriginalPort => 2,
             Self::EtherSource | Self::ArpSourceMac => 6,
             Self::Source4
@@ -133,6 +140,7 @@ impl Field {
             Self::DestinationKind => 24,
             Self::ConnectionState => 26,
             Self::ConnectionStatus => 28,
+            Self::CameByIpsec | Self::GoesByIpsec => 39,
             // A number of four bytes has no other name.
             Self::Mark | Self::VxlanNetwork => 19,
         }
@@ -167,6 +175,8 @@ impl Field {
             Self::ConnectionStatus => Load::Connection(2, None),
             Self::OriginalPort => Load::Connection(12, Some(0)),
             Self::DestinationKind => Load::Fib,
+            Self::CameByIpsec => Load::Meta(25),
+            Self::GoesByIpsec => Load::Route(4),
         }
     }
 
@@ -193,6 +203,11 @@ impl Field {
                     data.put_u8(NFTA_CT_DIRECTION, direction);
                 }
                 "ct"
+            }
+            Load::Route(key) => {
+                data.put_be32(NFTA_RT_KEY, key);
+                data.put_be32(NFTA_RT_DREG, register);
+                "rt"
             }
             Load::Fib => {
                 const ADDRTYPE: u32 = 3;

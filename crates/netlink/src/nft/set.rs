@@ -72,7 +72,7 @@ impl Element {
         Self { key: key.to_vec(), data: data.map(|data| Ok(data.to_vec())) }
     }
 
-    /// Its key, each part filled up to four bytes.
+    /// Its key, each of several parts filled up to four bytes.
     pub fn key(&self) -> &[u8] {
         &self.key
     }
@@ -83,8 +83,11 @@ impl Element {
     }
 }
 
-/// The name of a device, as it is in keys.
+/// Parts as they are in keys and values: one by itself as it is, several each filled up to four bytes.
 pub(super) fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    if let [one] = parts {
+        return one.to_vec();
+    }
     let mut all = Vec::new();
     for part in parts {
         all.extend_from_slice(part);

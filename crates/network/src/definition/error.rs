@@ -28,11 +28,14 @@ pub enum DefinitionError {
         "an overlay network needs its --subnet (one of IPv6, too, with --ipv6): the same on all its hosts"
     )]
     NeedsSubnet,
-    /// An overlay that is to be encrypted.
+    /// An overlay that is to be encrypted by nothing.
     #[error(
-        "option encrypted: overlay networks are not encrypted; join the hosts by a tunnel that is (WireGuard, IPsec)"
+        "option encrypted: it needs -o key-file=PATH, a file of 64 hexadecimal digits (openssl rand -hex 32) that all hosts have"
     )]
-    Encrypted,
+    NeedsKeyFile,
+    /// A key for nothing.
+    #[error("option key-file: it is of networks with -o encrypted")]
+    KeyFile,
     /// An option with a value that it cannot have.
     #[error("network option {name}={value:?}: it takes {takes}")]
     OptionValue {

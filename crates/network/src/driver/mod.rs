@@ -165,7 +165,8 @@ impl Network {
     /// kernel must allow.
     ///
     /// # Errors
-    /// [`Error::Kernel`], [`Error::File`], [`Error::Parent`], [`Error::NoKind`], and of an overlay's peers [`Error::Peers`].
+    /// [`Error::Kernel`], [`Error::File`], [`Error::Parent`], [`Error::NoKind`], and of an overlay [`Error::Peers`], [`Error::Secret`],
+    /// [`Error::NoEsp`], [`Error::PortShared`].
     pub fn raise(&self, route: &mut Route) -> Result<()> {
         match &self.driver {
             Driver::Bridge(bridge) => bridge.raise(self, bridge.mtu, route).map(drop),
@@ -185,8 +186,12 @@ impl Network {
             self.take_away(&self.tunnel_device(), route)?;
         }
         match self.driver.lan() {
-            Some(Lan { parent: Some(_), .. }) => Ok(()),
-            _ => self.take_away(&self.device, route),
+            Some(Lan { parent: Some(_), .. }) => {}
+            _ => self.take_away(&self.device, route)?,
+        }
+        match &self.driver {
+            Driver::Overlay(overlay) => overlay.lower(self),
+            _ => Ok(()),
         }
     }
 
@@ -230,9 +235,7 @@ impl Network {
     /// Why two networks cannot be on one host, if they cannot.
     pub(crate) fn conflict(&self, other: &Self) -> Option<String> {
         let (one, two) = (self.driver.overlay()?, other.driver.overlay()?);
-        let number = one.number(&self.name);
-        (number == two.number(&other.name) && one.port == two.port)
-            .then(|| format!("the tunnel's number {number} at port {}; give another by -o vni=", one.port))
+        one.conflict(&self.name, two, &other.name)
     }
 
     /// Addresses that containers cannot have, because the host has them on the same network.

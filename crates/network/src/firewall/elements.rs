@@ -61,6 +61,9 @@ fn of_tunnel(network: &Network, overlay: &Overlay) -> Vec<(Place, Element)> {
         (inet("tunnels"), Element::new(&[&port, &number])),
         (bridge("tunnels"), Element::new(&[&device])),
     ];
+    if overlay.encrypted {
+        elements.push((inet("encrypted"), Element::new(&[&port])));
+    }
     let Some(mac) = network.subnets.first().map(|subnet| Endpoint::mac_of(subnet.gateway)) else {
         return elements;
     };
@@ -73,6 +76,11 @@ fn of_tunnel(network: &Network, overlay: &Overlay) -> Vec<(Place, Element)> {
         });
     }
     elements
+}
+
+/// Whether there has to be the set of ports that are encrypted.
+pub(super) fn is_encrypted(network: &Network) -> bool {
+    network.driver.overlay().is_some_and(|overlay| overlay.encrypted)
 }
 
 /// The tunnel as it is in keys: its port, and its number as it is in a packet.

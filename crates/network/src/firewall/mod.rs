@@ -142,7 +142,7 @@ impl Firewall {
             batch.add_table(table);
             batch.delete_table(table);
         }
-        rules::write(&mut batch);
+        rules::write(&mut batch, networks.iter().any(elements::is_encrypted));
         for network in networks {
             for element in elements::of_network(network) {
                 add(&mut batch, &element);

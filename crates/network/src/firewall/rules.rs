@@ -27,10 +27,28 @@ const TUNNEL: [Field; 2] = [Field::DestinationPort, Field::VxlanNetwork];
 const TARGET_4: [Field; 2] = [Field::Destination4, Field::DestinationPort];
 const TARGET_6: [Field; 2] = [Field::Destination6, Field::DestinationPort];
 
-/// Both tables, which are not there.
-pub(super) fn write(batch: &mut Batch) {
+/// Both tables, which are not there. What is about encrypted tunnels is left out without one, as not every kernel can ask for it.
+pub(super) fn write(batch: &mut Batch, is_encrypted: bool) {
     inet(batch);
     bridge(batch);
+    if is_encrypted {
+        encrypted(batch);
+    }
+}
+
+/// That what belongs to an encrypted tunnel neither comes nor goes as it is. The kernel's policies say so already; who flushes these
+/// (`ip xfrm policy flush`, a key daemon that starts) opens nothing.
+fn encrypted(batch: &mut Batch) {
+    set(batch, INET, "encrypted", &[Field::DestinationPort]);
+    batch.add_chain(INET, &Chain { name: "leave", base: Some(Base::filter(Hook::Output, 0)) });
+    let of_a_tunnel = |comment: &str| {
+        Rule::new().comment(comment).is(Field::Transport, UDP).is_in(&[Field::DestinationPort], "encrypted")
+    };
+    // What came encrypted passes here once more when it is not any longer.
+    let comes = of_a_tunnel("a tunnel's, not encrypted").is(Field::DestinationKind, &Field::LOCAL);
+    batch.add_rule(INET, "guard", comes.is(Field::CameByIpsec, &[0]).counter().drop());
+    let goes = of_a_tunnel("a tunnel's, about to leave as it is");
+    batch.add_rule(INET, "leave", goes.is(Field::GoesByIpsec, &[0]).counter().drop());
 }
 
 fn set(batch: &mut Batch, table: Table<'_>, name: &str, key: &[Field]) {

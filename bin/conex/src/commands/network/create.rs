@@ -43,7 +43,7 @@ fn define(command: Command) -> Command {
         flag("ipv6").help("Give the network an IPv6 subnet, too"),
         flag("ipv4").help("Give the network an IPv4 subnet (it always has one)"),
         flag("internal").help("Restrict external access to the network"),
-        list("opt", "map").short('o').help("Set driver options (bridge: mtu=, isolate=, masquerade=, device=; macvlan, ipvlan: parent=, mode=; overlay: peers=, peers-file=, vni=, port=, local=)"),
+        list("opt", "map").short('o').help("Set driver options (bridge: mtu=, isolate=, masquerade=, device=; macvlan, ipvlan: parent=, mode=; overlay: peers=, peers-file=, vni=, port=, local=, encrypted, key-file=)"),
         list("label", "list").help("Set metadata on a network"),
         value("ipam-driver", "string").help("Address management: default"),
         one("network"),

@@ -3,10 +3,13 @@
 //!
 //! The gateway has the same IP and MAC address on every host, so that each host's containers go out there: what is of the gateway never
 //! crosses the tunnel, by rules of the packet filter (`firewall/rules.rs`). Nor does the host itself use it: it reaches its own
-//! containers only. What comes by the tunnel is of the peers, or dropped.
+//! containers only. What comes by the tunnel is of the peers, or dropped; and if the network is encrypted ([`esp`]) it comes encrypted.
 
+mod esp;
+mod file;
 mod options;
 mod peers;
+mod secret;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::PathBuf;
@@ -14,6 +17,7 @@ use std::path::PathBuf;
 use conex_netlink::{BridgePort, Change, Kind, Link, LinkDetails, Neighbour, NewLink, Route, Vxlan};
 use serde::{Deserialize, Serialize};
 
+use self::esp::Sealed;
 pub use self::peers::Peer;
 use self::peers::host_address;
 use super::bridge::Bridge;
@@ -25,9 +29,10 @@ use crate::{Error, Result};
 
 /// Assigned to VXLAN.
 const PORT: u16 = 4789;
-/// What a tunnel adds to a frame's content: the frame's own header, VXLAN's, UDP's, and IPv4's or IPv6's (RFC 7348, section 5).
-const AROUND_V4: u32 = 14 + 8 + 8 + 20;
-const AROUND_V6: u32 = 14 + 8 + 8 + 40;
+/// What a tunnel adds to a frame's content: the frame's own header, VXLAN's and UDP's (RFC 7348, section 5), and below it IPv4's or IPv6's.
+const AROUND: u32 = 14 + 8 + 8;
+const IPV4: u32 = 20;
+const IPV6: u32 = 40;
 
 /// What it can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +54,12 @@ pub struct Overlay {
     /// `peers-file`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers_file: Option<PathBuf>,
+    /// `encrypted`: by ESP between the hosts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
+    /// `key-file`: what it is encrypted with is in that file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
 }
 
 impl Default for Overlay {
@@ -60,6 +71,8 @@ impl Default for Overlay {
             local: None,
             peers: Vec::new(),
             peers_file: None,
+            encrypted: false,
+            key_file: None,
         }
     }
 }
@@ -85,6 +98,10 @@ impl Overlay {
 
     pub(super) fn survey(&self, asked: &NewNetwork) -> Result<Vec<Subnet>> {
         let kernel = Error::kernel("overlay");
+        if let Some(path) = self.secrets()? {
+            esp::need(self.local.or(self.peers.first().copied()).is_none_or(|address| address.is_ipv4()))?;
+            secret::read(path)?;
+        }
         if !Route::open().and_then(|mut route| route.has_kind("vxlan")).map_err(kernel)? {
             return Err(Error::NoKind { driver: "overlay", kind: "vxlan", hint: "" });
         }
@@ -123,11 +140,14 @@ impl Overlay {
         if let Some(other) = peers.iter().find(|peer| peer.host.is_ipv4() != is_v4) {
             return Err(Error::Families { name: network.name.to_string(), peer: other.host });
         }
-        let around = if is_v4 { AROUND_V4 } else { AROUND_V6 };
         let below = own.iter().find(|own| Some(own.address) == source).map(|own| own.index);
         let links = route.links().map_err(&kernel)?;
         let below = links.iter().find(|link| Some(link.index) == below).map_or(1500, |link| link.mtu);
-        let mtu = self.switch.mtu.unwrap_or_else(|| below.saturating_sub(around).max(1280));
+        let mtu = self.switch.mtu.unwrap_or_else(|| self.mtu(below, is_v4));
+        if let Some(path) = self.secrets()? {
+            let secrets = secret::read(path)?;
+            self.sealed(network).raise(&self.pairs(&peers), is_v4, &secrets, &links)?;
+        }
 
         let mut switch = self.switch.raise(network, Some(mtu), route)?;
         // One that was there has its own.
@@ -142,6 +162,55 @@ impl Overlay {
         let tunnel = self.tunnel(network, &switch, vxlan, route)?;
         lead(network, tunnel, &peers, route)?;
         Ok(switch)
+    }
+
+    /// Bytes of a frame's content that the tunnel takes, of what the device below it does.
+    fn mtu(&self, below: u32, is_v4: bool) -> u32 {
+        let datagram = below.saturating_sub(if is_v4 { IPV4 } else { IPV6 });
+        let datagram = if self.encrypted { esp::room(datagram) } else { datagram };
+        // What IPv6 needs at least; what is longer then goes in fragments.
+        datagram.saturating_sub(AROUND).max(1280)
+    }
+
+    /// Each peer with the own address that it knows.
+    fn pairs(&self, peers: &[Peer]) -> esp::Pairs {
+        let pair = |peer: &Peer| {
+            let own = self.local.or_else(|| source_to(peer.host));
+            if own.is_none() {
+                log::warn!("there is no route to the peer {}: nothing is sent to it", peer.host);
+            }
+            Some((own?, peer.host))
+        };
+        peers.iter().filter_map(pair).collect()
+    }
+
+    fn sealed<'a>(&self, network: &'a Network) -> Sealed<'a> {
+        Sealed { network, vni: self.number(&network.name), port: self.port }
+    }
+
+    /// What was there beside its devices, after these.
+    pub(super) fn lower(&self, network: &Network) -> Result<()> {
+        if self.encrypted { self.sealed(network).lower() } else { Ok(()) }
+    }
+
+    /// What two overlays of one host may not have in common, if they have.
+    pub(super) fn conflict(
+        &self,
+        name: &NetworkName,
+        other: &Self,
+        other_name: &NetworkName,
+    ) -> Option<String> {
+        let (port, number) = (self.port, self.number(name));
+        if port != other.port {
+            return None;
+        }
+        if self.encrypted || other.encrypted {
+            return Some(format!(
+                "port {port}, and an encrypted network has its port alone; give another by -o port="
+            ));
+        }
+        (number == other.number(other_name))
+            .then(|| format!("the tunnel's number {number} at port {port}; give another by -o vni="))
     }
 
     fn tunnel(&self, network: &Network, switch: &Link, vxlan: Vxlan, route: &mut Route) -> Result<u32> {
@@ -238,6 +307,28 @@ fn source_to(host: IpAddr) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_encrypted_has_its_port_alone() {
+        let [one, two] = ["one", "two"].map(|text| text.parse::<NetworkName>().unwrap());
+        let plain = Overlay::default();
+        assert_eq!(plain.conflict(&one, &plain, &two), None);
+        assert!(plain.conflict(&one, &plain, &one).is_some_and(|what| what.contains("by -o vni=")));
+        let encrypted = Overlay { encrypted: true, ..plain.clone() };
+        for (here, there) in [(&plain, &encrypted), (&encrypted, &plain), (&encrypted, &encrypted)] {
+            assert!(here.conflict(&one, there, &two).is_some_and(|what| what.contains("by -o port=")));
+        }
+        assert_eq!(plain.conflict(&one, &Overlay { port: 4790, ..encrypted }, &two), None);
+    }
+
+    #[test]
+    fn frames_fit_into_tunnels() {
+        let plain = Overlay::default();
+        assert_eq!((plain.mtu(1500, true), plain.mtu(1500, false)), (1450, 1430));
+        let encrypted = Overlay { encrypted: true, ..plain };
+        assert_eq!((encrypted.mtu(1500, true), encrypted.mtu(1500, false)), (1408, 1376));
+        assert_eq!((encrypted.mtu(9000, true), encrypted.mtu(1280, true)), (8896, 1280));
+    }
 
     #[test]
     fn numbers_are_made_of_names() {

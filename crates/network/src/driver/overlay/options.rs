@@ -6,8 +6,9 @@ use super::super::options::{refused, truth, unknown};
 use super::{Overlay, host_address};
 use crate::definition::DefinitionError;
 
-const KNOWN: &str =
-    "peers, peers-file, vni, port, local, and those of bridge: mtu, isolate, masquerade, device";
+const KNOWN: &str = "peers, peers-file, vni, port, local, encrypted, key-file, and those of bridge: mtu, isolate, \
+    masquerade, device";
+const PATH: &str = "an absolute path";
 const ADDRESS: &str = "an address of a host";
 
 impl Overlay {
@@ -19,10 +20,8 @@ impl Overlay {
                 self.peers = hosts
                     .ok_or_else(|| refused("peers", value, "addresses of hosts: 192.0.2.2,192.0.2.3"))?;
             }
-            "peers-file" => match Path::new(value).is_absolute() {
-                true => self.peers_file = Some(PathBuf::from(value)),
-                false => return Err(refused("peers-file", value, "an absolute path")),
-            },
+            "peers-file" => self.peers_file = Some(absolute("peers-file", value)?),
+            "key-file" => self.key_file = Some(absolute("key-file", value)?),
             "vni" | "com.docker.network.driver.overlay.vxlanid_list" => {
                 let number = value.parse().ok().filter(|number| (1..1 << 24).contains(number));
                 self.vni = Some(number.ok_or_else(|| refused("vni", value, "1 to 16777215"))?);
@@ -34,11 +33,9 @@ impl Overlay {
             "local" => {
                 self.local = Some(host_address(value).map_err(|_| refused("local", value, ADDRESS))?);
             }
-            // Better refused than ignored.
-            "encrypted" if truth("encrypted", if value.is_empty() { "true" } else { value })? => {
-                return Err(DefinitionError::Encrypted);
-            }
-            "encrypted" => {}
+            // Docker's, which is written without a value.
+            "encrypted" if value.is_empty() => self.encrypted = true,
+            "encrypted" => self.encrypted = truth("encrypted", value)?,
             _ if self.switch.take(name, value)? => {}
             _ => return Err(unknown("overlay", name, KNOWN)),
         }
@@ -55,7 +52,29 @@ impl Overlay {
         options.extend(self.vni.map(|vni| ("vni", vni.to_string())));
         options.push(("port", self.port.to_string()));
         options.extend(self.local.map(|local| ("local", local.to_string())));
+        options.extend(self.encrypted.then(|| ("encrypted", "true".to_owned())));
+        options.extend(self.key_file.iter().map(|path| ("key-file", path.display().to_string())));
         options
+    }
+
+    /// The file of its secrets, if it is encrypted.
+    ///
+    /// # Errors
+    /// [`DefinitionError::NeedsKeyFile`], [`DefinitionError::KeyFile`].
+    pub(super) fn secrets(&self) -> Result<Option<&Path>, DefinitionError> {
+        match (self.encrypted, &self.key_file) {
+            (true, Some(path)) => Ok(Some(path)),
+            (true, None) => Err(DefinitionError::NeedsKeyFile),
+            (false, Some(_)) => Err(DefinitionError::KeyFile),
+            (false, None) => Ok(None),
+        }
+    }
+}
+
+fn absolute(name: &'static str, value: &str) -> Result<PathBuf, DefinitionError> {
+    match Path::new(value).is_absolute() {
+        true => Ok(PathBuf::from(value)),
+        false => Err(refused(name, value, PATH)),
     }
 }
 
@@ -87,11 +106,27 @@ mod tests {
             ("vni", "16777216", "1 to 16777215"),
             ("port", "65536", "a UDP port"),
             ("local", "::", "an address of a host"),
-            ("encrypted", "true", "not encrypted"),
+            ("encrypted", "maybe", "true or false"),
+            ("key-file", "key", "an absolute path"),
             ("parent", "eth0", "unknown to the overlay driver; there are peers"),
         ] {
             let error = overlay.set(name, value).unwrap_err().to_string();
             assert!(error.contains(why), "{name}={value}: {error}");
         }
+    }
+
+    #[test]
+    fn encrypted_is_with_a_key_file() {
+        let mut overlay = Overlay::default();
+        assert_eq!(overlay.secrets(), Ok(None));
+        overlay.set("encrypted", "").unwrap();
+        let error = overlay.secrets().unwrap_err().to_string();
+        assert!(error.contains("it needs -o key-file="), "{error}");
+        overlay.set("key-file", "/etc/conex/mesh.key").unwrap();
+        assert_eq!(overlay.secrets(), Ok(Some(Path::new("/etc/conex/mesh.key"))));
+        let options = overlay.options();
+        assert!(options.contains(&("encrypted", "true".to_owned())), "{options:?}");
+        overlay.set("encrypted", "false").unwrap();
+        assert_eq!(overlay.secrets(), Err(DefinitionError::KeyFile));
     }
 }

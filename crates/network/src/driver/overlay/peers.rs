@@ -16,14 +16,13 @@
 //! An IP address stands for the MAC address that a container has by it. Frames for addresses that are not known go to all hosts, until
 //! one of them answers.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::file;
 use crate::endpoint::Endpoint;
 use crate::{Error, Result};
 
@@ -67,27 +66,13 @@ pub(super) fn add(peers: &mut Vec<Peer>, host: IpAddr, macs: impl IntoIterator<I
 
 /// What a file says; one that is not there says nothing yet.
 pub(super) fn read(path: &Path) -> Result<Vec<Peer>> {
-    let failed = Error::file("read", path);
-    // A pipe in its place would be waited for.
-    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = match File::options().read(true).custom_flags(nonblock).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    let (text, _) = match file::read(path, LONGEST) {
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             log::warn!("{} is not there: nobody is a peer by it", path.display());
             return Ok(Vec::new());
         }
-        Err(error) => return Err(failed(error)),
+        read => read?,
     };
-    let text = || -> io::Result<String> {
-        let data = file.metadata()?;
-        if !data.is_file() || data.len() > LONGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of at most 4 MiB"));
-        }
-        let mut text = String::new();
-        (&file).take(LONGEST).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = text().map_err(failed)?;
     parse(&text).map_err(|(line, why)| Error::Peers { path: path.to_owned(), line, why })
 }
 
