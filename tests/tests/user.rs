@@ -120,6 +120,34 @@ fn all_are_in_one_namespace() {
     assert_eq!(yard.conex.run(&["unshare", "no-such-program"]).code, 127);
 }
 
+/// A container to which the run directory was given may lock the file, and would have the next command executed in its mounts.
+#[test]
+fn who_has_another_root_is_not_joined() {
+    let yard = user_yard!();
+    if !conex_tests::installed("python3") {
+        conex_tests::skip!("python3 is not installed");
+    }
+    let (conex, image) = (&yard.conex, yard.image);
+    let lock = conex.run_root().join("userns");
+    let pid_file = conex.scratch().join("pid");
+    let script = format!(
+        "import fcntl, os, time; file = open('{}', 'r+'); named = open('{}', 'w'); os.chroot('/mnt'); fcntl.lockf(file, fcntl.LOCK_SH)
+named.write(str(os.getpid())); named.close(); os.close(1); os.close(2); time.sleep(1000)",
+        lock.display(),
+        pid_file.display()
+    );
+    // Its parent is a member as others are, until it is killed.
+    let _stranger = conex.background(&["unshare", "python3", "-c", &script]);
+    let pid =
+        eventually("the stranger", || std::fs::read_to_string(&pid_file).ok().filter(|pid| !pid.is_empty()));
+    yard.host.sh(&format!("kill -9 $(awk '{{print $4}}' /proc/{pid}/stat)"));
+    let run = ["run", "--rm", "--network", "none", image, "true"];
+    let refused = conex.fails(125, &run);
+    assert!(refused.contains(&format!("process {pid} has it locked")), "{refused}");
+    yard.host.sh(&format!("kill -9 {pid}"));
+    conex.ok(&run);
+}
+
 #[test]
 fn a_killed_supervisor_leaves_nothing() {
     let yard = user_yard!();

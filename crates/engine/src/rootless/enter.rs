@@ -3,13 +3,13 @@
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use conex_runtime::map_ids;
 use conex_sys::process::{Forked, exit_now, fork};
-use conex_sys::{namespace, range_lock};
+use conex_sys::{namespace, range_lock, signal};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -73,8 +73,16 @@ fn join(file: &File) -> io::Result<bool> {
     let kinds = namespace::USER | namespace::MOUNT;
     for _ in 0..ATTEMPTS {
         let Some(holder) = range_lock::holder(file)? else { return Ok(false) };
-        let Some(pid) = i32::try_from(holder).ok().and_then(Pid::from_raw) else { return Ok(false) };
+        let Some(pid) = i32::try_from(holder).ok().and_then(Pid::from_raw) else {
+            return Err(stranger(holder));
+        };
         let joined = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pidfd| {
+            let has_our_root = is_root_of(holder)?;
+            // Still there: so what was looked at was this process, and no later one of its number.
+            signal::send(pidfd.as_fd(), 0)?;
+            if !has_our_root {
+                return Err(stranger(holder));
+            }
             let directory = std::env::current_dir();
             namespace::join(pidfd.as_fd(), kinds)?;
             // Its root is ours now, and our directory is to be found in its mounts.
@@ -82,11 +90,22 @@ fn join(file: &File) -> io::Result<bool> {
         });
         match joined {
             Ok(()) => return Ok(true),
-            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::SRCH | Errno::NOENT)) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(false)
+}
+
+/// Whether the process has the root directory that this one has: a container's, which may have found the file in a volume, has not, and what
+/// is executed in its mounts would be its own.
+fn is_root_of(pid: u32) -> io::Result<bool> {
+    let (theirs, ours) = (std::fs::metadata(format!("/proc/{pid}/root/"))?, std::fs::metadata("/")?);
+    Ok((theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()))
+}
+
+fn stranger(pid: u32) -> io::Error {
+    io::Error::other(format!("process {pid} has it locked, and is none of Conex: it has to end first"))
 }
 
 /// Makes new ones. The ids are mapped by a fork, which stays outside: inside nobody may.
