@@ -1,13 +1,13 @@
 //! Endpoints made, while the container's first process is at work on its mounts.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use conex_netlink::Route;
 use conex_network::{Endpoint, Firewall, Network, Wire};
 use rustix::fs::{Mode, OFlags};
 
-use super::plan::{Plan, plan, way_out};
-use super::{Names, RECORD, files, settle};
+use super::plan::{Joint, Plan, plan};
+use super::{Names, RECORD, cni, files, settle, space};
 use crate::engine::Parts;
 use crate::store::Record;
 use crate::store::write::{self, Durability};
@@ -16,23 +16,21 @@ use crate::{Error, Result};
 /// The first device of every namespace.
 const LOOPBACK: u32 = 1;
 
-/// A container's endpoints, and the host's ports that are held for them.
+/// A container's places on its networks, and the host's ports that are held for them.
 pub(crate) struct Wired {
-    /// Each has its endpoint at the same place.
-    networks: Vec<Network>,
-    endpoints: Vec<Endpoint>,
+    joints: Vec<Joint>,
     /// Bound for as long as the container runs.
     _ports: Vec<OwnedFd>,
 }
 
 impl Wired {
-    /// Plans the endpoints of a container that is about to start, and writes them down. `None` for one without.
+    /// Plans the places of a container that is about to start, and writes them down. `None` for one without.
     pub(crate) fn prepare(parts: &Parts, record: &Record) -> Result<Option<Self>> {
         if record.options.namespaces.network.connections().is_empty() {
             return Ok(None);
         }
-        let Plan { networks, endpoints, ports } = plan(parts, record)?;
-        let wired = Self { networks, endpoints, _ports: ports.sockets };
+        let Plan { joints, ports } = plan(parts, record)?;
+        let wired = Self { joints, _ports: ports.sockets };
         match wired.write_down(parts, record) {
             Ok(()) => Ok(Some(wired)),
             Err(error) => {
@@ -44,35 +42,105 @@ impl Wired {
 
     fn write_down(&self, parts: &Parts, record: &Record) -> Result<()> {
         let directory = parts.store.run_directory(&record.id);
-        write::replace_json(&directory, RECORD, &self.endpoints, Durability::Passing)?;
-        files::name_addresses(parts, record, &self.endpoints)
+        let endpoints = self.endpoints();
+        write::replace_json(&directory, RECORD, &endpoints, Durability::Passing)?;
+        if self.has_plugins() {
+            cni::begin(&parts.store, &record.id)?;
+        }
+        files::name_addresses(parts, record, &endpoints)
     }
 
     /// Makes them for the process, whose namespaces are there; names resolve for as long as what it returns is held.
     pub(crate) fn connect(&self, parts: &Parts, record: &Record, pid: u32) -> Result<Option<Names>> {
         let namespace = namespace_of(pid)?;
-        let mut host = Route::open()?;
         let mut container = Route::open_in(namespace.as_fd())?;
         // The process will do the same, a little later.
         container.set_up(LOOPBACK)?;
-        let names = Names::register(parts, record, &self.endpoints, namespace.as_fd())?;
-        // Who asks for a published port is answered by the way that he came.
-        let published = self.endpoints.iter().position(|endpoint| !endpoint.ports.is_empty());
-        let out = published.or_else(|| way_out(&self.networks));
-        for (index, (network, endpoint)) in self.places().enumerate() {
-            let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
-            wire.connect(&mut host, &mut container, namespace.as_fd())?;
+        if self.has_plugins() {
+            return self.connect_among(parts, record, pid, namespace.as_fd(), &mut container);
         }
-        let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
-        for (network, endpoint) in self.places() {
-            admit(parts, &mut firewall, network, endpoint)?;
+        let mut host = Route::open()?;
+        let names = Names::register(parts, record, &self.endpoints(), namespace.as_fd())?;
+        let out = self.way_out();
+        for (index, joint) in self.joints.iter().enumerate() {
+            if let Joint::Own { network, endpoint } = joint {
+                let wire =
+                    Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
+                wire.connect(&mut host, &mut container, namespace.as_fd())?;
+            }
         }
+        self.admit_all(parts)?;
         Ok(names)
     }
 
-    fn places(&self) -> impl Iterator<Item = (&Network, &Endpoint)> {
-        self.networks.iter().zip(&self.endpoints)
+    /// The same, where plugins make some of them: the way out first, since plugins leave the first default route as it is, and so do we.
+    /// What addresses and name servers there are is known after that.
+    fn connect_among(
+        &self,
+        parts: &Parts,
+        record: &Record,
+        pid: u32,
+        namespace: BorrowedFd<'_>,
+        container: &mut Route,
+    ) -> Result<Option<Names>> {
+        // Of this run, whatever was held.
+        space::hold(&parts.store, &record.id, pid)?;
+        let mut host = Route::open()?;
+        let out = self.way_out();
+        let (first, rest): (Vec<_>, Vec<_>) =
+            self.joints.iter().enumerate().partition(|(index, _)| out == Some(*index));
+        for (_, joint) in first.into_iter().chain(rest) {
+            match joint {
+                Joint::Own { network, endpoint } => {
+                    let is_default = !has_way_out(container)?;
+                    let wire = Wire { network, endpoint, note: record.name.as_str(), is_default };
+                    wire.connect(&mut host, container, namespace)?;
+                }
+                Joint::Cni { list, request } => {
+                    cni::attach(&parts.store, &record.id, list, request)?;
+                }
+            }
+        }
+        let endpoints = self.endpoints();
+        if !endpoints.is_empty() {
+            self.admit_all(parts)?;
+        }
+        files::name_addresses(parts, record, &endpoints)?;
+        Names::register(parts, record, &endpoints, namespace)
     }
+
+    fn admit_all(&self, parts: &Parts) -> Result<()> {
+        let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
+        for joint in &self.joints {
+            if let Joint::Own { network, endpoint } = joint {
+                admit(parts, &mut firewall, network, endpoint)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The place by which everywhere else is reached. Who asks for a published port is answered by the way that he came.
+    fn way_out(&self) -> Option<usize> {
+        let published = self.joints.iter().position(|joint| !joint.ports().is_empty());
+        published.or_else(|| self.joints.iter().position(Joint::leads_on))
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let own = self.joints.iter().filter_map(|joint| match joint {
+            Joint::Own { endpoint, .. } => Some(endpoint.clone()),
+            Joint::Cni { .. } => None,
+        });
+        own.collect()
+    }
+
+    fn has_plugins(&self) -> bool {
+        self.joints.iter().any(|joint| matches!(joint, Joint::Cni { .. }))
+    }
+}
+
+/// Whether the namespace has a default route.
+pub(crate) fn has_way_out(container: &mut Route) -> Result<bool> {
+    Ok(container.routes()?.iter().any(|route| route.destination.is_none()))
 }
 
 /// Lets an endpoint, which is on record, take part; writes the whole filter anew if it was lost.

@@ -29,6 +29,7 @@ pub(crate) fn settle(store: &Store, id: &ContainerId) -> Result<()> {
 
 fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> {
     super::unlink(store, id)?;
+    super::detach(store, id);
     let directory = store.run_directory(id);
     let record = directory.join(RECORD);
     // Who was killed between its leases and its record has left the former only.

@@ -1,6 +1,6 @@
 //! `network create`
 
-use conex_network::{Network, NetworkName, NewNetwork, routes_of_the_host};
+use conex_network::{Error, Network, NetworkName, NewNetwork, routes_of_the_host};
 
 use crate::{Engine, Result};
 
@@ -10,6 +10,11 @@ impl Engine {
     /// # Errors
     /// A name that is taken, subnets that overlap with another network or a route of the host's.
     pub fn network_create(&self, name: &NetworkName, asked: &NewNetwork) -> Result<Network> {
+        // What it is called by would mean another one from now on.
+        if let Some(list) = self.parts.store.cni().lists()?.0.into_iter().find(|list| list.name == *name) {
+            let what = "there can be no other of the name";
+            return Err(Error::Foreign { name: name.to_string(), path: list.file, what }.into());
+        }
         Ok(self.parts.networks().create(name, asked, &routes_of_the_host()?)?)
     }
 }

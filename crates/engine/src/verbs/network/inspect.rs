@@ -6,7 +6,7 @@ use conex_netlink::{Neighbour, Route};
 use conex_network::{Firewall, Network, Overlay};
 use serde_json::{Map, Value, json};
 
-use crate::network::all_endpoints;
+use crate::network::{Place, all_endpoints};
 use crate::verbs::inspect_network::mac;
 use crate::{Engine, Result};
 
@@ -16,7 +16,10 @@ impl Engine {
     /// # Errors
     /// A name that is no network's.
     pub fn network_inspect(&self, name: &str) -> Result<Value> {
-        let network = self.parts.networks().find(name)?;
+        let network = match Place::find(&self.parts.store, name)? {
+            Place::Own(network) => network,
+            Place::Cni(list) => return self.inspect_cni(&list),
+        };
         let mut containers = Map::new();
         let mut cables = Vec::new();
         // What is on the host: nothing of it is needed to tell the rest.

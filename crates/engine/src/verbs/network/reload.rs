@@ -3,10 +3,13 @@
 use std::os::fd::AsFd;
 
 use conex_netlink::Route;
+use conex_network::cni::{Attachment, CniError};
 use conex_network::{Endpoint, Firewall, Network, Wire};
+use conex_oci::ContainerId;
 
-use crate::network::{all_endpoints, namespace_of, restore};
-use crate::{Engine, Result};
+use crate::network::{self, all_endpoints, namespace_of, restore};
+use crate::store::Record;
+use crate::{Engine, Error, Result};
 
 impl Engine {
     /// Makes again what is missing: devices of networks that containers are on, their cables, the packet filter. The names of the
@@ -39,9 +42,55 @@ impl Engine {
         if !known.is_empty() {
             restore(store, &networks, &mut firewall)?;
         }
+        self.reload_attachments(&mut names, &mut failed)?;
         names.sort();
         names.dedup();
         failed.map_or(Ok(names), Err)
+    }
+}
+
+impl Engine {
+    /// Asks plugins whether containers are as they were added; takes those off and puts them on again that are not, and off that do not
+    /// run any more.
+    fn reload_attachments(&self, names: &mut Vec<String>, failed: &mut Option<Error>) -> Result<()> {
+        let (store, cni) = (&self.parts.store, self.parts.store.cni());
+        if cni.used()?.is_empty() {
+            return Ok(());
+        }
+        for error in network::sweep(store)? {
+            failed.get_or_insert(error);
+        }
+        for attachment in cni.attachments()? {
+            let Ok(id) = attachment.container.parse::<ContainerId>() else { continue };
+            let Some(state) = store.state(&id)? else { continue };
+            let (Some(process), Some(record)) = (state.process(), store.record(&id)?) else { continue };
+            match self.reattach(&record, &attachment, process.pid) {
+                Ok(()) => names.push(record.name.to_string()),
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn reattach(&self, record: &Record, attachment: &Attachment, pid: u32) -> Result<()> {
+        let (store, cni) = (&self.parts.store, self.parts.store.cni());
+        // One that has no result was never whole.
+        let why = match attachment.result {
+            Some(_) => cni.check(attachment).err(),
+            None => Some(CniError::NotGiven {
+                network: attachment.list.name.to_string(),
+                what: "anything".to_owned(),
+            }),
+        };
+        let Some(why) = why else { return Ok(()) };
+        log::info!("container {}: {why}", record.name);
+        network::hold(store, &record.id, pid)?;
+        cni.delete(attachment)?;
+        // By its file as it is now, if it is there.
+        let found = cni.find(attachment.list.name.as_str()).unwrap_or_else(|_| attachment.list.clone());
+        network::attach(store, &record.id, &found, &attachment.request)?;
+        network::name_addresses(&self.parts, record, &network::endpoints(&store.run_directory(&record.id))?)?;
+        self.tell_names(&record.id)
     }
 }
 

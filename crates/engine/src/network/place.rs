@@ -1,0 +1,78 @@
+//! What a network's name means: one of ours, or one of CNI. Where both have a name, ours is meant.
+
+use conex_network::cni::List;
+use conex_network::{Error, Network, NetworkId, NetworkName};
+
+use crate::Result;
+use crate::store::Store;
+
+/// Where a container can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Made by us.
+    Own(Network),
+    /// Made by somebody's plugins.
+    Cni(List),
+}
+
+impl Place {
+    /// The one that is meant: by its name, its id, or the beginning of its id.
+    pub(crate) fn find(store: &Store, meant: &str) -> Result<Self> {
+        match store.networks().find(meant) {
+            Ok(network) => Ok(Self::Own(network)),
+            Err(Error::NotFound { .. }) => Ok(Self::Cni(store.cni().find(meant)?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &NetworkName {
+        match self {
+            Self::Own(network) => &network.name,
+            Self::Cni(list) => &list.name,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> NetworkId {
+        match self {
+            Self::Own(network) => network.id.clone(),
+            Self::Cni(list) => list.id(),
+        }
+    }
+
+    /// `bridge`, `cni`
+    pub fn driver(&self) -> &'static str {
+        match self {
+            Self::Own(network) => network.driver.as_str(),
+            Self::Cni(_) => "cni",
+        }
+    }
+
+    /// The one of ours; of CNI there is nothing to be done with it but to edit its file.
+    pub(crate) fn own(self, what: &'static str) -> Result<Network> {
+        match self {
+            Self::Own(network) => Ok(network),
+            Self::Cni(list) => {
+                Err(Error::Foreign { name: list.name.to_string(), path: list.file, what }.into())
+            }
+        }
+    }
+
+    /// Whether everywhere else may be reached by it.
+    pub(super) fn leads_on(&self) -> bool {
+        match self {
+            Self::Own(network) => !network.internal,
+            // What its plugins do nobody knows.
+            Self::Cni(_) => true,
+        }
+    }
+
+    /// Whether ports of the host's can lead there.
+    pub(super) fn publishes(&self) -> bool {
+        match self {
+            Self::Own(network) => !network.internal && network.driver.switch().is_some(),
+            Self::Cni(list) => list.can("portMappings"),
+        }
+    }
+}
