@@ -73,8 +73,8 @@ impl Wired {
         Ok(names)
     }
 
-    /// The same, where plugins make some of them: the way out first, since plugins leave the first default route as it is, and so do we.
-    /// What addresses and name servers there are is known after that.
+    /// The same, where plugins make some of them. A default route that is added later precedes those that are there, and plugins add theirs
+    /// unasked: so first the other plugins, then the way out, then the rest. Addresses and name servers are known after that.
     fn connect_among(
         &self,
         parts: &Parts,
@@ -87,12 +87,17 @@ impl Wired {
         space::hold(&parts.store, &record.id, pid)?;
         let mut host = Route::open()?;
         let out = self.way_out();
-        let (first, rest): (Vec<_>, Vec<_>) =
-            self.joints.iter().enumerate().partition(|(index, _)| out == Some(*index));
-        for (_, joint) in first.into_iter().chain(rest) {
+        let rank = |index: usize, joint: &Joint| match joint {
+            _ if out == Some(index) => 1,
+            Joint::Cni { .. } => 0,
+            Joint::Own { .. } => 2,
+        };
+        let mut order: Vec<_> = self.joints.iter().enumerate().collect();
+        order.sort_by_key(|(index, joint)| rank(*index, joint));
+        for (index, joint) in order {
             match joint {
                 Joint::Own { network, endpoint } => {
-                    let is_default = !has_way_out(container)?;
+                    let is_default = out == Some(index) || !has_way_out(container)?;
                     let wire = Wire { network, endpoint, note: record.name.as_str(), is_default };
                     wire.connect(&mut host, container, namespace)?;
                 }
