@@ -99,8 +99,10 @@ pub(crate) fn sweep(store: &Store) -> Result<Vec<Error>> {
         attachments.iter().filter_map(|attachment| attachment.container.parse().ok()).collect();
     let mut failed = Vec::new();
     for id in ids {
+        // Of one whose owner was killed all is settled.
+        store.state(&id)?;
         // Nobody owns one that does not run, and nobody can start it meanwhile.
-        let Some(owned) = store.own_settled(&id)? else { continue };
+        let Some(owned) = store.own(&id)?.filter(|owned| !owned.inherited) else { continue };
         failed.extend(try_detach(store, &id));
         owned.finish()?;
     }

@@ -86,9 +86,10 @@ impl Cni {
         let result = attachment.result.as_ref().filter(|_| list.version.has_check());
         let mut failed = None;
         for plugin in list.plugins.iter().rev() {
-            if let Err(error) = self.tell(attachment, plugin, Command::Del, result) {
-                failed = failed.or(Some(error));
-            }
+            let tell = || self.tell(attachment, plugin, Command::Del, result);
+            // Some stop at the first thing that is gone already (rules that somebody has flushed), and not at it again.
+            let told = tell().or_else(|error| if error.is_said() { tell() } else { Err(error) });
+            failed = failed.or(told.err());
         }
         failed.map_or_else(|| self.forget(attachment), Err)
     }

@@ -155,6 +155,11 @@ pub enum Fault {
 }
 
 impl CniError {
+    /// Whether it is what a plugin itself says.
+    pub(super) fn is_said(&self) -> bool {
+        matches!(self, Self::Plugin { fault, .. } if matches!(**fault, Fault::Said { .. }))
+    }
+
     pub(super) fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { what, path, source }
