@@ -92,19 +92,26 @@ pub(crate) fn detach_one(store: &Store, id: &ContainerId, attachment: &Attachmen
     }
 }
 
-/// Takes containers that do not run off networks that they are still on: a plugin failed, or the machine went down.
+/// Takes containers that do not run off networks that they are still on: a plugin failed, or the machine went down. What could not be done.
+///
+/// # Errors
+/// When the attachments cannot be read.
 pub(crate) fn sweep(store: &Store) -> Result<Vec<Error>> {
     let attachments = store.cni().attachments()?;
     let ids: BTreeSet<ContainerId> =
         attachments.iter().filter_map(|attachment| attachment.container.parse().ok()).collect();
-    let mut failed = Vec::new();
-    for id in ids {
+    Ok(ids.iter().flat_map(|id| sweep_one(store, id).unwrap_or_else(|error| vec![error])).collect())
+}
+
+fn sweep_one(store: &Store, id: &ContainerId) -> Result<Vec<Error>> {
+    // Nobody owns one that does not run, and nobody can start it meanwhile.
+    let Some(owned) = store.own(id)? else { return Ok(Vec::new()) };
+    if owned.inherited {
         // Of one whose owner was killed all is settled.
-        store.state(&id)?;
-        // Nobody owns one that does not run, and nobody can start it meanwhile.
-        let Some(owned) = store.own(&id)?.filter(|owned| !owned.inherited) else { continue };
-        failed.extend(try_detach(store, &id));
-        owned.finish()?;
+        drop(owned);
+        return store.reconcile(id).map(|_| Vec::new());
     }
+    let failed = try_detach(store, id);
+    owned.finish()?;
     Ok(failed)
 }

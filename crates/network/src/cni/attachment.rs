@@ -11,6 +11,9 @@ use super::{AddResult, Cni, CniError, List, Request};
 use crate::definition::NetworkName;
 use crate::endpoint::Endpoint;
 
+/// How files end that mean nothing yet.
+const TEMPORARY: &str = ".new";
+
 /// A container on a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
@@ -117,7 +120,8 @@ impl Cni {
     /// Writes it down, whole or not at all.
     pub(super) fn write(&self, attachment: &Attachment) -> Result<(), CniError> {
         let path = self.path(attachment);
-        let temporary = self.directory(&attachment.list.name).join(format!(".{}.new", attachment.container));
+        let temporary =
+            self.directory(&attachment.list.name).join(format!(".{}{TEMPORARY}", attachment.container));
         let text = serde_json::to_vec(attachment).expect("an attachment is JSON");
         let write = || {
             File::create(&temporary)?.write_all(&text)?;
@@ -134,6 +138,16 @@ impl Cni {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Removes what killed writers have left; nobody writes meanwhile.
+    pub(super) fn clear_temporaries(&self, network: &NetworkName) -> Result<(), CniError> {
+        let directory = self.directory(network);
+        for name in entries(&directory)?.iter().filter(|name| name.ends_with(TEMPORARY)) {
+            let path = directory.join(name);
+            fs::remove_file(&path).map_err(CniError::file("remove", &path))?;
+        }
+        Ok(())
     }
 
     /// Whether it is on record.

@@ -114,11 +114,12 @@ impl Cni {
     /// # Errors
     /// What the first that failed says; the others are told all the same.
     pub fn collect(&self, list: &List) -> Result<(), CniError> {
+        // Nobody adds meanwhile, whom they would not know of.
+        let _lock = self.lock(list, true)?;
+        self.clear_temporaries(&list.name)?;
         if !list.version.has_collection() || list.disable_gc {
             return Ok(());
         }
-        // Nobody adds meanwhile, whom they would not know of.
-        let _lock = self.lock(list, true)?;
         let all = self.attachments()?;
         let valid: Vec<Value> = all
             .iter()
