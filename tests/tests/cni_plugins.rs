@@ -79,7 +79,7 @@ fn what_plugins_are_asked() {
     let second = json!({
         "cniVersion": "1.0.0", "name": "net", "type": "second",
         "runtimeConfig": {
-            "ips": ["10.90.0.5"], "mac": "02:00:00:00:00:01", "aliases": ["db"],
+            "ips": ["10.90.0.5"], "mac": "02:00:00:00:00:01", "aliases": ["db", &id[..12]],
             "dns": {"servers": ["10.0.0.1"], "searches": ["a.example"]},
             "portMappings": [
                 {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},

@@ -34,8 +34,8 @@ pub(crate) fn request(
             searches: asked.dns_search.clone(),
             options: asked.dns_options.clone(),
         },
-        aliases: connection.aliases.clone(),
-        // As Podman does; plugins for names look for it.
+        // These two as Podman does: plugins for names look for them.
+        aliases: connection.aliases.iter().cloned().chain([record.id.short().to_owned()]).collect(),
         args: vec![("K8S_POD_NAME".to_owned(), record.name.to_string())],
     }
 }

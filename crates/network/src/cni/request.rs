@@ -72,11 +72,11 @@ impl Request {
     pub(super) fn arguments(&self, list: &List) -> String {
         let mut words = vec!["IgnoreUnknown=1".to_owned()];
         words.extend(self.args.iter().map(|(name, value)| format!("{name}={value}")));
-        if let (Some(ip), false) = (self.ips.first(), list.can("ips")) {
-            words.push(format!("IP={ip}"));
-        }
         if let (Some(mac), false) = (self.mac, list.can("mac")) {
             words.push(format!("MAC={}", text(mac)));
+        }
+        if let (Some(ip), false) = (self.ips.first(), list.can("ips")) {
+            words.push(format!("IP={ip}"));
         }
         words.join(";")
     }
@@ -202,7 +202,7 @@ mod tests {
         request.check(&list).unwrap();
         assert_eq!(
             request.arguments(&list),
-            "IgnoreUnknown=1;K8S_POD_NAME=web;IP=10.1.2.3;MAC=02:00:00:00:00:07"
+            "IgnoreUnknown=1;K8S_POD_NAME=web;MAC=02:00:00:00:00:07;IP=10.1.2.3"
         );
         request.ips.push("fd00::2".parse().unwrap());
         assert!(matches!(request.check(&list), Err(CniError::OneAddress { .. })));
