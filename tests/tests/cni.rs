@@ -207,6 +207,8 @@ fn beside_networks_of_ones_own() {
     assert!(conex.ok(&["exec", "live", "ip", "-o", "address"]).contains("eth1    inet 10.77.0.7/24"));
     assert!(conex.ok(&["exec", "live", "cat", "/etc/hosts"]).contains("10.77.0.7\t"));
     assert_eq!(yard.fetch(&["--network", "front"], "http://10.77.0.7/").as_deref(), Some("live\n"));
+    let way = conex.ok(&["exec", "live", "ip", "route", "get", "192.0.2.2"]);
+    assert!(way.contains("dev eth0"), "it leads where it led: {way}");
     let twice = conex.fails(1, &["network", "connect", "front", "live"]);
     assert!(twice.contains("container live is on network front already"), "{twice}");
     let taken = conex.fails(1, &["network", "connect", "--ip", "10.77.0.7", "front", "both"]);

@@ -298,6 +298,17 @@ fn what_is_lost_is_added_again() {
         assert_eq!(conex.ok(&["network", "reload"]), "web\n");
         assert!(reached(), "{broken}");
         assert_eq!(cni.leases(network).len(), 1);
+        // One that cannot be added again is not forgotten.
+        let file = conex.cni_networks().join(format!("{network}.conflist"));
+        let _ = std::fs::rename(conex.cni_networks().join(format!("10-{network}.conflist")), &file);
+        let good = std::fs::read_to_string(&file).expect("the file");
+        yard.host.sh("nft flush ruleset");
+        std::fs::write(&file, good.replace("\"host-local\"", "\"absent\"")).expect("the file");
+        let refused = conex.fails(1, &["network", "reload"]);
+        assert!(refused.contains("CNI plugin bridge, ADD: ") && refused.lines().count() == 1, "{refused}");
+        std::fs::write(&file, good).expect("the file");
+        assert_eq!(conex.ok(&["network", "reload"]), "web\n");
+        assert!(reached());
         let hosts = conex.ok(&["exec", "web", "cat", "/etc/hosts"]);
         assert!(hosts.contains(&format!("{}\t", yard.address("web"))), "{hosts}");
         conex.ok(&["rm", "-f", "web"]);

@@ -1,8 +1,9 @@
 //! Endpoints made, while the container's first process is at work on its mounts.
 
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use conex_netlink::Route;
+use conex_netlink::{NewRoute, Route, RouteEntry};
 use conex_network::{Endpoint, Firewall, Network, Wire};
 use rustix::fs::{Mode, OFlags};
 
@@ -146,6 +147,21 @@ impl Wired {
 /// Whether the namespace has a default route.
 pub(crate) fn has_way_out(container: &mut Route) -> Result<bool> {
     Ok(container.routes()?.iter().any(|route| route.destination.is_none()))
+}
+
+/// The default route of IPv4 that is taken: the first, where there are several.
+pub(crate) fn way_out(container: &mut Route) -> Result<Option<RouteEntry>> {
+    Ok(container.routes()?.into_iter().find(|route| route.destination.is_none() && !route.is_v6))
+}
+
+/// Has it precede those again that plugins have added since.
+pub(crate) fn keep_way_out(container: &mut Route, before: Option<RouteEntry>) -> Result<()> {
+    let (Some(before), now) = (before, way_out(container)?) else { return Ok(()) };
+    let (Some(index), false) = (before.index, now == Some(before)) else { return Ok(()) };
+    let destination = (Ipv4Addr::UNSPECIFIED.into(), 0);
+    let route = NewRoute { destination, gateway: before.gateway, index, metric: None };
+    container.delete_route(&route)?;
+    Ok(container.put_route(&route)?)
 }
 
 /// Lets an endpoint, which is on record, take part; writes the whole filter anew if it was lost.

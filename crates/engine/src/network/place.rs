@@ -19,7 +19,12 @@ impl Place {
     /// The one that is meant: by its name, its id, or the beginning of its id.
     pub(crate) fn find(store: &Store, meant: &str) -> Result<Self> {
         match store.networks().find(meant) {
-            Ok(network) => Ok(Self::Own(network)),
+            Ok(network) if network.name.as_str() == meant => Ok(Self::Own(network)),
+            // Found by its id, which comes after names.
+            Ok(network) => match store.cni().find(meant) {
+                Ok(list) if list.name.as_str() == meant => Ok(Self::Cni(list)),
+                _ => Ok(Self::Own(network)),
+            },
             Err(Error::NotFound { .. }) => Ok(Self::Cni(store.cni().find(meant)?)),
             Err(error) => Err(error.into()),
         }

@@ -71,7 +71,10 @@ impl Cni {
     /// When they cannot be read.
     pub fn attachments_of(&self, container: &str) -> Result<Vec<Attachment>, CniError> {
         let prefix = format!("{container}.");
-        self.read_all(|name| name.starts_with(&prefix))
+        let mut found = self.read_all(|name| name.starts_with(&prefix))?;
+        // Ids of others' containers have dots.
+        found.retain(|attachment| attachment.container == container);
+        Ok(found)
     }
 
     /// All attachments, in the order in which they were made.

@@ -94,6 +94,15 @@ impl Cni {
         failed.map_or_else(|| self.forget(attachment), Err)
     }
 
+    /// Keeps on record that a container is to be on a network though its plugins could not add it, until they delete it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember(&self, attachment: &Attachment) -> Result<(), CniError> {
+        let _lock = self.lock(&attachment.list, false)?;
+        self.write(&Attachment { result: None, ..attachment.clone() })
+    }
+
     /// Asks whether a container is on its network as it was added; nothing, where nobody can say (before 0.4.0, `disableCheck`).
     ///
     /// # Errors

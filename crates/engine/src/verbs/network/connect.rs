@@ -102,8 +102,12 @@ impl Engine {
     fn plug_by_plugins(&self, record: &Record, connection: &Connection, list: &List, pid: u32) -> Result<()> {
         let (store, id) = (&self.parts.store, &record.id);
         let wanted = network::request(store, record, connection, self.free_number(record)?, Vec::new());
+        let mut inside = Route::open_in(namespace_of(pid)?.as_fd())?;
+        let way_out = network::way_out(&mut inside)?;
         network::hold(store, id, pid)?;
         let attached = network::attach(store, id, list, &wanted)?;
+        // It leads where it led, as with networks of ours.
+        network::keep_way_out(&mut inside, way_out)?;
         let state = store.state(id)?;
         if state.as_ref().and_then(ContainerState::process).is_none_or(|process| process.pid != pid) {
             // It has ended meanwhile, and who has seen that may not have seen this.

@@ -84,11 +84,20 @@ impl Engine {
         };
         let Some(why) = why else { return Ok(()) };
         log::info!("container {}: {why}", record.name);
+        let mut inside = Route::open_in(namespace_of(pid)?.as_fd())?;
+        let device = inside.link(&attachment.request.device)?.map(|device| device.index);
+        let way_out = network::way_out(&mut inside)?.filter(|route| route.index != device);
         network::hold(store, &record.id, pid)?;
         cni.delete(attachment)?;
         // By its file as it is now, if it is there.
         let found = cni.find(attachment.list.name.as_str()).unwrap_or_else(|_| attachment.list.clone());
-        network::attach(store, &record.id, &found, &attachment.request)?;
+        let attached = network::attach(store, &record.id, &found, &attachment.request);
+        if attached.is_err() {
+            // Not forgotten: the next reload tries again.
+            cni.remember(attachment)?;
+        }
+        attached?;
+        network::keep_way_out(&mut inside, way_out)?;
         network::name_addresses(&self.parts, record, &network::endpoints(&store.run_directory(&record.id))?)?;
         self.tell_names(&record.id)
     }
