@@ -108,7 +108,7 @@ impl CniYard {
         let directory = self.yard.conex.root().join("cni").join(network);
         let names = fs::read_dir(directory).into_iter().flatten().flatten();
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| name != ".lock").collect()
+        names.filter(|name| !name.ends_with(".lock")).collect()
     }
 
     /// Nobody is on the network any more, and nothing of anybody's is left on the host.

@@ -12,7 +12,8 @@ const POINTS: u64 = 30;
 /// A plugin that keeps a directory for each container, and would refuse a second ADD.
 const KEEPS: &str = r#"
 case $CNI_COMMAND in
-ADD) mkdir "$0.$CNI_CONTAINERID" || exit 1
+ADD) if rmdir "$0.armed" 2>/dev/null; then kill -9 $PPID; sleep 2; fi
+    mkdir "$0.$CNI_CONTAINERID" || exit 1
     printf '{"cniVersion":"1.0.0","ips":[{"address":"10.90.0.5/24"}]}' ;;
 DEL) rmdir "$0.$CNI_CONTAINERID" 2>/dev/null || true ;;
 esac
@@ -64,6 +65,27 @@ fn a_start_that_is_killed_leaves_nothing() {
     clear("a run to its end");
     conex.ok(&["network", "prune", "-f"]);
     assert!(cni.attachments("net").is_empty());
+}
+
+#[test]
+fn a_plugin_that_goes_on_when_its_owner_was_killed() {
+    let cni = cni_yard!();
+    let (conex, image) = (&cni.yard.conex, cni.yard.image);
+    cni.plugin("first", KEEPS);
+    cni.define("net.conf", &json!({"cniVersion": "1.0.0", "name": "net", "type": "first"}));
+    std::fs::create_dir(cni.plugins().join("first.armed")).expect("a directory");
+    let refused = conex.fails(125, &["run", "--name", "victim", "--network", "net", image, "true"]);
+    assert!(refused.contains("supervisor died") && kept(&cni).is_empty(), "{refused}");
+    // It is waited for, and then told to delete what it has added meanwhile.
+    conex.ok(&["ps", "-a"]);
+    assert_eq!(cni.commands("first"), ["ADD", "DEL"]);
+    assert!(kept(&cni).is_empty());
+    cni.assert_clear("net");
+    conex.ok(&["rm", "victim"]);
+    let directory = conex.root().join("cni/net");
+    let names: Vec<_> =
+        std::fs::read_dir(directory).expect("a directory").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(names, [".lock"], "no lock of its own is left");
 }
 
 #[test]

@@ -2,14 +2,22 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{AddResult, Cni, CniError, List, Request};
 use crate::definition::NetworkName;
 use crate::endpoint::Endpoint;
+use crate::store::is_at;
+
+/// Between two looks at a lock.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How files end that mean nothing yet.
 const TEMPORARY: &str = ".new";
@@ -134,13 +142,44 @@ impl Cni {
     }
 
     pub(super) fn forget(&self, attachment: &Attachment) -> Result<(), CniError> {
-        let path = self.path(attachment);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(CniError::file("remove", &path)(error))
+        for path in [self.path(attachment), self.turn_path(attachment)] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(CniError::file("remove", &path)(error));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
+    }
+
+    /// A lock on an attachment, a file that is also the standard input of plugins about it: so a plugin whose owner was killed holds it
+    /// until it has ended, and nobody deletes what it is about to add. One that does not end is not waited for longer than it may take.
+    pub(super) fn turn(&self, attachment: &Attachment) -> Result<File, CniError> {
+        let path = self.turn_path(attachment);
+        let fail = |source| CniError::file("lock", &path)(source);
+        let until = Instant::now() + self.settings.timeout;
+        loop {
+            let mut options = File::options();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = options.open(&path).map_err(fail)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                // Who had it before may have removed it.
+                Ok(()) if is_at(&file, &path) => return Ok(file),
+                Ok(()) | Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => {
+                    log::warn!("{}: a plugin of a killed owner does not end", path.display());
+                    return Ok(file);
+                }
+                Err(errno) => return Err(fail(errno.into())),
+            }
+        }
+    }
+
+    fn turn_path(&self, attachment: &Attachment) -> PathBuf {
+        let Attachment { container, request, list, .. } = attachment;
+        self.directory(&list.name).join(format!(".{container}.{}.lock", request.device))
     }
 
     /// Removes what killed writers have left; nobody writes meanwhile.

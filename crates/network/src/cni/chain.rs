@@ -1,6 +1,7 @@
 //! Commands to all plugins of a network, in order or the other way round.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -32,15 +33,17 @@ impl Cni {
             request: request.clone(),
             result: None,
         };
+        let mut turn = self.turn(&attachment)?;
         // ADD is never said twice.
         if self.is_known(&attachment) {
             let of_device =
                 |old: &Attachment| old.list.name == list.name && old.request.device == request.device;
             let old = self.attachments_of(container)?.into_iter().find(of_device);
-            self.undo(old.as_ref().unwrap_or(&attachment))?;
+            self.undo(old.as_ref().unwrap_or(&attachment), &mut turn)?;
+            turn = self.turn(&attachment)?;
         }
         self.write(&attachment)?;
-        let added = self.add_chain(&attachment).and_then(|result| {
+        let added = self.add_chain(&attachment, &mut turn).and_then(|result| {
             attachment.result = Some(result);
             self.write(&attachment)?;
             request.is_met(list, &attachment.given())
@@ -48,7 +51,7 @@ impl Cni {
         match added {
             Ok(()) => Ok(attachment),
             Err(error) => {
-                if let Err(error) = self.undo(&attachment) {
+                if let Err(error) = self.undo(&attachment, &mut turn) {
                     log::warn!("{error}");
                 }
                 Err(error)
@@ -56,18 +59,13 @@ impl Cni {
         }
     }
 
-    fn add_chain(&self, attachment: &Attachment) -> Result<Map<String, Value>, CniError> {
+    fn add_chain(&self, attachment: &Attachment, turn: &mut File) -> Result<Map<String, Value>, CniError> {
         let list = &attachment.list;
         let mut result = None;
         for plugin in &list.plugins {
-            let output = self.tell(attachment, plugin, Command::Add, result.as_ref())?;
-            let said = document(&output, list.version).map_err(|why| CniError::Plugin {
-                network: list.name.to_string(),
-                plugin: plugin.kind().to_owned(),
-                command: Command::Add,
-                fault: Box::new(Fault::Result(why)),
-            })?;
-            result = Some(said);
+            let output = self.tell(attachment, turn, plugin, Command::Add, result.as_ref())?;
+            let said = document(&output, list.version).map_err(Fault::Result);
+            result = Some(said.map_err(failed(list, plugin, Command::Add))?);
         }
         Ok(result.unwrap_or_default())
     }
@@ -78,15 +76,16 @@ impl Cni {
     /// What the first that failed says; then it stays on record.
     pub fn delete(&self, attachment: &Attachment) -> Result<(), CniError> {
         let _lock = self.lock(&attachment.list, false)?;
-        self.undo(attachment)
+        let mut turn = self.turn(attachment)?;
+        self.undo(attachment, &mut turn)
     }
 
-    fn undo(&self, attachment: &Attachment) -> Result<(), CniError> {
+    fn undo(&self, attachment: &Attachment, turn: &mut File) -> Result<(), CniError> {
         let list = &attachment.list;
         let result = attachment.result.as_ref().filter(|_| list.version.has_check());
         let mut failed = None;
         for plugin in list.plugins.iter().rev() {
-            let tell = || self.tell(attachment, plugin, Command::Del, result);
+            let mut tell = || self.tell(attachment, turn, plugin, Command::Del, result);
             // Some stop at the first thing that is gone already (rules that somebody has flushed), and not at it again.
             let told = tell().or_else(|error| if error.is_said() { tell() } else { Err(error) });
             failed = failed.or(told.err());
@@ -112,8 +111,10 @@ impl Cni {
         if !list.version.has_check() || list.disable_check {
             return Ok(());
         }
+        let _lock = self.lock(list, false)?;
+        let mut turn = self.turn(attachment)?;
         list.plugins.iter().try_for_each(|plugin| {
-            self.tell(attachment, plugin, Command::Check, attachment.result.as_ref()).map(drop)
+            self.tell(attachment, &mut turn, plugin, Command::Check, attachment.result.as_ref()).map(drop)
         })
     }
 
@@ -138,7 +139,7 @@ impl Cni {
         let extra = Extra::from_iter([("cni.dev/valid-attachments".to_owned(), valid.into())]);
         let mut failed = None;
         for plugin in &list.plugins {
-            if let Err(error) = self.call(list, plugin, Command::Gc, extra.clone(), Vec::new()) {
+            if let Err(error) = self.ask(list, plugin, Command::Gc, extra.clone()) {
                 failed = failed.or(Some(error));
             }
         }
@@ -154,9 +155,7 @@ impl Cni {
             return Ok(());
         }
         let mut plugins = list.plugins.iter();
-        plugins.try_for_each(|plugin| {
-            self.call(list, plugin, Command::Status, Extra::new(), Vec::new()).map(drop)
-        })
+        plugins.try_for_each(|plugin| self.ask(list, plugin, Command::Status, Extra::new()).map(drop))
     }
 
     /// The versions that a plugin speaks.
@@ -164,7 +163,7 @@ impl Cni {
     /// # Errors
     /// When it is not there, or does not say.
     pub fn versions(&self, list: &List, plugin: &Plugin) -> Result<Vec<String>, CniError> {
-        let output = self.call(list, plugin, Command::Version, Extra::new(), Vec::new())?;
+        let output = self.ask(list, plugin, Command::Version, Extra::new())?;
         let said: Option<Value> = serde_json::from_slice(&output).ok();
         let versions = said.as_ref().and_then(|said| said.get("supportedVersions")).and_then(Value::as_array);
         Ok(versions.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -174,6 +173,7 @@ impl Cni {
     fn tell(
         &self,
         attachment: &Attachment,
+        turn: &mut File,
         plugin: &Plugin,
         command: Command,
         result: Option<&Map<String, Value>>,
@@ -193,13 +193,20 @@ impl Cni {
             ("CNI_IFNAME", OsString::from(&request.device)),
             ("CNI_ARGS", request.arguments(list).into()),
         ];
-        self.call(list, plugin, command, extra, environment)
+        self.call(list, turn, plugin, command, extra, environment)
+    }
+
+    /// A command about no attachment.
+    fn ask(&self, list: &List, plugin: &Plugin, command: Command, extra: Extra) -> Result<Vec<u8>, CniError> {
+        let mut input = invoke::nameless().map_err(failed(list, plugin, command))?;
+        self.call(list, &mut input, plugin, command, extra, Vec::new())
     }
 
     /// Runs a plugin, whose configuration is made of its part of the file (SPEC.md, "Deriving execution configuration").
     fn call(
         &self,
         list: &List,
+        input: &mut File,
         plugin: &Plugin,
         command: Command,
         extra: Extra,
@@ -213,17 +220,12 @@ impl Cni {
         let config = serde_json::to_vec(&config).expect("a map is JSON");
         environment.push(("CNI_COMMAND", command.as_str().into()));
         environment.push(("CNI_PATH", joined(&self.settings.plugins)));
-        let run = || {
+        let mut run = || {
             let program = self.program(plugin.kind())?;
             log::debug!("network {}: CNI plugin {}, {command}", list.name, program.display());
-            invoke::run(&program, &config, &environment, self.settings.timeout)
+            invoke::run(&program, input, &config, &environment, self.settings.timeout)
         };
-        run().map_err(|fault| CniError::Plugin {
-            network: list.name.to_string(),
-            plugin: plugin.kind().to_owned(),
-            command,
-            fault: Box::new(fault),
-        })
+        run().map_err(failed(list, plugin, command))
     }
 
     fn lock(&self, list: &List, alone: bool) -> Result<Lock, CniError> {
@@ -234,6 +236,11 @@ impl Cni {
             other => CniError::Config { path: directory, why: other.to_string() },
         })
     }
+}
+
+fn failed(list: &List, plugin: &Plugin, command: Command) -> impl FnOnce(Fault) -> CniError {
+    let (network, plugin) = (list.name.to_string(), plugin.kind().to_owned());
+    move |fault| CniError::Plugin { network, plugin, command, fault: Box::new(fault) }
 }
 
 /// `CNI_PATH`

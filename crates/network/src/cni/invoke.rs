@@ -43,9 +43,16 @@ impl Cni {
     }
 }
 
-/// Runs a plugin to its end; what it has written to standard output.
+/// A file of no name, for a plugin's standard input.
+pub(super) fn nameless() -> Result<File, Fault> {
+    let file = rustix::fs::memfd_create(c"cni-config", MemfdFlags::CLOEXEC);
+    file.map(File::from).map_err(|errno| Fault::Io(errno.into()))
+}
+
+/// Runs a plugin to its end, `input` holding its configuration as standard input; what it has written to standard output.
 pub(super) fn run(
     program: &Path,
+    input: &mut File,
     config: &[u8],
     environment: &[(&'static str, OsString)],
     limit: Duration,
@@ -57,7 +64,7 @@ pub(super) fn run(
     }
     // A group of its own, so that what it runs is killed with it.
     command.envs(environment.iter().map(|(name, value)| (name, value))).process_group(0);
-    let mut running = Running(spawn(program, command, config)?);
+    let mut running = Running(spawn(program, command, input, config)?);
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let status = running.listen(Instant::now() + limit, limit, &mut output, &mut errors)?;
     let errors = String::from_utf8_lossy(&errors);
@@ -67,12 +74,15 @@ pub(super) fn run(
     if status.success() { Ok(output) } else { Err(told(&output, &errors, status)) }
 }
 
-/// Started, with its input in a file of no name: it may read that or not.
-fn spawn(program: &Path, mut command: std::process::Command, config: &[u8]) -> Result<Child, Fault> {
-    let mut input = File::from(
-        rustix::fs::memfd_create(c"cni-config", MemfdFlags::CLOEXEC)
-            .map_err(|errno| Fault::Io(errno.into()))?,
-    );
+/// Started, with its input in a file: it may read that or not.
+fn spawn(
+    program: &Path,
+    mut command: std::process::Command,
+    input: &mut File,
+    config: &[u8],
+) -> Result<Child, Fault> {
+    input.rewind()?;
+    input.set_len(0)?;
     input.write_all(config)?;
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut tries = 0;
@@ -221,7 +231,7 @@ mod tests {
         let program = directory.path().join("plugin");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        run(&program, b"{\"name\": \"x\"}", &[("CNI_COMMAND", "ADD".into())], limit)
+        run(&program, &mut nameless().unwrap(), b"{\"name\": \"x\"}", &[("CNI_COMMAND", "ADD".into())], limit)
     }
 
     const LONG: Duration = Duration::from_secs(30);

@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! ROOT/cni/<network>/<container>.<device>.json   an attachment; survives a reboot, as what plugins keep on disk does
-//! ROOT/cni/<network>/.lock                       held shared by who adds or deletes, alone by who collects (GC)
+//! ROOT/cni/<network>/.<container>.<device>.lock  held by who adds or deletes, and by each plugin, whose standard input it is
+//! ROOT/cni/<network>/.lock                       held shared by all these, alone by who collects (GC)
 //! ```
 //!
 //! Nothing here knows of an engine: a container is an id and the path of a network namespace.
