@@ -225,17 +225,23 @@ fn a_plugin_that_fails_in_the_middle() {
         "what it had started is killed, too"
     );
     // All are told to delete, the last first, though it was never asked to add.
-    assert_eq!(cni.commands("after").iter().filter(|command| *command != "DEL").count(), 0);
+    assert!(cni.commands("after").iter().all(|command| command == "DEL"));
     assert_eq!(cni.commands("odd")[..2], ["ADD", "DEL"]);
 
+    // One that is not there keeps all from being added, and one that has gone since keeps nobody.
+    failing(RESULT);
+    conex.ok(&["run", "-d", "--name", "one", "--network", "net", yard.image, "sleep", "1000"]);
+    let before = cni.commands("after").len();
     std::fs::remove_file(cni.plugins().join("odd")).expect("the plugin");
     let refused = conex.fails(125, &["run", "--rm", "--network", "net", yard.image, "true"]);
     assert!(
         refused.contains("CNI plugin odd, ADD: it is in none of ") && refused.contains("cni.plugins"),
         "{refused}"
     );
+    assert_eq!((cni.commands("after").len(), cni.leases("net").len()), (before, 1));
     assert!(yard.inspect("net")["CNI"]["Plugins"][1]["Error"].to_string().contains("it is in none of"));
-    // DEL could not be said to one that is not there: on record, until it is.
+    conex.ok(&["rm", "-f", "one"]);
+    // On record, until it is there again.
     assert_eq!(cni.attachments("net").len(), 1);
     assert!(cni.leases("net").is_empty(), "the others were told");
     let warned = conex.run(&["network", "prune", "-f"]);

@@ -60,6 +60,8 @@ fn plugins_are_asked_the_same() {
         skip!("no busybox image (CONEX_TEST_IMAGES)")
     };
     let Some(enclosure) = Enclosure::new("cni") else { skip!("no namespaces here") };
+    // Libcni's own records go below it.
+    assert_eq!(enclosure.run(&["mount", "-t", "tmpfs", "tmpfs", "/var/lib"]).code, 0);
     let scripts = ["first", "second", "dnsname"];
     scripts.iter().for_each(|name| cni.plugin(name, SCRIPT));
     let words = [

@@ -25,6 +25,10 @@ impl Cni {
     /// ([`CniError::NotGiven`]). Then the plugins have been told to delete again.
     pub fn add(&self, list: &List, container: &str, request: &Request) -> Result<Attachment, CniError> {
         request.check(list)?;
+        // Before anything is added that it could not delete again.
+        for plugin in &list.plugins {
+            self.program(plugin.kind()).map_err(failed(list, plugin, Command::Add))?;
+        }
         let _lock = self.lock(list, false)?;
         let mut attachment = Attachment {
             container: container.to_owned(),
