@@ -92,14 +92,19 @@ pub(crate) fn detach_one(store: &Store, id: &ContainerId, attachment: &Attachmen
     }
 }
 
+/// The container of ours that it is of: others may have namespaces of their own on record.
+pub(crate) fn container_of(store: &Store, attachment: &Attachment) -> Option<ContainerId> {
+    let id = attachment.container.parse().ok()?;
+    (attachment.request.netns == space::path(store, &id)).then_some(id)
+}
+
 /// Takes containers that do not run off networks that they are still on: a plugin failed, or the machine went down. What could not be done.
 ///
 /// # Errors
 /// When the attachments cannot be read.
 pub(crate) fn sweep(store: &Store) -> Result<Vec<Error>> {
     let attachments = store.cni().attachments()?;
-    let ids: BTreeSet<ContainerId> =
-        attachments.iter().filter_map(|attachment| attachment.container.parse().ok()).collect();
+    let ids: BTreeSet<ContainerId> = attachments.iter().filter_map(|one| container_of(store, one)).collect();
     Ok(ids.iter().flat_map(|id| sweep_one(store, id).unwrap_or_else(|error| vec![error])).collect())
 }
 

@@ -28,7 +28,7 @@ pub use conex_network::{
 pub use self::place::Place;
 
 pub(crate) use self::attach::{Wired, admit, has_way_out, keep_way_out, namespace_of, way_out};
-pub(crate) use self::cni::{attach, detach, detach_one, hold, request, sweep};
+pub(crate) use self::cni::{attach, container_of, detach, detach_one, hold, request, sweep};
 pub(crate) use self::files::name_addresses;
 pub(crate) use self::link::{link, unlink};
 pub(crate) use self::names::{Names, dns_names, tell};

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::request::check_container;
 use super::result::document;
 use super::{Attachment, Cni, CniError, Command, Fault, List, Plugin, Request, invoke};
 use crate::store::Lock;
@@ -24,6 +25,7 @@ impl Cni {
     /// What a plugin says ([`CniError::Plugin`]), what none takes ([`CniError::NoPorts`], [`CniError::OneAddress`]), what none has given
     /// ([`CniError::NotGiven`]). Then the plugins have been told to delete again.
     pub fn add(&self, list: &List, container: &str, request: &Request) -> Result<Attachment, CniError> {
+        check_container(container)?;
         request.check(list)?;
         // Before anything is added that it could not delete again.
         for plugin in &list.plugins {

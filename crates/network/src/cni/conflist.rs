@@ -258,16 +258,17 @@ fn read(path: &Path) -> Result<String, CniError> {
 }
 
 impl Cni {
-    /// All networks, by name, and what is wrong with other files. Of several of one name the first file counts, lists before single
-    /// plugins, as with libcni.
-    ///
-    /// # Errors
-    /// When the directory cannot be read.
-    pub fn lists(&self) -> Result<(Vec<List>, Vec<CniError>), CniError> {
+    /// All networks, by name, and what is wrong with other files, or with the directory. Of several of one name the first file counts, lists
+    /// before single plugins, as with libcni.
+    pub fn lists(&self) -> (Vec<List>, Vec<CniError>) {
         let directory = &self.settings.config;
-        let mut paths = files(directory, &["conflist"])?;
-        paths.extend(files(directory, &["conf", "json"])?);
-        let (mut lists, mut wrong) = (Vec::<List>::new(), Vec::new());
+        let (mut paths, mut lists, mut wrong) = (Vec::new(), Vec::<List>::new(), Vec::new());
+        for endings in [&["conflist"][..], &["conf", "json"]] {
+            match files(directory, endings) {
+                Ok(found) => paths.extend(found),
+                Err(error) => wrong = vec![error],
+            }
+        }
         for path in paths {
             match read(&path).and_then(|text| List::parse(&text, &path)) {
                 Ok(list) => match lists.iter().find(|other| other.name == list.name) {
@@ -281,7 +282,7 @@ impl Cni {
             }
         }
         lists.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok((lists, wrong))
+        (lists, wrong)
     }
 
     /// The network that is meant: by its name, its id, or the beginning of its id.
@@ -289,7 +290,7 @@ impl Cni {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotUnderstood`] if it may be what a file is about that is wrong, [`Error::Ambiguous`].
     pub fn find(&self, meant: &str) -> Result<List, Error> {
-        let (mut lists, mut wrong) = self.lists()?;
+        let (mut lists, mut wrong) = self.lists();
         let is_named = |list: &List| list.name.as_str() == meant;
         let has_name = lists.iter().any(is_named);
         lists.retain(|list| match has_name {

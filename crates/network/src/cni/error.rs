@@ -77,6 +77,14 @@ pub enum CniError {
         #[source]
         fault: Box<Fault>,
     },
+    /// What is no container's id (SPEC.md, "CNI_CONTAINERID") or no device's name ("CNI_IFNAME").
+    #[error("{text:?} is not {what} that plugins can be told")]
+    Invalid {
+        /// `a container's id`
+        what: &'static str,
+        /// As it was given.
+        text: String,
+    },
     /// Ports where no plugin takes any.
     #[error(
         "network {network} (cni) publishes no ports: no plugin of {} has the capability portMappings",

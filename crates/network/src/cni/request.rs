@@ -52,13 +52,34 @@ pub struct Resolver {
     pub options: Vec<String>,
 }
 
+/// Whether plugins can be told of the container: it is a part of a file's name here, too.
+pub(super) fn check_container(id: &str) -> Result<(), CniError> {
+    let mut bytes = id.bytes();
+    let begins = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    match begins
+        && id.len() <= 200
+        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    {
+        true => Ok(()),
+        false => Err(CniError::Invalid { what: "a container's id", text: id.chars().take(200).collect() }),
+    }
+}
+
 impl Request {
     /// Whether the list can do what is wanted.
     ///
     /// # Errors
-    /// [`CniError::NoPorts`], [`CniError::OneAddress`].
+    /// [`CniError::Invalid`], [`CniError::NoPorts`], [`CniError::OneAddress`].
     pub fn check(&self, list: &List) -> Result<(), CniError> {
         let (network, path) = (list.name.to_string(), list.file.clone());
+        let device = self.device.as_str();
+        let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':');
+        if matches!(device, "" | "." | "..") || device.len() > 15 || !device.chars().all(is_plain) {
+            return Err(CniError::Invalid {
+                what: "a device's name",
+                text: device.chars().take(100).collect(),
+            });
+        }
         if !self.ports.is_empty() && !list.can("portMappings") {
             return Err(CniError::NoPorts { network, path });
         }
@@ -145,6 +166,7 @@ mod tests {
 
     fn request() -> Request {
         Request {
+            device: "eth0".to_owned(),
             ips: vec![[10, 1, 2, 3].into()],
             mac: Some([2, 0, 0, 0, 0, 7]),
             ports: vec![
@@ -209,9 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_none() {
+        for id in ["", "..", "../x", "a/b", "-a", "a b", &"x".repeat(201)] {
+            assert!(check_container(id).is_err(), "{id}");
+        }
+        check_container("pod-1_a.b").unwrap();
+        let list = list(&json!([{"type": "bridge", "capabilities": {"portMappings": true}}]));
+        for device in ["", "..", "a/b", "a:1", "a b", "0123456789abcdef"] {
+            let request = Request { device: device.to_owned(), ..request() };
+            assert!(matches!(request.check(&list), Err(CniError::Invalid { .. })), "{device}");
+        }
+    }
+
+    #[test]
     fn wishes_that_were_not_met_are_seen() {
-        let (list, mut request) = (list(&json!([{"type": "bridge"}])), request());
-        request.device = "eth0".to_owned();
+        let (list, request) = (list(&json!([{"type": "bridge"}])), request());
         let result = |text: &str| AddResult::of(&serde_json::from_str(text).unwrap()).unwrap();
         let met = r#"{"ips": [{"address": "10.1.2.3/24"}], "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:07", "sandbox": "/x"}]}"#;
         request.is_met(&list, &result(met)).unwrap();

@@ -11,7 +11,7 @@ impl Engine {
     /// A name that is taken, subnets that overlap with another network or a route of the host's.
     pub fn network_create(&self, name: &NetworkName, asked: &NewNetwork) -> Result<Network> {
         // What it is called by would mean another one from now on.
-        if let Some(list) = self.parts.store.cni().lists()?.0.into_iter().find(|list| list.name == *name) {
+        if let Some(list) = self.parts.store.cni().lists().0.into_iter().find(|list| list.name == *name) {
             let what = "there can be no other of the name";
             return Err(Error::Foreign { name: name.to_string(), path: list.file, what }.into());
         }

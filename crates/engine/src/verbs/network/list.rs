@@ -77,7 +77,7 @@ impl Engine {
         networks.default_network()?;
         let used = self.used_networks()?;
         let mut all: Vec<Place> = networks.list()?.into_iter().map(Place::Own).collect();
-        let (lists, wrong) = self.parts.store.cni().lists()?;
+        let (lists, wrong) = self.parts.store.cni().lists();
         wrong.iter().for_each(|error| log::warn!("{error}"));
         for list in lists {
             match all.iter().any(|own| *own.name() == list.name) {

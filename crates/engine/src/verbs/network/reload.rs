@@ -5,7 +5,6 @@ use std::os::fd::AsFd;
 use conex_netlink::Route;
 use conex_network::cni::{Attachment, CniError};
 use conex_network::{Endpoint, Firewall, Network, Wire};
-use conex_oci::ContainerId;
 
 use crate::network::{self, all_endpoints, namespace_of, restore};
 use crate::store::Record;
@@ -61,7 +60,7 @@ impl Engine {
             failed.get_or_insert(error);
         }
         for attachment in cni.attachments()? {
-            let Ok(id) = attachment.container.parse::<ContainerId>() else { continue };
+            let Some(id) = network::container_of(store, &attachment) else { continue };
             let Some(state) = store.state(&id)? else { continue };
             let (Some(process), Some(record)) = (state.process(), store.record(&id)?) else { continue };
             match self.reattach(&record, &attachment, process.pid) {

@@ -72,7 +72,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let mut failed = sweep(store)?;
-        let (lists, _) = cni.lists()?;
+        let (lists, _) = cni.lists();
         for list in lists.iter().filter(|list| used.contains(&list.name)) {
             failed.extend(cni.collect(list).err().map(Error::from));
         }
