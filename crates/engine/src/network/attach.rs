@@ -44,7 +44,9 @@ impl Wired {
     fn write_down(&self, parts: &Parts, record: &Record) -> Result<()> {
         let directory = parts.store.run_directory(&record.id);
         let endpoints = self.endpoints();
-        write::replace_json(&directory, RECORD, &endpoints, Durability::Passing)?;
+        if !endpoints.is_empty() {
+            write::replace_json(&directory, RECORD, &endpoints, Durability::Passing)?;
+        }
         if self.has_plugins() {
             cni::begin(&parts.store, &record.id)?;
         }
