@@ -77,6 +77,11 @@ impl Conex {
         self.directory.path()
     }
 
+    /// Where it looks for networks of CNI; nothing is there. The machine's own are not the tests'.
+    pub fn cni_networks(&self) -> PathBuf {
+        self.directory.path().join("net.d")
+    }
+
     /// A command line, not yet started, with nothing on standard input and a clean environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.program();
@@ -124,6 +129,7 @@ impl Conex {
             .env("CONEX_RUN_ROOT", self.run_root())
             // The host's networks are not the tests' to change: those of networks make a host of their own.
             .env("CONEX_NETWORK", "none")
+            .env("NETCONFPATH", self.cni_networks())
             .env("HOME", self.directory.path().join("home"))
             .env("TERM", "xterm")
     }

@@ -13,6 +13,7 @@
 //! [`skip!`], and `cargo xtask test` counts it. Nothing here may sleep a fixed time: wait for a condition instead.
 
 mod bed;
+mod cni;
 mod conex;
 mod dice;
 mod enclosure;
@@ -38,6 +39,7 @@ mod wait;
 mod yard;
 
 pub use bed::Bed;
+pub use cni::CniYard;
 pub use conex::Conex;
 pub use dice::Dice;
 pub use enclosure::{Enclosure, Shared, lacks, runtime_path};

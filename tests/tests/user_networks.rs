@@ -120,7 +120,7 @@ fn names_on_networks_of_his_own() {
     assert_eq!(inspected["Host"]["Up"], true);
     // What goes is made again.
     let device = inspected["Host"]["Device"].as_str().expect("a device").to_owned();
-    let netns = conex.run_root().join("netns");
+    let netns = conex.run_root().join("host.netns");
     let netns = netns.to_str().expect("UTF-8");
     conex.ok(&["unshare", "nsenter", &format!("--net={netns}"), "ip", "link", "del", &device]);
     conex.ok(&["network", "reload"]);

@@ -4,16 +4,24 @@
 //! [ports]
 //! address = "127.0.0.1"      # where -p publishes that names no address; all addresses without
 //! block_metadata = true      # 169.254.169.254 and its like are not reached from containers
+//!
+//! [cni]
+//! config = "/etc/cni/net.d"  # the networks of CNI, a file each
+//! plugins = ["/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni"]
+//! timeout = 60               # seconds that one run of a plugin may take
 //! ```
 //!
 //! `CONEX_CONFIG` alone if it is set; else `/etc/conex/conex.toml`, and the user's `conex/conex.toml` over it, key by key. A file that
-//! is wrong is an error: it may say what must not be.
+//! is wrong is an error: it may say what must not be. `NETCONFPATH` and `CNI_PATH` go over what the files say of CNI, as with cnitool.
 
 use std::fs;
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use conex_engine::network::CniSettings;
 use serde::Deserialize;
 
 use crate::errors::Error;
@@ -27,6 +35,7 @@ const MACHINE: &str = "/etc/conex/conex.toml";
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) ports: Ports,
+    pub(crate) cni: Cni,
 }
 
 /// `[ports]`
@@ -35,6 +44,34 @@ pub(crate) struct Config {
 pub(crate) struct Ports {
     pub(crate) address: Option<IpAddr>,
     pub(crate) block_metadata: Option<bool>,
+}
+
+/// `[cni]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cni {
+    config: Option<PathBuf>,
+    plugins: Option<Vec<PathBuf>>,
+    timeout: Option<NonZeroU32>,
+}
+
+impl Cni {
+    /// With what the environment says, and what holds if nobody says anything.
+    pub(crate) fn settings(self) -> CniSettings {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let usual = CniSettings::default();
+        let plugins = match set("CNI_PATH") {
+            Some(list) => std::env::split_paths(&list).collect(),
+            None => self.plugins.unwrap_or(usual.plugins),
+        };
+        // Supervisors work from another directory.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        CniSettings {
+            config: absolute(set("NETCONFPATH").map(PathBuf::from).or(self.config).unwrap_or(usual.config)),
+            plugins: plugins.into_iter().map(absolute).collect(),
+            timeout: self.timeout.map_or(usual.timeout, |seconds| Duration::from_secs(seconds.get().into())),
+        }
+    }
 }
 
 impl Config {
@@ -62,6 +99,11 @@ impl Config {
             ports: Ports {
                 address: other.ports.address.or(self.ports.address),
                 block_metadata: other.ports.block_metadata.or(self.ports.block_metadata),
+            },
+            cni: Cni {
+                config: other.cni.config.or(self.cni.config),
+                plugins: other.cni.plugins.or(self.cni.plugins),
+                timeout: other.cni.timeout.or(self.cni.timeout),
             },
         }
     }
@@ -109,6 +151,8 @@ mod tests {
         );
         for (text, words) in [
             ("[ports]\nadress = \"::1\"\n", "line 2: unknown field `adress`"),
+            ("[cni]\ntimeout = 0\n", "line 2: invalid value"),
+            ("[cni]\nplugins = \"/opt/cni/bin\"\n", "line 2: invalid type"),
             ("[port]\n", "line 1: unknown field `port`"),
             ("[ports]\naddress = \"here\"\n", "line 2: invalid IP address"),
             ("[ports\n", "line 1: "),

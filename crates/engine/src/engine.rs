@@ -73,6 +73,13 @@ impl Engine {
         self
     }
 
+    /// Where networks of CNI and their plugins are found.
+    #[must_use]
+    pub fn with_cni(mut self, settings: conex_network::cni::Settings) -> Self {
+        self.parts.store.set_cni(settings);
+        self
+    }
+
     /// Where everything is.
     pub fn paths(&self) -> &Paths {
         &self.parts.paths

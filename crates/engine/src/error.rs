@@ -214,6 +214,9 @@ pub enum Error {
     /// A network without a subnet: a definition written by hand.
     #[error("network {network} has no subnet to give an address of")]
     NoAddress { network: String },
+    /// A namespace that plugins are to find.
+    #[error("cannot {what} the container's network namespace at {}: {source}", path.display())]
+    Namespace { what: &'static str, path: PathBuf, source: io::Error },
     /// An image's name.
     #[error(transparent)]
     Reference { source: conex_oci::ReferenceError },
@@ -294,6 +297,12 @@ pub enum ProgramFault {
     /// The kernel's word.
     #[error("{source}")]
     Refused { source: io::Error },
+}
+
+impl From<conex_network::cni::CniError> for Error {
+    fn from(error: conex_network::cni::CniError) -> Self {
+        Self::Network(error.into())
+    }
 }
 
 impl Error {

@@ -76,6 +76,28 @@ pub enum Error {
     /// A definition that makes no sense.
     #[error("{0}")]
     Definition(#[from] crate::definition::DefinitionError),
+    /// A network of CNI.
+    #[error(transparent)]
+    Cni(#[from] crate::cni::CniError),
+    /// No such network, but a file that may be about it.
+    #[error("network {name} not found, and a file was not understood: {source}")]
+    NotUnderstood {
+        /// The name or the beginning of an id.
+        name: String,
+        /// Which file, and why.
+        #[source]
+        source: crate::cni::CniError,
+    },
+    /// A network that is a file of somebody else's.
+    #[error("network {name} is one of CNI, defined in {}: {what}", path.display())]
+    Foreign {
+        /// Its name.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+        /// What is to be done with that.
+        what: &'static str,
+    },
     /// Two networks of the same addresses.
     #[error("subnet {subnet} overlaps with {with}")]
     Overlap {

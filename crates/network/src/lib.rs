@@ -16,6 +16,7 @@
 //! What can be lost (a device, the table, all of it at a reboot) is made again by the next start that misses it.
 
 mod addresses;
+pub mod cni;
 mod definition;
 mod driver;
 mod endpoint;

@@ -52,6 +52,8 @@ const PACKAGES: &[Package] = &[
         why: "the loopback device in those callers' network namespace",
     },
     Package { name: "nftables", program: "nft", why: "reads back the rules that are written" },
+    Package { name: "iptables", program: "iptables", why: "what plugins of CNI publish ports with" },
+    Package { name: "containernetworking-plugins", program: "host-local", why: "plugins of CNI" },
     Package { name: "uidmap", program: "newuidmap", why: "maps several ids for an ordinary user" },
     Package { name: "passt", program: "pasta", why: "carries an ordinary user's network" },
     Package { name: "slirp4netns", program: "slirp4netns", why: "likewise, where there is no pasta" },
@@ -76,7 +78,7 @@ pub(crate) fn install() -> Result<()> {
     }
     println!("The tests need these Debian packages:");
     for package in &missing {
-        println!("  {:<18} {}", package.name, package.why);
+        println!("  {:<28} {}", package.name, package.why);
     }
     if !installed("apt-get") {
         bail!("apt-get is not installed: install the above by hand, then run this again");
@@ -107,7 +109,7 @@ fn apt() -> std::process::Command {
 
 fn present(package: &Package) -> bool {
     installed(package.program)
-        || ["/usr/sbin", "/sbin"]
+        || ["/usr/sbin", "/sbin", "/usr/lib/cni"]
             .iter()
             .any(|directory| std::path::Path::new(directory).join(package.program).is_file())
 }

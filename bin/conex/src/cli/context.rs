@@ -9,6 +9,7 @@ use conex_image::Store;
 use conex_registry::{Client, Options};
 
 use super::Given;
+use crate::config::Config;
 use crate::errors::Error;
 
 /// The settings of this call.
@@ -36,8 +37,9 @@ impl Context {
     /// When they cannot be made, or the configuration is wrong.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
         self.enter()?;
-        let ports = crate::config::Config::read()?.ports;
+        let Config { ports, cni } = Config::read()?;
         let engine = Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT);
+        let engine = engine.with_cni(cni.settings());
         Ok(engine.with_ports(ports.address, ports.block_metadata.unwrap_or(false)))
     }
 

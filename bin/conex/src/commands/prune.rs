@@ -100,6 +100,7 @@ fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let engine = context.engine()?;
     // Containers first: their images may go with them.
     let bytes = containers(&engine, &filter)?;
+    engine.collect_attachments()?.iter().for_each(output::warning);
     total(bytes + images(&engine, &PruneOptions { all, filter })?)
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use conex_network::Endpoint;
+use conex_network::cni::{Attachment, Resolver};
 
 use super::{names::has_names, uplink};
 use crate::engine::Parts;
@@ -17,8 +18,11 @@ const RESOLV_BASE: &str = "resolv.base";
 const RESOLV: &str = "resolv.conf";
 
 /// Writes the files anew, in place: they are bound into the container.
-pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpoint]) -> Result<()> {
-    let directory = parts.store.directory(&record.id);
+pub(crate) fn name_addresses(parts: &Parts, record: &Record, own: &[Endpoint]) -> Result<()> {
+    let store = &parts.store;
+    let directory = store.directory(&record.id);
+    let attachments = store.cni().attachments_of(record.id.as_str())?;
+    let endpoints: Vec<_> = own.iter().cloned().chain(attachments.iter().map(Attachment::endpoint)).collect();
     let (hosts, base) = (directory.join(HOSTS), directory.join(BASE));
     let text = match write::read(&base)? {
         Some(text) => text,
@@ -32,7 +36,7 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpo
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    if endpoints.iter().any(|endpoint| uplink::is_uplink(endpoint)) {
+    if endpoints.iter().any(uplink::is_uplink) {
         // The host is not reached by the gateways of a way out, which are the host's own.
         text = text
             .lines()
@@ -48,32 +52,83 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, endpoints: &[&Endpo
         text.push_str(&format!("{address}\t{names}\n"));
     }
     overwrite(&hosts, text.as_bytes())?;
-    name_servers(&directory, endpoints)
+    let has_names = own.iter().any(has_names);
+    let mut theirs = resolver_of(&attachments);
+    let known = write::read(&directory.join(RESOLV_BASE))?.or(write::read(&directory.join(RESOLV))?);
+    // A carrier's own, where the host has none that can be reached.
+    if !String::from_utf8_lossy(&known.unwrap_or_default())
+        .lines()
+        .any(|line| line.starts_with("nameserver "))
+    {
+        theirs.servers.extend(own.iter().find_map(uplink::name_server).map(|server| server.to_string()));
+    }
+    name_servers(&directory, record, has_names, &theirs)
 }
 
-/// Where names resolve the resolver asks us, and nobody else: we ask the others.
-fn name_servers(directory: &Path, endpoints: &[&Endpoint]) -> Result<()> {
+/// What plugins say of who resolves names, of all networks together.
+pub(super) fn resolver_of(attachments: &[Attachment]) -> Resolver {
+    let mut all = Resolver::default();
+    for dns in attachments.iter().map(|attachment| attachment.given().dns) {
+        // Each is a word of a line.
+        let words = |list: Vec<String>| list.into_iter().filter(|word| is_word(word));
+        all.servers.extend(words(dns.nameservers));
+        all.searches.extend(words(dns.search).chain(dns.domain.filter(|word| is_word(word))));
+        all.options.extend(words(dns.options));
+    }
+    all
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Where names resolve the resolver asks us, and nobody else: we ask the others. Elsewhere whom plugins name, if any do; what the user
+/// has given comes before them.
+fn name_servers(directory: &Path, record: &Record, has_names: bool, theirs: &Resolver) -> Result<()> {
     let (file, base) = (directory.join(RESOLV), directory.join(RESOLV_BASE));
-    let has_names = endpoints.iter().any(|endpoint| has_names(endpoint));
-    let server = endpoints.iter().find_map(|endpoint| uplink::name_server(endpoint));
-    let text = match (write::read(&base)?, has_names) {
+    let is_changed = has_names || *theirs != Resolver::default();
+    let text = match (write::read(&base)?, is_changed) {
         (Some(text), _) => text,
-        (None, false) if server.is_none() => return Ok(()),
-        (None, _) => {
+        (None, false) => return Ok(()),
+        (None, true) => {
             let text = write::read(&file)?.unwrap_or_default();
             write::replace(directory, RESOLV_BASE, &text, write::Durability::Passing)?;
             text
         }
     };
-    let text = String::from_utf8_lossy(&text);
-    let has_server = text.lines().any(|line| line.starts_with("nameserver "));
-    match (has_names, server) {
-        (true, _) => overwrite(&file, ours(&text).as_bytes()),
-        (false, Some(server)) if !has_server => {
-            overwrite(&file, format!("nameserver {server}\n{text}").as_bytes())
-        }
-        (false, _) => overwrite(&file, text.as_bytes()),
+    if !is_changed {
+        return overwrite(&file, &text);
     }
+    let asked = &record.options.namespaces;
+    let unless = |is_given: bool, list: &[String]| if is_given { Vec::new() } else { list.to_vec() };
+    let theirs = Resolver {
+        servers: unless(!asked.dns.is_empty(), &theirs.servers),
+        searches: unless(!asked.dns_search.is_empty(), &theirs.searches),
+        options: unless(!asked.dns_options.is_empty(), &theirs.options),
+    };
+    let text = merged(&String::from_utf8_lossy(&text), theirs);
+    let text = if has_names { ours(&text) } else { text };
+    overwrite(&file, text.as_bytes())
+}
+
+/// The resolver's file with plugins' servers, search list and options in place of the host's, each where they name any.
+fn merged(text: &str, theirs: Resolver) -> String {
+    let Resolver { servers, searches, options } = theirs;
+    let is_replaced = |line: &str| match line.split_whitespace().next() {
+        Some("nameserver") => !servers.is_empty(),
+        Some("search" | "domain") => !searches.is_empty(),
+        Some("options") => !options.is_empty(),
+        _ => false,
+    };
+    let mut out: String =
+        text.lines().filter(|line| !is_replaced(line)).map(|line| format!("{line}\n")).collect();
+    servers.iter().for_each(|server| out.push_str(&format!("nameserver {server}\n")));
+    for (keyword, words) in [("search", &searches), ("options", &options)] {
+        if !words.is_empty() {
+            out.push_str(&format!("{keyword} {}\n", words.join(" ")));
+        }
+    }
+    out
 }
 
 /// The resolver's file with our server; its search list and options stay. Names of containers have no dots, and are asked for as they are
@@ -114,7 +169,21 @@ fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::ours;
+    use super::{Resolver, merged, ours};
+
+    #[test]
+    fn what_plugins_say_takes_the_place() {
+        let host = "nameserver 10.0.0.2\nsearch a.example\noptions edns0\n";
+        assert_eq!(merged(host, Resolver::default()), host);
+        let list = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let theirs = Resolver { servers: list(&["10.1.0.1", "fd00::1"]), ..Resolver::default() };
+        assert_eq!(
+            merged(host, theirs),
+            "search a.example\noptions edns0\nnameserver 10.1.0.1\nnameserver fd00::1\n"
+        );
+        let theirs = Resolver { searches: list(&["b.example", "c.example"]), ..Resolver::default() };
+        assert_eq!(merged(host, theirs), "nameserver 10.0.0.2\noptions edns0\nsearch b.example c.example\n");
+    }
 
     #[test]
     fn our_server_in_place_of_theirs() {

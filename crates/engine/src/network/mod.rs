@@ -1,27 +1,35 @@
 //! A container's networks: its endpoints made when it starts, taken down when it has ended, by whoever sees that.
 //!
-//! `RUN/containers/ID/network.json` has the endpoints ([`Endpoint`]) from before the first of them is made until after the last is gone.
+//! `RUN/containers/ID/network.json` has the endpoints ([`Endpoint`]) on networks of ours from before the first of them is made until after the last is gone.
 //! Addresses name their container themselves. So a kill at any moment leaves nothing that `settle` does not find.
 
 mod attach;
+mod cni;
 mod files;
 mod link;
 mod names;
+mod place;
 mod plan;
 mod release;
+mod space;
 mod uplink;
 
 use std::path::Path;
 
+use conex_network::cni::Attachment;
 use conex_network::{Endpoint, Firewall, Networks};
 use conex_oci::ContainerId;
 
+pub use conex_network::cni::Settings as CniSettings;
 pub use conex_network::{
     DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, PortSpec, Published, Subnet, Unplaced,
     parse_subnet,
 };
 
-pub(crate) use self::attach::{Wired, admit, namespace_of};
+pub use self::place::Place;
+
+pub(crate) use self::attach::{Wired, admit, has_way_out, keep_way_out, namespace_of, way_out};
+pub(crate) use self::cni::{attach, container_of, detach, detach_one, hold, request, sweep};
 pub(crate) use self::files::name_addresses;
 pub(crate) use self::link::{link, unlink};
 pub(crate) use self::names::{Names, dns_names, tell};
@@ -41,6 +49,13 @@ pub(crate) fn endpoints(directory: &Path) -> Result<Vec<Endpoint>> {
         Err(crate::Error::Document { .. }) => Ok(Vec::new()),
         found => Ok(found?.unwrap_or_default()),
     }
+}
+
+/// Where a container is, on networks of ours and of CNI, for who only looks.
+pub(crate) fn places(store: &Store, id: &ContainerId) -> Result<Vec<Endpoint>> {
+    let mut all = endpoints(&store.run_directory(id))?;
+    all.extend(store.cni().attachments_of(id.as_str())?.iter().map(Attachment::endpoint));
+    Ok(all)
 }
 
 /// All endpoints that are on record, with the ids of their containers.

@@ -147,8 +147,9 @@ fn current(parts: &Parts, id: &ContainerId) -> Result<Registration> {
 
 fn registration(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Result<Registration> {
     let networks = parts.networks();
+    let attachments = parts.store.cni().attachments_of(record.id.as_str())?;
     // The gateways of a network that leads to the host, of another if there is no such.
-    let (mut host, mut inner_host, mut forwards) = (None, None, false);
+    let (mut host, mut inner_host, mut forwards) = (None, None, !attachments.is_empty());
     for endpoint in endpoints {
         match networks.get(&endpoint.network)? {
             Some(network) if !network.internal => {
@@ -171,7 +172,10 @@ fn registration(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Resul
         networks: places.collect(),
         // An ordinary user's host is not reached: his gateways are elsewhere.
         host: if is_rootless() { Vec::new() } else { host.or(inner_host).cloned().unwrap_or_default() },
-        servers: record.options.namespaces.dns.clone(),
+        servers: match &record.options.namespaces.dns {
+            none if none.is_empty() => super::files::resolver_of(&attachments).servers,
+            given => given.clone(),
+        },
         forwards,
     })
 }

@@ -1,75 +1,131 @@
-//! What a container's endpoints will be: addresses leased, ports taken, nothing made yet.
+//! What a container's places on its networks will be: addresses leased, ports taken, nothing made yet.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use conex_network::cni::{CniError, List, Request};
 use conex_network::{Endpoint, Network, PortSpec, Published, Reserved, reserve};
 
-use super::uplink;
+use super::{Place, uplink};
 use crate::engine::Parts;
 use crate::options::{Connection, Exposed};
 use crate::store::Record;
 use crate::{Error, Result};
 
-/// Endpoints to be made, each on the network of its place.
+/// Places to be made, in the order in which they were asked for.
 pub(super) struct Plan {
-    pub(super) networks: Vec<Network>,
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) joints: Vec<Joint>,
     pub(super) ports: Reserved,
-    /// The way out of an ordinary user's.
-    pub(super) uplink: Option<uplink::Planned>,
 }
 
-/// Plans all endpoints; after an error nothing is leased or taken.
+/// A container's place on a network, to be made.
+pub(super) enum Joint {
+    /// By us.
+    Own { network: Network, endpoint: Endpoint },
+    /// By plugins.
+    Cni { list: List, request: Request },
+    /// By a program of an ordinary user's.
+    Carried(uplink::Planned),
+}
+
+impl Joint {
+    /// Whether everywhere else may be reached by it.
+    pub(super) fn leads_on(&self) -> bool {
+        match self {
+            Self::Own { network, .. } => !network.internal,
+            Self::Cni { .. } | Self::Carried(_) => true,
+        }
+    }
+
+    pub(super) fn ports(&self) -> &[Published] {
+        match self {
+            Self::Own { endpoint, .. } => &endpoint.ports,
+            Self::Cni { request, .. } => &request.ports,
+            Self::Carried(planned) => &planned.endpoint.ports,
+        }
+    }
+
+    fn set_ports(&mut self, ports: &[Published]) {
+        match self {
+            Self::Own { endpoint, .. } => endpoint.ports = ports.to_vec(),
+            Self::Cni { request, .. } => request.ports = ports.to_vec(),
+            Self::Carried(planned) => planned.endpoint.ports = ports.to_vec(),
+        }
+    }
+}
+
+/// Plans all places; after an error nothing is leased or taken.
 pub(super) fn plan(parts: &Parts, record: &Record) -> Result<Plan> {
     let connections = record.options.namespaces.network.connections();
-    let networks = parts.networks();
-    // What is carried has no network here.
-    let wired: Vec<_> = connections.iter().enumerate().filter(|(_, one)| !uplink::is_carried(one)).collect();
-    let found: Vec<Network> =
-        wired.iter().map(|(_, one)| networks.find(&one.network)).collect::<Result<_, _>>()?;
+    // What is carried is on no network of a definition.
+    let joined: Vec<_> = connections.iter().enumerate().filter(|(_, one)| !uplink::is_carried(one)).collect();
+    let found: Vec<Place> =
+        joined.iter().map(|(_, one)| Place::find(&parts.store, &one.network)).collect::<Result<_, _>>()?;
     let uplink = uplink::plan(parts, record, &found)?;
     let wanted = if uplink.is_some() { Vec::new() } else { wanted(record, parts)? };
     let publisher = if wanted.is_empty() { None } else { publisher(&found)? };
-    let mut endpoints: Vec<Endpoint> = Vec::with_capacity(found.len());
-    let leased = wired.iter().zip(&found).try_for_each(|((number, connection), network)| {
-        endpoints.push(endpoint(parts, record, connection, network, *number)?);
+    let mut joints: Vec<Joint> = Vec::with_capacity(connections.len());
+    let leased = joined.iter().zip(found).try_for_each(|((number, connection), place)| {
+        joints.push(joint(parts, record, connection, place, *number)?);
         Ok(())
     });
-    let published = publisher.and_then(|index| found.get(index).map(|network| (index, network.has_v6())));
-    let ports = leased.and_then(|()| match published {
-        Some((index, has_v6)) => {
+    let ports = leased.and_then(|()| match publisher.and_then(|index| joints.get_mut(index)) {
+        Some(joint) => {
+            // A plugin that maps ports does it for both families itself.
+            let has_v6 = matches!(joint, Joint::Own { network, .. } if network.has_v6());
             let reserved = reserve(&wanted, parts.publish_address, has_v6)?;
-            if let Some(out) = endpoints.get_mut(index) {
-                out.ports.clone_from(&reserved.ports);
-            }
+            joint.set_ports(&reserved.ports);
             Ok(reserved)
         }
         None => Ok(Reserved::default()),
     });
     match ports {
-        Ok(ports) => Ok(Plan { networks: found, endpoints, ports, uplink }),
+        Ok(ports) => {
+            joints.extend(uplink.map(Joint::Carried));
+            Ok(Plan { joints, ports })
+        }
         Err(error) => {
-            for (network, endpoint) in found.iter().zip(&endpoints) {
-                networks.give_back(network, record.id.as_str(), &endpoint.ips().collect::<Vec<_>>());
+            for joint in &joints {
+                if let Joint::Own { network, endpoint } = joint {
+                    let addresses: Vec<_> = endpoint.ips().collect();
+                    parts.networks().give_back(network, record.id.as_str(), &addresses);
+                }
             }
             Err(error)
         }
     }
 }
 
-/// The network by which everywhere else is reached: the first that leads anywhere, if it is not the one whose ports are published.
-pub(super) fn way_out(networks: &[Network]) -> Option<usize> {
-    networks.iter().position(|network| !network.internal)
+fn joint(
+    parts: &Parts,
+    record: &Record,
+    connection: &Connection,
+    place: Place,
+    number: usize,
+) -> Result<Joint> {
+    match place {
+        Place::Own(network) => {
+            let endpoint = endpoint(parts, record, connection, &network, number)?;
+            Ok(Joint::Own { network, endpoint })
+        }
+        Place::Cni(list) => {
+            let request = super::cni::request(&parts.store, record, connection, number, Vec::new());
+            request.check(&list)?;
+            Ok(Joint::Cni { list, request })
+        }
+    }
 }
 
-/// The network by which the container's ports are reached: the first that leads anywhere and has a switch on this host.
-fn publisher(networks: &[Network]) -> Result<Option<usize>> {
-    let publishes = |network: &Network| !network.internal && network.driver.switch().is_some();
-    match (networks.iter().position(publishes), way_out(networks).and_then(|index| networks.get(index))) {
-        (None, Some(other)) => {
+/// The network by which the container's ports are reached: the first that can publish any. Nobody, where nothing leads anywhere.
+fn publisher(places: &[Place]) -> Result<Option<usize>> {
+    let found = places.iter().position(Place::publishes);
+    match (found, places.iter().find(|place| place.leads_on())) {
+        (None, Some(Place::Own(other))) => {
             Err(conex_network::Error::NoPorts { name: other.name.to_string(), driver: other.driver.as_str() }
                 .into())
+        }
+        (None, Some(Place::Cni(list))) => {
+            Err(CniError::NoPorts { network: list.name.to_string(), path: list.file.clone() }.into())
         }
         (found, _) => Ok(found),
     }

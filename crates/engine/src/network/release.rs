@@ -28,6 +28,7 @@ pub(crate) fn settle(store: &Store, id: &ContainerId) -> Result<()> {
 
 fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> {
     super::unlink(store, id)?;
+    super::detach(store, id);
     let directory = store.run_directory(id);
     conex_network::usermode::stop(&directory)?;
     let record = directory.join(RECORD);

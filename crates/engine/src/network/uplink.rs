@@ -6,10 +6,11 @@ use std::os::fd::BorrowedFd;
 
 use conex_netlink::Route;
 use conex_network::usermode::{Carried, Carrier, Uplink};
-use conex_network::{DEFAULT, Endpoint, Network, NetworkId, find_free};
+use conex_network::{DEFAULT, Endpoint, NetworkId, find_free};
 
 use conex_sys::namespace::in_network;
 
+use super::Place;
 use crate::engine::Parts;
 use crate::options::{Connection, NetworkMode};
 use crate::rootless::is_rootless;
@@ -34,10 +35,10 @@ pub(super) fn is_carried(connection: &Connection) -> bool {
 
 /// Plans the way out of a container that is on these networks beside the carried one; `None` for root's, and for one that is on internal
 /// networks only.
-pub(super) fn plan(parts: &Parts, record: &Record, networks: &[Network]) -> Result<Option<Planned>> {
+pub(super) fn plan(parts: &Parts, record: &Record, places: &[Place]) -> Result<Option<Planned>> {
     let connections = record.options.namespaces.network.connections();
     let own = connections.iter().position(is_carried);
-    if !is_rootless() || own.is_none() && networks.iter().all(|network| network.internal) {
+    if !is_rootless() || own.is_none() && !places.iter().any(Place::leads_on) {
         return Ok(None);
     }
     let carrier = Carrier::find()?;

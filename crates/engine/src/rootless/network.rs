@@ -1,7 +1,7 @@
 //! Where an ordinary user's own networks are: a network namespace that stands for the host, with their bridges and their table of the
 //! packet filter. Nothing leads out of it: each container has its own way (`network::uplink`).
 //!
-//! It is mounted on `RUN/netns`, in the user's mount namespace, and so ends with that: with the last process of his containers.
+//! It is mounted on `RUN/host.netns`, in the user's mount namespace, and so ends with that: with the last process of his containers.
 
 use std::fs::File;
 use std::io;
@@ -34,12 +34,12 @@ pub(crate) fn on_host<T: Send>(run: &Path, work: impl FnOnce() -> Result<T> + Se
 }
 
 fn open(run: &Path) -> io::Result<OwnedFd> {
-    let path = run.join("netns");
+    let path = run.join("host.netns");
     if let Some(found) = find(&path)? {
         return Ok(found);
     }
     // Alone, as who enters is: not by a record lock, which would be the member's.
-    let file = File::options().create(true).append(true).open(run.join("netns.lock"))?;
+    let file = File::options().create(true).append(true).open(run.join("host.netns.lock"))?;
     retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
     if let Some(found) = find(&path)? {
         return Ok(found);

@@ -79,12 +79,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Store {
     root: PathBuf,
     run: PathBuf,
+    cni: conex_network::cni::Settings,
 }
 
 impl Store {
     /// Makes nothing yet.
     pub fn new(root: &Path, run: &Path) -> Self {
-        Self { root: root.to_owned(), run: run.to_owned() }
+        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default() }
     }
 
     /// Changes the record of a container, which nobody else does meanwhile.
@@ -123,6 +124,21 @@ impl Store {
     /// `RUN`
     pub(crate) fn run_root(&self) -> &Path {
         &self.run
+    }
+
+    /// Looks for networks of CNI, and their plugins, elsewhere than usual.
+    pub(crate) fn set_cni(&mut self, settings: conex_network::cni::Settings) {
+        self.cni = settings;
+    }
+
+    /// The networks of CNI, and who is on them.
+    pub(crate) fn cni(&self) -> conex_network::cni::Cni {
+        conex_network::cni::Cni::open(self.cni.clone(), &self.root)
+    }
+
+    /// `RUN/netns`: namespaces that are held for plugins.
+    pub(crate) fn namespaces(&self) -> PathBuf {
+        self.run.join("netns")
     }
 
     /// `ROOT/containers`

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use conex_network::{Endpoint, Published};
+use conex_network::{Endpoint, NetworkId, Published};
 use serde_json::{Map, Value, json};
 
 use crate::options::{NetworkMode, PortOptions};
@@ -13,9 +13,11 @@ impl Engine {
     /// What is on record of the container's endpoints while it runs, and what it asked for else.
     pub(super) fn network_settings(&self, record: &Record, state: &ContainerState) -> Result<Value> {
         let endpoints = match state.process() {
-            Some(_) => crate::network::endpoints(&self.parts.store.run_directory(&record.id))?,
+            Some(_) => crate::network::places(&self.parts.store, &record.id)?,
             None => Vec::new(),
         };
+        // Of others plugins say who resolves what.
+        let of_plugins = |end: &Endpoint| end.network_id == NetworkId::of_name(&end.network);
         let mut networks = Map::new();
         match &record.options.namespaces.network {
             NetworkMode::None => drop(networks.insert("none".to_owned(), endpoint(None, &[], Value::Null))),
@@ -30,6 +32,7 @@ impl Engine {
                     // On the default one names do not resolve.
                     let names = match one.network.as_str() {
                         conex_network::DEFAULT => Value::Null,
+                        _ if found.is_some_and(of_plugins) => Value::Null,
                         _ => crate::network::dns_names(record, &one.aliases).into(),
                     };
                     networks.insert(one.network.clone(), endpoint(found, &one.aliases, names));

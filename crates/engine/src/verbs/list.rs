@@ -181,7 +181,7 @@ impl Engine {
         };
         let ports = match state.process() {
             Some(_) => {
-                let endpoints = crate::network::endpoints(&self.parts.store.run_directory(&id))?;
+                let endpoints = crate::network::places(&self.parts.store, &id)?;
                 endpoints.into_iter().flat_map(|endpoint| endpoint.ports).collect()
             }
             None => Vec::new(),

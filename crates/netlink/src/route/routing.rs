@@ -58,6 +58,15 @@ impl Route {
         self.socket.request(&message, &|| format!("add the route to {}", shown(route)))
     }
 
+    /// Adds a route that precedes others to the same destination: of IPv4 those of its metric; of IPv6 it has to have a smaller one.
+    ///
+    /// # Errors
+    /// As [`Route::add_route`], but for EEXIST.
+    pub fn put_route(&mut self, route: &NewRoute) -> Result<()> {
+        let message = request(RTM_NEWROUTE, NLM_F_CREATE, route);
+        self.socket.request(&message, &|| format!("add the route to {}", shown(route)))
+    }
+
     /// Removes a route.
     ///
     /// # Errors

@@ -13,6 +13,11 @@ pub enum DefinitionError {
         /// As it was given.
         text: String,
     },
+    /// A driver whose networks are files of somebody else's.
+    #[error(
+        "networks of CNI are not created here: each is a file in /etc/cni/net.d (or cni.config of conex.toml)"
+    )]
+    Cni,
     /// An option that the driver does not know.
     #[error("network option {name:?} is unknown to the {driver} driver; there are {known}")]
     Option {

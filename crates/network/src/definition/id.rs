@@ -23,6 +23,11 @@ impl NetworkId {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
+    /// The one of a network that is defined elsewhere, where it has a name only: the sha256 of that, as Podman has it.
+    pub fn of_name(name: &super::NetworkName) -> Self {
+        Self(conex_oci::Digest::of(name.as_str().as_bytes()).hex())
+    }
+
     /// All digits.
     pub fn as_str(&self) -> &str {
         &self.0

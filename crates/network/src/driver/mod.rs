@@ -266,6 +266,7 @@ impl std::str::FromStr for Driver {
             "macvlan" => Ok(Self::Macvlan(Macvlan::default())),
             "ipvlan" => Ok(Self::Ipvlan(Ipvlan::default())),
             "overlay" => Ok(Self::Overlay(Overlay::default())),
+            "cni" => Err(DefinitionError::Cni),
             _ => Err(DefinitionError::Driver {
                 text: text.chars().filter(|c| !c.is_control()).take(100).collect(),
             }),

@@ -15,6 +15,9 @@ use crate::{Error, Result};
 const LOOKS: u32 = 5000;
 const PAUSE: Duration = Duration::from_micros(200);
 
+/// Less than the kernel's own for IPv6, which is 1024.
+const PRECEDING: u32 = 512;
+
 /// An endpoint to be wired.
 #[derive(Debug, Clone, Copy)]
 pub struct Wire<'a> {
@@ -123,16 +126,22 @@ impl Wire<'_> {
                 IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
             let same = |gateway: &&IpAddr| gateway.is_ipv4() == address.is_ipv4();
+            // Plugins of CNI may have added another.
+            let precedes = address.is_ipv6() && has_default_v6(container).map_err(&kernel)?;
             let route = NewRoute {
                 destination: (everywhere, 0),
                 gateway: endpoint.gateways.iter().find(same).copied(),
                 index: device.index,
-                metric: None,
+                metric: precedes.then_some(PRECEDING),
             };
-            container.add_route(&route).map_err(&kernel)?;
+            container.put_route(&route).map_err(&kernel)?;
         }
         Ok(())
     }
+}
+
+fn has_default_v6(route: &mut Route) -> conex_netlink::Result<bool> {
+    Ok(route.routes()?.iter().any(|route| route.is_v6 && route.destination.is_none()))
 }
 
 /// Waits until packets pass: the kernel takes note of a cable's carrier a moment later, and until then a bridge drops what comes by it,

@@ -52,7 +52,8 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
+/// Whether the file is the one at the path.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity =
         |metadata: io::Result<std::fs::Metadata>| metadata.ok().map(|data| (data.dev(), data.ino()));

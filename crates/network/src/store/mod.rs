@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::definition::{DEFAULT, Network, NetworkName, NewNetwork};
 use crate::{Error, Result};
 
-pub(crate) use self::lock::Lock;
+pub(crate) use self::lock::{Lock, is_at};
 
 /// Names that mean something else than a network of ours.
 const PREDEFINED: [&str; 4] = [DEFAULT, "host", "none", "default"];

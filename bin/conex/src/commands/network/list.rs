@@ -2,7 +2,7 @@
 
 use clap::Command;
 use conex_engine::NetworkFilter;
-use conex_engine::network::Network;
+use conex_engine::network::Place;
 use serde_json::{Value, json};
 
 use crate::cli::args::{flag, list, value};
@@ -62,25 +62,39 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     given.texts("filter").try_for_each(|text| filter.add(text))?;
     let full = given.on("no-trunc");
     let rows: Vec<Value> =
-        context.engine()?.networks(&filter)?.iter().map(|network| row(network, full)).collect();
+        context.engine()?.networks(&filter)?.iter().map(|place| row(place, full)).collect();
     let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
     output::text(&format.render(COLUMNS, rows)?)?;
     Ok(0)
 }
 
-fn row(network: &Network, full: bool) -> Value {
-    let labels: Vec<_> = network.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let subnets: Vec<_> = network.subnets.iter().map(|subnet| subnet.subnet.to_string()).collect();
+fn row(place: &Place, full: bool) -> Value {
+    let id = place.id();
+    let (mut internal, mut labels) = (false, Vec::new());
+    let (subnets, created) = match place {
+        Place::Own(network) => {
+            internal = network.internal;
+            labels.extend(network.labels.iter().map(|(key, value)| format!("{key}={value}")));
+            let subnets: Vec<_> = network.subnets.iter().map(|subnet| subnet.subnet).collect();
+            (subnets, Some(network.created))
+        }
+        Place::Cni(list) => {
+            let subnets: Vec<_> = list.subnets().into_iter().map(|(subnet, _)| subnet).collect();
+            (subnets, list.modified())
+        }
+    };
+    let v6 = subnets.iter().any(|subnet| subnet.addr().is_ipv6());
+    let subnets: Vec<_> = subnets.iter().map(ToString::to_string).collect();
     json!({
-        "ID": if full { network.id.as_str() } else { network.id.short() },
-        "Name": network.name,
-        "Driver": network.driver.as_str(),
+        "ID": if full { id.as_str() } else { id.short() },
+        "Name": place.name(),
+        "Driver": place.driver(),
         "Scope": "local",
         "IPv4": "true",
-        "IPv6": network.has_v6().to_string(),
-        "Internal": network.internal.to_string(),
+        "IPv6": v6.to_string(),
+        "Internal": internal.to_string(),
         "Labels": labels.join(","),
-        "CreatedAt": network.created.to_string(),
+        "CreatedAt": created.map(|time| time.to_string()).unwrap_or_default(),
         "Subnets": subnets.join(","),
     })
 }

@@ -46,10 +46,12 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         return Ok(0);
     }
     let limit = until.map(|nanoseconds| i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX));
-    let gone = context.engine()?.network_prune(&filter, limit)?;
+    let engine = context.engine()?;
+    let gone = engine.network_prune(&filter, limit)?;
     if !gone.is_empty() {
         output::line("Deleted Networks:")?;
         gone.iter().try_for_each(output::line)?;
     }
+    engine.collect_attachments()?.iter().for_each(output::warning);
     Ok(0)
 }

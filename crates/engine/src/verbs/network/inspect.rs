@@ -6,7 +6,7 @@ use conex_netlink::{Neighbour, Route};
 use conex_network::{Firewall, Network, Overlay};
 use serde_json::{Map, Value, json};
 
-use crate::network::all_endpoints;
+use crate::network::{Place, all_endpoints};
 use crate::rootless::on_host;
 use crate::store::Store;
 use crate::verbs::inspect_network::mac;
@@ -18,9 +18,38 @@ impl Engine {
     /// # Errors
     /// A name that is no network's.
     pub fn network_inspect(&self, name: &str) -> Result<Value> {
-        let (network, store) = (self.parts.networks().find(name)?, &self.parts.store);
+        let network = match Place::find(&self.parts.store, name)? {
+            Place::Own(network) => network,
+            Place::Cni(list) => return self.inspect_cni(&list),
+        };
+        let store = &self.parts.store;
         on_host(&self.parts.paths.run, || document(&network, store))
     }
+}
+
+/// An overlay's tunnel, and where it leads now.
+fn tunnel(network: &Network, overlay: &Overlay, host: &mut Route) -> Value {
+    let device = network.tunnel_device();
+    let link = host.link(&device).ok().flatten();
+    let mut peers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in host.forwarding().unwrap_or_default() {
+        if let Neighbour::Tunnel { index, mac: known, host } = entry
+            && link.as_ref().is_some_and(|link| link.index == index)
+        {
+            // All zeros: frames for all go there.
+            let known = (known != [0; 6]).then(|| mac(known));
+            peers.entry(host.to_string()).or_default().extend(known);
+        }
+    }
+    let peers: Vec<_> =
+        peers.into_iter().map(|(host, macs)| json!({ "Host": host, "MacAddresses": macs })).collect();
+    let [received, received_bytes, sent, sent_bytes] = link.as_ref().map_or([0; 4], |link| link.traffic);
+    json!({
+        "Device": device, "Up": link.as_ref().is_some_and(|link| link.is_running),
+        "Number": overlay.number(&network.name), "Port": overlay.port,
+        "Mtu": link.as_ref().map(|link| link.mtu), "Peers": peers,
+        "RxPackets": received, "RxBytes": received_bytes, "TxPackets": sent, "TxBytes": sent_bytes,
+    })
 }
 
 fn document(network: &Network, store: &Store) -> Result<Value> {
@@ -81,31 +110,6 @@ fn document(network: &Network, store: &Store) -> Result<Value> {
         map.insert("Host".to_owned(), on_host);
     }
     Ok(document)
-}
-
-/// An overlay's tunnel, and where it leads now.
-fn tunnel(network: &Network, overlay: &Overlay, host: &mut Route) -> Value {
-    let device = network.tunnel_device();
-    let link = host.link(&device).ok().flatten();
-    let mut peers: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for entry in host.forwarding().unwrap_or_default() {
-        if let Neighbour::Tunnel { index, mac: known, host } = entry
-            && link.as_ref().is_some_and(|link| link.index == index)
-        {
-            // All zeros: frames for all go there.
-            let known = (known != [0; 6]).then(|| mac(known));
-            peers.entry(host.to_string()).or_default().extend(known);
-        }
-    }
-    let peers: Vec<_> =
-        peers.into_iter().map(|(host, macs)| json!({ "Host": host, "MacAddresses": macs })).collect();
-    let [received, received_bytes, sent, sent_bytes] = link.as_ref().map_or([0; 4], |link| link.traffic);
-    json!({
-        "Device": device, "Up": link.as_ref().is_some_and(|link| link.is_running),
-        "Number": overlay.number(&network.name), "Port": overlay.port, "Encrypted": overlay.encrypted,
-        "Mtu": link.as_ref().map(|link| link.mtu), "Peers": peers,
-        "RxPackets": received, "RxBytes": received_bytes, "TxPackets": sent, "TxBytes": sent_bytes,
-    })
 }
 
 fn fields(network: &Network) -> Value {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use conex_network::Network;
 
+use crate::network::Place;
 use crate::{Engine, Error, Result};
 
 /// `--filter`
@@ -33,17 +34,23 @@ impl NetworkFilter {
         Ok(())
     }
 
-    fn passes(&self, network: &Network, is_used: bool) -> bool {
+    fn passes(&self, place: &Place, is_used: bool) -> bool {
+        let own = match place {
+            Place::Own(network) => Some(network),
+            Place::Cni(_) => None,
+        };
+        let is_default = own.is_some_and(Network::is_default);
+        let label = |name: &str| own.and_then(|network| network.labels.get(name));
         let fits = |key: &str, value: &str| match key {
-            "dangling" => matches!(value, "true" | "1") != (is_used || network.is_default()),
-            "driver" => network.driver.as_str() == value,
-            "id" => network.id.as_str().starts_with(value),
-            "name" => network.name.as_str().contains(value),
+            "dangling" => matches!(value, "true" | "1") != (is_used || is_default),
+            "driver" => place.driver() == value,
+            "id" => place.id().as_str().starts_with(value),
+            "name" => place.name().as_str().contains(value),
             "scope" => value == "local",
-            "type" => (value == "builtin") == network.is_default(),
+            "type" => (value == "builtin") == is_default,
             "label" => match value.split_once('=') {
-                Some((name, value)) => network.labels.get(name).is_some_and(|has| has == value),
-                None => network.labels.contains_key(value),
+                Some((name, value)) => label(name).is_some_and(|has| has == value),
+                None => label(value).is_some(),
             },
             _ => false,
         };
@@ -60,27 +67,38 @@ impl NetworkFilter {
 }
 
 impl Engine {
-    /// The networks that pass the filter, by name; the default one is there before it was used.
+    /// The networks that pass the filter, by name, those of CNI among them; the default one is there before it was used. A file of CNI's
+    /// that is wrong, or whose name is another's, is passed over.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn networks(&self, filter: &NetworkFilter) -> Result<Vec<Network>> {
+    pub fn networks(&self, filter: &NetworkFilter) -> Result<Vec<Place>> {
         let networks = self.parts.networks();
         networks.default_network()?;
         let used = self.used_networks()?;
-        let mut all = networks.list()?;
-        all.retain(|network| filter.passes(network, used.contains(network.name.as_str())));
+        let mut all: Vec<Place> = networks.list()?.into_iter().map(Place::Own).collect();
+        let (lists, wrong) = self.parts.store.cni().lists();
+        wrong.iter().for_each(|error| log::warn!("{error}"));
+        for list in lists {
+            match all.iter().any(|own| *own.name() == list.name) {
+                true => log::warn!("{}: the network {} is another one", list.file.display(), list.name),
+                false => all.push(Place::Cni(list)),
+            }
+        }
+        all.sort_by(|one, other| one.name().cmp(other.name()));
+        all.retain(|place| filter.passes(place, used.contains(place.name().as_str())));
         Ok(all)
     }
 
     /// Names of networks that containers are connected to, running or not.
     pub(super) fn used_networks(&self) -> Result<BTreeSet<String>> {
-        let networks = self.parts.networks();
         let mut used = BTreeSet::new();
         for id in self.parts.store.ids()? {
             let Some(record) = self.parts.store.record(&id)? else { continue };
             for connection in record.options.namespaces.network.connections() {
-                used.extend(networks.find(&connection.network).map(|network| network.name.to_string()));
+                used.extend(
+                    Place::find(&self.parts.store, &connection.network).map(|place| place.name().to_string()),
+                );
             }
         }
         Ok(used)

@@ -3,6 +3,7 @@
 mod connect;
 mod create;
 mod inspect;
+mod inspect_cni;
 mod list;
 mod reload;
 mod remove;

@@ -4,8 +4,9 @@ use conex_netlink::Route;
 use conex_network::{Firewall, Network};
 
 use super::NetworkFilter;
+use crate::network::{Place, sweep};
 use crate::rootless::on_host;
-use crate::{Engine, Result};
+use crate::{Engine, Error, Result};
 
 impl Engine {
     /// Removes a network that no running container is on, with its device and its part of the packet filter. The name as it was.
@@ -13,7 +14,7 @@ impl Engine {
     /// # Errors
     /// [`conex_network::Error::InUse`], [`conex_network::Error::NotFound`], [`conex_network::Error::Predefined`].
     pub fn network_remove(&self, name: &str) -> Result<String> {
-        let network = self.parts.networks().find(name)?;
+        let network = Place::find(&self.parts.store, name)?.own("to remove it, remove that file")?;
         // What killed owners left is settled before it counts as use.
         for id in self.parts.store.ids()? {
             self.parts.store.state(&id)?;
@@ -44,7 +45,9 @@ impl Engine {
     pub fn network_prune(&self, filter: &NetworkFilter, older_than: Option<i64>) -> Result<Vec<String>> {
         let used = self.used_networks()?;
         let mut gone = Vec::new();
-        for network in self.networks(filter)? {
+        for place in self.networks(filter)? {
+            // The others are their administrator's.
+            let Place::Own(network) = place else { continue };
             let is_young = older_than.is_some_and(|limit| network.created.as_second() > limit);
             if network.is_default() || used.contains(network.name.as_str()) || is_young {
                 continue;
@@ -55,5 +58,25 @@ impl Engine {
             }
         }
         Ok(gone)
+    }
+
+    /// Takes containers that have ended off networks of CNI where a plugin had failed, or the machine gone down; and has the plugins
+    /// of networks that containers were on clear what is nobody's (GC). What could not be done.
+    ///
+    /// # Errors
+    /// When the attachments cannot be read.
+    pub fn collect_attachments(&self) -> Result<Vec<Error>> {
+        let store = &self.parts.store;
+        let cni = store.cni();
+        let used = cni.used()?;
+        if used.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut failed = sweep(store)?;
+        let (lists, _) = cni.lists();
+        for list in lists.iter().filter(|list| used.contains(&list.name)) {
+            failed.extend(cni.collect(list).err().map(Error::from));
+        }
+        Ok(failed)
     }
 }
