@@ -217,7 +217,7 @@ impl Conex {
         Some("alpine:3.20")
     }
 
-    /// nginx, redis and PostgreSQL as Debian packages them, with curl and busybox; `None` when nobody has made it.
+    /// Debian's servers and firewalls ([`crate::Rack::image`]); `None` when nobody has made the image.
     pub fn services(&self) -> Option<&'static str> {
         images::provide_root(self, &images::services()?, "debian-services:1");
         Some("debian-services:1")

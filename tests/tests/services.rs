@@ -2,56 +2,7 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Conex, NetHost, eventually, skip};
-
-/// A host with an installation, and the image of servers in it.
-struct Rack {
-    conex: Conex,
-    image: &'static str,
-    host: NetHost,
-}
-
-macro_rules! rack {
-    () => {{
-        conex_tests::needs_root!();
-        let Some(host) = NetHost::new() else { return };
-        let conex = host.conex();
-        let Some(image) = conex.services() else {
-            skip!("no image of Debian's servers (cargo xtask debian-image services says why)")
-        };
-        Rack { conex, image, host }
-    }};
-}
-
-impl Rack {
-    /// A container that goes on running.
-    #[track_caller]
-    fn start(&self, name: &str, flags: &[&str], script: &str) {
-        let run = [&["run", "-d", "--name", name], flags, &[self.image, "sh", "-euc", script]].concat();
-        self.conex.ok(&run);
-    }
-
-    /// A program in a container that runs; its output if it ends well.
-    fn try_exec(&self, name: &str, script: &str) -> Option<String> {
-        let output = self.conex.run(&["exec", name, "sh", "-c", script]);
-        (output.code == 0).then(|| output.stdout.trim_end().to_owned())
-    }
-
-    /// The same, when it is expected to say `expected`, soon.
-    #[track_caller]
-    fn says(&self, name: &str, script: &str, expected: &str) {
-        let mut last = None;
-        eventually(&format!("{name} to say {expected:?} to {script:?}"), || {
-            last = self.try_exec(name, script);
-            last.as_deref().is_some_and(|said| said == expected).then_some(())
-        });
-    }
-
-    fn address(&self, name: &str, network: &str, field: &str) -> String {
-        let one = &self.conex.inspect(name)["NetworkSettings"]["Networks"][network];
-        one[field].as_str().expect("an address").to_owned()
-    }
-}
+use conex_tests::{eventually, rack};
 
 /// As the official image does it: the log is the container's.
 const NGINX: &str = "ln -sf /dev/stdout /var/log/nginx/access.log; ln -sf /dev/stderr /var/log/nginx/error.log; \

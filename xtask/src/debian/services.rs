@@ -1,4 +1,5 @@
-//! The image `debian-services`: servers that everybody runs, as Debian packages them, for the tests of networks. One layer, kept
+//! The image `debian-services`: servers and firewalls that everybody runs, as Debian packages them, for the tests of
+//! networks. One layer, kept
 //! in `target/debian-services` as the tar file that `conex import` takes, and made anew when the recipe changes.
 
 use std::fs::{self, File};
@@ -16,7 +17,8 @@ pub(crate) const VARIABLE: &str = "CONEX_TEST_SERVICES_IMAGE";
 /// No file is younger: 2025-01-01.
 const EPOCH: &str = "1735689600";
 
-const PACKAGES: [&str; 5] = ["nginx-light", "redis-server", "postgresql", "curl", "busybox"];
+const PACKAGES: [&str; 8] =
+    ["nginx-light", "redis-server", "postgresql", "curl", "busybox", "firewalld", "ufw", "nftables"];
 
 /// A third of all: what PostgreSQL loads if it compiles queries, which it does for none of the tests'.
 const LEFT_OUT: [&str; 2] = ["/usr/lib/*/libLLVM*", "/usr/lib/llvm-*"];
