@@ -49,6 +49,14 @@ impl Guarded {
         assert_eq!(output.code, 0, "{script}: {}{}", output.stdout, output.stderr);
     }
 
+    /// Published ports are open to whom the host's `input` lets in, too.
+    fn ask_input(&self) {
+        let directory = self.rack.conex.scratch().join("home/.config/conex");
+        std::fs::create_dir_all(&directory).expect("a directory");
+        std::fs::write(directory.join("conex.toml"), "[ports]\nask_input = true\n").expect("conex.toml");
+        self.rack.conex.ok(&["network", "reload"]);
+    }
+
     fn tables(&self) -> String {
         self.rack.host.sh("nft list tables")
     }
@@ -141,4 +149,42 @@ fn ufw_denies_and_allows() {
     guarded.does("ufw disable");
     assert!(guarded.comes_in() && guarded.goes_out());
     assert!(guarded.tables().contains("inet conex"));
+}
+
+#[test]
+fn firewalld_s_zones_count_for_published_ports_when_input_is_asked() {
+    let guarded = Guarded::new(rack!(), FIREWALLD);
+    guarded.rack.says("firewall", "firewall-cmd --state 2>&1", "running");
+    assert!(guarded.comes_in());
+    guarded.ask_input();
+    assert!(!guarded.comes_in() && guarded.is_reached_here());
+    guarded.does("firewall-cmd -q --add-port=8080/tcp");
+    assert!(guarded.comes_in());
+    // By who asks, and by the device that he came by.
+    guarded.does("firewall-cmd -q --remove-port=8080/tcp");
+    guarded.does("firewall-cmd -q --zone=internal --add-source=192.0.2.0/24; firewall-cmd -q --zone=internal --add-port=8080/tcp");
+    assert!(guarded.comes_in());
+    guarded.does("firewall-cmd -q --zone=block --change-source=192.0.2.0/24");
+    assert!(!guarded.comes_in());
+    guarded.does("firewall-cmd -q --zone=block --remove-source=192.0.2.0/24");
+    guarded.does("firewall-cmd -q --zone=trusted --change-interface=eth0");
+    assert!(guarded.comes_in());
+    guarded.does("firewall-cmd -q --zone=drop --change-interface=eth0");
+    assert!(!guarded.comes_in());
+}
+
+#[test]
+fn ufw_s_rules_count_for_published_ports_when_input_is_asked() {
+    let guarded = Guarded::new(rack!(), "sed -i /^IPT_SYSCTL/d /etc/default/ufw; exec sleep 600");
+    eventually("the setting", || {
+        guarded.rack.try_exec("firewall", "! grep -q ^IPT_SYSCTL /etc/default/ufw").map(|_| ())
+    });
+    guarded.ask_input();
+    assert!(guarded.comes_in());
+    guarded.does("ufw default allow routed; ufw --force enable");
+    assert!(!guarded.comes_in() && guarded.goes_out() && guarded.is_reached_here());
+    guarded.does("ufw allow 8080/tcp");
+    assert!(guarded.comes_in());
+    guarded.does("ufw insert 1 deny from 192.0.2.2");
+    assert!(!guarded.comes_in());
 }

@@ -9,6 +9,7 @@ use conex_image::rootfs::{self, RootfsRequest, Scratch};
 use conex_oci::ContainerId;
 use conex_oci::runtime::Spec;
 
+use crate::network::FirewallSettings;
 use crate::store::lock::Owned;
 use crate::store::{Record, Store, write};
 use crate::supervise::Job;
@@ -50,7 +51,7 @@ impl Engine {
             host: OnceCell::new(),
             init: None,
             publish_address: None,
-            block_metadata: false,
+            firewall: FirewallSettings::default(),
         };
         Ok(Self { parts, prepared: RefCell::new(None) })
     }
@@ -62,12 +63,11 @@ impl Engine {
         self
     }
 
-    /// Where ports are published that name no address (everywhere without), and whether the metadata addresses of clouds are kept from
-    /// containers.
+    /// Where ports are published that name no address (everywhere without), and what holds for all containers' packets.
     #[must_use]
-    pub fn with_ports(mut self, address: Option<std::net::IpAddr>, block_metadata: bool) -> Self {
+    pub fn with_ports(mut self, address: Option<std::net::IpAddr>, firewall: FirewallSettings) -> Self {
         self.parts.publish_address = address;
-        self.parts.block_metadata = block_metadata;
+        self.parts.firewall = firewall;
         self
     }
 
@@ -130,8 +130,8 @@ pub(crate) struct Parts {
     pub(crate) init: Option<&'static [u8]>,
     /// Where ports are published that say nothing of their own; everywhere without.
     pub(crate) publish_address: Option<std::net::IpAddr>,
-    /// Whether containers are kept from the metadata addresses of clouds.
-    pub(crate) block_metadata: bool,
+    /// What holds for all containers' packets.
+    pub(crate) firewall: FirewallSettings,
 }
 
 impl Parts {

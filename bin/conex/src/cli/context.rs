@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use conex_engine::network::FirewallSettings;
 use conex_engine::{Engine, Paths};
 use conex_image::Store;
 use conex_registry::{Client, Options};
@@ -33,7 +34,11 @@ impl Context {
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
         let ports = crate::config::Config::read()?.ports;
         let engine = Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT);
-        Ok(engine.with_ports(ports.address, ports.block_metadata.unwrap_or(false)))
+        let firewall = FirewallSettings {
+            block_metadata: ports.block_metadata.unwrap_or(false),
+            ask_input: ports.ask_input.unwrap_or(false),
+        };
+        Ok(engine.with_ports(ports.address, firewall))
     }
 
     /// What is gone after a reboot.

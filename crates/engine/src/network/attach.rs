@@ -63,7 +63,7 @@ impl Wired {
             let wire = Wire { network, endpoint, note: record.name.as_str(), is_default: out == Some(index) };
             wire.connect(&mut host, &mut container, namespace.as_fd())?;
         }
-        let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
+        let mut firewall = Firewall::open()?.with(parts.firewall);
         for (network, endpoint) in self.places() {
             admit(parts, &mut firewall, network, endpoint)?;
         }

@@ -16,8 +16,8 @@ use conex_network::{Endpoint, Firewall, Networks};
 use conex_oci::ContainerId;
 
 pub use conex_network::{
-    DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, PortSpec, Published, Subnet, Unplaced,
-    parse_subnet,
+    DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, PortSpec, Published,
+    Settings as FirewallSettings, Subnet, Unplaced, parse_subnet,
 };
 
 pub(crate) use self::attach::{Wired, admit, namespace_of};

@@ -64,6 +64,8 @@ pub enum Field {
     OriginalPort,
     /// The packet's mark, in the machine's order.
     Mark,
+    /// Whom the frame was for: [`Field::FOR_ALL`]; a byte.
+    FrameKind,
 }
 
 enum Load {
@@ -76,6 +78,8 @@ enum Load {
 impl Field {
     /// [`Field::DestinationKind`] of this host's own addresses (RTN_LOCAL).
     pub const LOCAL: [u8; 4] = 2_u32.to_ne_bytes();
+    /// [`Field::FrameKind`] of broadcasts (PACKET_BROADCAST).
+    pub const FOR_ALL: [u8; 1] = [1];
 
     /// Bytes.
     pub(super) fn length(self) -> usize {
@@ -85,7 +89,7 @@ impl Field {
             | Self::Source6
             | Self::Destination6
             | Self::NeighbourTarget6 => 16,
-            Self::Protocol | Self::Transport | Self::IcmpType => 1,
+            Self::Protocol | Self::Transport | Self::IcmpType | Self::FrameKind => 1,
             Self::SourcePort | Self::DestinationPort | Self::EtherType | Self::OriginalPort => 2,
             Self::EtherSource | Self::ArpSourceMac => 6,
             Self::Source4
@@ -133,6 +137,7 @@ impl Field {
             Self::DestinationKind => 24,
             Self::ConnectionState => 26,
             Self::ConnectionStatus => 28,
+            Self::FrameKind => 31,
             // A number of four bytes has no other name.
             Self::Mark | Self::VxlanNetwork => 19,
         }
@@ -149,6 +154,7 @@ impl Field {
             Self::OutputName => Load::Meta(7),
             Self::Protocol => Load::Meta(15),
             Self::Transport => Load::Meta(16),
+            Self::FrameKind => Load::Meta(19),
             Self::Source4 => Load::Payload(NETWORK, 12),
             Self::Destination4 => Load::Payload(NETWORK, 16),
             Self::Source6 => Load::Payload(NETWORK, 8),

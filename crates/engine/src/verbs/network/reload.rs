@@ -18,7 +18,7 @@ impl Engine {
         let store = &self.parts.store;
         let networks = self.parts.networks();
         let mut host = Route::open()?;
-        let mut firewall = Firewall::open()?.blocking_metadata(self.parts.block_metadata);
+        let mut firewall = Firewall::open()?.with(self.parts.firewall);
         let known = networks.list()?;
         let mut names = Vec::new();
         // One that cannot be mended keeps nobody else from it.
