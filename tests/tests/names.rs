@@ -213,6 +213,33 @@ fn changes_are_followed_at_once() {
 }
 
 #[test]
+fn a_rename_during_a_start_is_not_missed() {
+    let yard = named_yard!();
+    let conex = &yard.conex;
+    conex.ok(&["network", "create", "db"]);
+    let eye = yard.start("eye", &["--network", "db"]);
+    conex.ok(&["create", "--name", "n0", "--network", "db", yard.image, "sleep", "600"]);
+    // At another moment of the start in each round, as far as it goes.
+    let begun = Instant::now();
+    conex.ok(&["start", "n0"]);
+    let whole = begun.elapsed();
+    let id = conex.ok(&["inspect", "-f", "{{.Id}}", "n0"]).trim().to_owned();
+    for round in 0..16 {
+        let (old, new) = (format!("n{round}"), format!("n{}", round + 1));
+        conex.ok(&["stop", "-t", "0", &old]);
+        std::thread::scope(|scope| {
+            let starting = scope.spawn(|| conex.run(&["start", &id]));
+            std::thread::sleep(whole * round / 12);
+            conex.ok(&["rename", &old, &new]);
+            let started = starting.join().expect("a thread");
+            assert_eq!(started.code, 0, "{}", started.stderr);
+        });
+        assert_eq!(eye.addresses(&new), [yard.address_on(&new, "db")], "round {round}");
+        assert!(eye.addresses(&old).is_empty(), "round {round}");
+    }
+}
+
+#[test]
 fn other_names_are_asked_of_the_host_s_servers() {
     let yard = named_yard!();
     let conex = &yard.conex;
