@@ -34,6 +34,6 @@ pub use driver::{
 };
 pub use endpoint::Endpoint;
 pub use error::{Error, Result};
-pub use firewall::{Firewall, Settings};
+pub use firewall::{Firewall, Settings, translate_port};
 pub use ports::{PortError, PortRange, PortSpec, Protocol, Published, Reserved, reserve};
 pub use store::{Gate, Networks};

@@ -8,6 +8,9 @@ const NFTA_PAYLOAD_DREG: u16 = 1;
 const NFTA_PAYLOAD_BASE: u16 = 2;
 const NFTA_PAYLOAD_OFFSET: u16 = 3;
 const NFTA_PAYLOAD_LEN: u16 = 4;
+const NFTA_PAYLOAD_SREG: u16 = 5;
+const NFTA_PAYLOAD_CSUM_TYPE: u16 = 6;
+const NFTA_PAYLOAD_CSUM_OFFSET: u16 = 7;
 const NFTA_CT_DREG: u16 = 1;
 const NFTA_CT_KEY: u16 = 2;
 const NFTA_CT_DIRECTION: u16 = 3;
@@ -174,6 +177,20 @@ impl Field {
             Self::OriginalPort => Load::Connection(12, Some(0)),
             Self::DestinationKind => Load::Fib,
         }
+    }
+
+    /// The expression that writes `register` into the packet, and mends the transport's checksum, which is `checksum` bytes into its header.
+    pub(super) fn put_back(self, register: u32, checksum: u32) -> Option<Message> {
+        const NFT_PAYLOAD_CSUM_INET: u32 = 1;
+        let Load::Payload(base, offset) = self.load() else { return None };
+        let mut data = Message::new(0, 0, &[]);
+        data.put_be32(NFTA_PAYLOAD_SREG, register);
+        data.put_be32(NFTA_PAYLOAD_BASE, base);
+        data.put_be32(NFTA_PAYLOAD_OFFSET, offset);
+        data.put_be32(NFTA_PAYLOAD_LEN, self.length() as u32);
+        data.put_be32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+        data.put_be32(NFTA_PAYLOAD_CSUM_OFFSET, checksum);
+        Some(data)
     }
 
     /// The expression that loads it into `register`: its name and its data.

@@ -223,6 +223,16 @@ impl Rule {
         })
     }
 
+    /// The port of a packet, which has to be one of that transport (6: TCP, 17: UDP), becomes that, without any memory of what it was; its checksum follows.
+    #[must_use]
+    pub fn change_port(self, transport: u8, field: Field, port: u16) -> Self {
+        // RFC 9293, section 3.1; RFC 768.
+        let checksum = if transport == 6 { 16 } else { 6 };
+        let mut rule = self.immediate(FIRST, &port.to_be_bytes());
+        rule.expressions.extend(field.put_back(FIRST, checksum).map(|data| ("payload", data)));
+        rule
+    }
+
     /// The connection comes from the address of the device that it leaves by.
     #[must_use]
     pub fn masquerade(self) -> Self {

@@ -10,6 +10,7 @@
 
 mod elements;
 mod input;
+mod inside;
 mod rules;
 
 use conex_netlink::Error as Netlink;
@@ -20,6 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::{Error, Result};
 
 use self::elements::Place;
+pub use self::inside::translate_port;
 
 const INET: Table<'_> = Table { family: Family::Inet, name: "conex" };
 const BRIDGE: Table<'_> = Table { family: Family::Bridge, name: "conex" };
