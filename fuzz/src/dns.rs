@@ -36,7 +36,7 @@ pub(crate) fn dns(bytes: &[u8]) -> bool {
     };
     let reply = match choice % 5 {
         0 => Reply::Failure,
-        1 => Reply::Refused,
+        1 => Reply::NoSuchName,
         2 => Reply::Pointer(String::from_utf8_lossy(said).into_owned()),
         _ => Reply::Addresses((0..many).map(addresses).collect()),
     };
