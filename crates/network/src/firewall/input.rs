@@ -109,14 +109,15 @@ pub(super) fn write_tables(batch: &mut Batch, device: u32) {
     }
 }
 
-/// Whether the device is there.
-pub(super) fn is_there() -> Result<bool> {
+/// The device's number, if it is there and whole: it is set up last of all.
+pub(super) fn device() -> Result<Option<u32>> {
     let kernel = Error::kernel("host");
     let mut route = Route::open().map_err(&kernel)?;
-    Ok(route.link(DEVICE).map_err(&kernel)?.is_some())
+    let link = route.link(DEVICE).map_err(&kernel)?;
+    Ok(link.filter(|link| link.is_running).map(|link| link.index))
 }
 
-/// Makes the device, another one if it is there; its number.
+/// Makes the device, in place of what there is of it; its number.
 pub(super) fn raise() -> Result<u32> {
     let kernel = Error::kernel("host");
     let mut route = Route::open().map_err(&kernel)?;
@@ -128,16 +129,15 @@ pub(super) fn raise() -> Result<u32> {
         ..NewLink::new(DEVICE, Kind::Veth(peer))
     };
     let device = route.add_link(&link).map_err(&kernel)?;
-    let other = route.link(OTHER_END).map_err(&kernel)?;
+    if let Some(other) = route.link(OTHER_END).map_err(&kernel)? {
+        // There is a carrier only with both ends up.
+        let up = Change { up: Some(true), bare: true, ..Change::default() };
+        route.change_link(other.index, &up).map_err(&kernel)?;
+    }
     let program = conex_sys::bpf::load_classifier(&program(), b"conex_again")
         .map_err(|errno| Error::Program { source: errno.into() })?;
     route.ask_on_egress(device, program.as_fd(), DEVICE).map_err(&kernel)?;
     route.set_up_without_arp(device).map_err(&kernel)?;
-    if let Some(other) = other {
-        // It has a carrier only with both ends up.
-        let up = Change { up: Some(true), bare: true, ..Change::default() };
-        route.change_link(other.index, &up).map_err(&kernel)?;
-    }
     wait_until_running(&mut route, DEVICE).map_err(&kernel)?;
     Ok(device)
 }

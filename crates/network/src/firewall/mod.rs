@@ -70,7 +70,7 @@ impl Firewall {
         if network.driver.switch().is_none() {
             return Ok(true);
         }
-        if self.settings.ask_input && !(input::is_there()? && self.has_all(&input::TABLES)?) {
+        if self.settings.ask_input && !(input::device()?.is_some() && self.has_all(&input::TABLES)?) {
             return Ok(false);
         }
         let mut batch = Batch::new();
@@ -134,15 +134,22 @@ impl Firewall {
     /// # Errors
     /// [`Error::Filter`].
     pub fn remove(&mut self) -> Result<()> {
-        for table in [INET, BRIDGE].into_iter().chain(input::TABLES) {
+        self.delete_tables(&[INET, BRIDGE])?;
+        self.delete_tables(&input::TABLES)?;
+        input::lower()
+    }
+
+    /// Those that are there.
+    fn delete_tables(&mut self, tables: &[Table<'_>]) -> Result<()> {
+        for table in tables {
             let mut batch = Batch::new();
-            batch.delete_table(table);
+            batch.delete_table(*table);
             match self.nft.run(&batch) {
                 Err(error) if !error.is_gone() => return Err(failed(error)),
                 _ => {}
             }
         }
-        input::lower()
+        Ok(())
     }
 
     /// Writes everything anew, in one transaction: the rules, the networks, the endpoints of all containers that run. What is of nobody
@@ -179,7 +186,15 @@ impl Firewall {
         }
         self.put_settings(&mut batch);
         if self.settings.ask_input {
-            input::write_tables(&mut batch, input::raise()?);
+            let device = match input::device()? {
+                Some(device) => device,
+                None => {
+                    // They name the one that is lost: who is killed here leaves none that look whole.
+                    self.delete_tables(&input::TABLES)?;
+                    input::raise()?
+                }
+            };
+            input::write_tables(&mut batch, device);
         }
         self.nft.run(&batch).map_err(failed)?;
         if self.settings.ask_input { Ok(()) } else { input::lower() }
