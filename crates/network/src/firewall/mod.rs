@@ -38,7 +38,7 @@ pub struct Firewall {
 pub struct Settings {
     /// Containers are kept from the metadata addresses of clouds.
     pub block_metadata: bool,
-    /// Published ports are open to whom the host's own `input` chains let in ([`input`]).
+    /// Published ports are open to whom the host's own `input` chains let in, too.
     pub ask_input: bool,
 }
 
