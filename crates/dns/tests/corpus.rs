@@ -14,13 +14,13 @@ fn the_kept_corpus() {
 
 #[test]
 fn beginnings_and_other_bytes() {
-    for mut bytes in corpus::corpus("dns").into_iter().filter(|bytes| bytes.len() < 600) {
+    for mut bytes in corpus::corpus("dns").into_iter().filter(|bytes| bytes.len() < 150) {
         for end in 0..bytes.len() {
             dns::dns(&bytes[..end]);
         }
         for at in 0..bytes.len() {
             let old = bytes[at];
-            for other in [0, 1, 0x3f, 0x80, 0xc0, 0xff, old ^ 0x20] {
+            for other in [0, 0x3f, 0xc0, old ^ 0x20] {
                 bytes[at] = other;
                 dns::dns(&bytes);
             }
