@@ -110,7 +110,17 @@ fn what_the_host_s_input_drops_is_dropped() {
     assert!(!comes_in(&yard, V4) && !comes_in(&yard, V6) && comes_in(&yard, "192.0.2.1:8081"));
     host.sh("nft flush chain inet host forward");
     assert!(comes_in(&yard, V4) && comes_in(&yard, V6));
-    // Shut again for who is new; who is in stays.
+    // A host whose output lets nothing pass has to let it pass.
+    host.sh("nft add chain inet host output '{ type filter hook output priority 0; policy drop; }'");
+    assert_eq!(
+        host.try_world("timeout 5 busybox wget -qO- http://192.0.2.1:8080/").stdout,
+        "web\n",
+        "a second later"
+    );
+    host.sh("nft add rule inet host output oifname conex-again accept");
+    assert!(comes_in(&yard, V4));
+    host.sh("nft flush chain inet host output; nft delete chain inet host output");
+    // Shut again for who is new.
     host.sh("nft flush chain inet host input");
     assert!(!comes_in(&yard, V4));
     host.sh("nft delete table inet host");
