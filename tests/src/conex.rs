@@ -233,6 +233,12 @@ impl Conex {
         Some("alpine:3.20")
     }
 
+    /// Debian's servers and firewalls ([`crate::Rack::image`]); `None` when nobody has made the image.
+    pub fn services(&self) -> Option<&'static str> {
+        images::provide_root(self, &images::services()?, "debian-services:1");
+        Some("debian-services:1")
+    }
+
     /// Busybox 1.38 under its name; `None` when the fixture is not on this machine.
     pub fn busybox(&self) -> Option<&'static str> {
         images::provide(self, &images::archive("busybox-1.38-musl.oci.tar")?);

@@ -21,9 +21,25 @@ pub fn archive(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Debian's servers, which `cargo xtask test` has made, or which are left of an earlier run.
+pub(crate) fn services() -> Option<PathBuf> {
+    let named = std::env::var_os("CONEX_TEST_SERVICES_IMAGE").map(PathBuf::from);
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debian-services/debian-services.tar");
+    named.or(Some(kept)).filter(|path| path.is_file())
+}
+
 /// Brings the image of `archive` into the root of `conex`: by copying a root that holds nothing else, which is
 /// made the first time and whenever the binary or the archive has changed.
 pub(crate) fn provide(conex: &Conex, archive: &Path) {
+    copy(conex, archive, &["load", "--quiet", "--input"], &[]);
+}
+
+/// The same of a root filesystem, which becomes the image `name`.
+pub(crate) fn provide_root(conex: &Conex, tar: &Path, name: &str) {
+    copy(conex, tar, &["import"], &[name]);
+}
+
+fn copy(conex: &Conex, archive: &Path, before: &[&str], after: &[&str]) {
     let Some(stem) = archive.file_name() else { panic!("{archive:?} is no file") };
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-images");
     std::fs::create_dir_all(&store).expect("target/test-images");
@@ -39,7 +55,7 @@ pub(crate) fn provide(conex: &Conex, archive: &Path) {
         if !fresh() {
             let _ = std::fs::remove_file(&key_file);
             let _ = std::fs::remove_dir_all(&template);
-            make(&template, archive);
+            make(&template, &[before, &[archive.to_str().expect("a path in UTF-8")], after].concat());
             std::fs::write(&key_file, &key).expect("key file");
         }
         flock(&lock, FlockOperation::LockShared).expect("flock");
@@ -51,9 +67,9 @@ pub(crate) fn provide(conex: &Conex, archive: &Path) {
     assert_eq!(copied.code, 0, "cp: {}", copied.stderr);
 }
 
-fn make(template: &Path, archive: &Path) {
+fn make(template: &Path, how: &[&str]) {
     let conex = Conex::new();
-    conex.ok(&["load", "--quiet", "--input", archive.to_str().expect("a path in UTF-8")]);
+    conex.ok(how);
     // Unpacks the layers, where creating does that.
     if let Some(image) = conex.images().first() {
         let id = conex.ok(&["create", image, "true"]);

@@ -213,6 +213,64 @@ fn changes_are_followed_at_once() {
 }
 
 #[test]
+fn a_rename_during_a_start_is_not_missed() {
+    let yard = named_yard!();
+    let conex = &yard.conex;
+    conex.ok(&["network", "create", "db"]);
+    let eye = yard.start("eye", &["--network", "db"]);
+    conex.ok(&["create", "--name", "n0", "--network", "db", yard.image, "sleep", "600"]);
+    // At another moment of the start in each round, as far as it goes.
+    let begun = Instant::now();
+    conex.ok(&["start", "n0"]);
+    let whole = begun.elapsed();
+    let id = conex.ok(&["inspect", "-f", "{{.Id}}", "n0"]).trim().to_owned();
+    for round in 0..16 {
+        let (old, new) = (format!("n{round}"), format!("n{}", round + 1));
+        conex.ok(&["stop", "-t", "0", &old]);
+        std::thread::scope(|scope| {
+            let starting = scope.spawn(|| conex.run(&["start", &id]));
+            std::thread::sleep(whole * round / 12);
+            conex.ok(&["rename", &old, &new]);
+            let started = starting.join().expect("a thread");
+            assert_eq!(started.code, 0, "{}", started.stderr);
+        });
+        assert_eq!(eye.addresses(&new), [yard.address_on(&new, "db")], "round {round}");
+        assert!(eye.addresses(&old).is_empty(), "round {round}");
+    }
+}
+
+#[test]
+fn a_container_may_be_a_name_server_itself() {
+    let yard = named_yard!();
+    let conex = &yard.conex;
+    conex.ok(&["network", "create", "db"]);
+    let eye = yard.start("eye", &["--network", "db"]);
+    let script =
+        "echo 'printer.lan 10.1.2.3' >/etc/dnsd.conf; nc -lk -p 53 -e echo tcp & exec dnsd -c /etc/dnsd.conf";
+    conex.ok(&["run", "-d", "--name", "pi", "--network", "db", yard.image, "sh", "-c", script]);
+    let own = yard.resolver("pi");
+    let address = yard.address_on("pi", "db").to_string();
+    // At all its addresses, to others and to itself, over UDP and over TCP.
+    for (who, server) in [("eye", address.as_str()), ("pi", &address), ("pi", "127.0.0.1")] {
+        eventually("the container's own server", || {
+            let said = conex.run(&["exec", who, "nslookup", "-type=a", "printer.lan", server]);
+            said.stdout.contains("10.1.2.3").then_some(())
+        });
+        let said = conex.run(&["exec", who, "sh", "-c", &format!("nc -w2 {server} 53 </dev/null")]);
+        assert_eq!(said.stdout, "tcp\n", "{who} {server}: {}", said.stderr);
+    }
+    // And names are asked as before, over both, by a program that looks at who answers.
+    assert_eq!(own.addresses("eye"), [yard.address_on("eye", "db")]);
+    assert_eq!(own.ask_over_tcp("eye", TYPE::A).addresses.len(), 1);
+    assert_eq!(eye.addresses("pi").len(), 1);
+    assert!(conex.ok(&["exec", "pi", "nslookup", "-type=a", "eye"]).contains("127.0.0.11:53"));
+    // Connected anew it is as before.
+    conex.ok(&["network", "disconnect", "db", "pi"]);
+    conex.ok(&["network", "connect", "db", "pi"]);
+    assert_eq!(own.addresses("eye").len(), 1);
+}
+
+#[test]
 fn other_names_are_asked_of_the_host_s_servers() {
     let yard = named_yard!();
     let conex = &yard.conex;
@@ -255,7 +313,11 @@ fn other_names_are_asked_of_the_host_s_servers() {
     );
     let inner = yard.start("inner", &["--network", "inner"]);
     let asked = (prompt.asked(), other.asked());
-    assert_eq!(inner.ask("www.example", TYPE::A).code, RCODE::Refused);
+    assert_eq!(inner.ask("www.example", TYPE::A).code, RCODE::NameError);
+    // Which is the last word for musl's resolver, too.
+    let begun = Instant::now();
+    assert!(conex.fails(1, &["exec", "inner", "ping", "-c1", "www.example"]).contains("bad address"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(inner.addresses("inner").len(), 1);
     assert_eq!((prompt.asked(), other.asked()), asked);
 }

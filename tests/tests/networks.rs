@@ -335,6 +335,9 @@ fn the_configuration_has_the_last_word_on_ports() {
     assert_eq!(conex.ok(&["port", "web", "80"]), "0.0.0.0:8081\n127.0.0.1:8080\n");
     assert_ne!(host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").code, 0);
     assert_eq!(host.world("timeout 2 busybox wget -qO- http://192.0.2.1:8081/"), "web\n");
+    // Taken back by the next start, as it was made.
+    configure("[ports]\naddress = \"127.0.0.1\"\n");
+    assert!(metadata());
     configure("[ports]\nadress = \"127.0.0.1\"\n");
     let error = conex.fails(125, &["run", "--rm", yard.image, "true"]);
     assert!(

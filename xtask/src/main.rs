@@ -25,7 +25,8 @@ usage: cargo xtask <chore>
   docs              rustdoc without warnings, links between Markdown files resolve
   test [--vm] [FILTER...]
                     all tests; installs the Debian packages they need. --vm: on a pure cgroup v2 machine
-  debian-image      make the image that tests and bench take from Debian packages, and say where it is
+  debian-image [services]
+                    make the image that tests and bench take from Debian packages, and say where it is
   bench [WHAT...]   time Conex against the bare system calls and the engines installed here
   syscalls [--update] [--list]
                     count the system calls of conex-runtime's verbs, and refuse more than bench/syscalls.txt has
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         "layers" => layers::run(),
         "docs" => docs::run(),
         "test" => test::run(rest),
+        "debian-image" if rest == ["services"] => debian::services::run(),
         "debian-image" => debian::image::run(),
         "bench" => bench::run(rest),
         "syscalls" => syscalls::run(rest),

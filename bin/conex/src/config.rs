@@ -4,6 +4,7 @@
 //! [ports]
 //! address = "127.0.0.1"      # where -p publishes that names no address; all addresses without
 //! block_metadata = true      # 169.254.169.254 and its like are not reached from containers
+//! ask_input = true           # published ports are open to whom the host's own input chains let in
 //!
 //! [cni]
 //! config = "/etc/cni/net.d"  # the networks of CNI, a file each
@@ -44,6 +45,7 @@ pub(crate) struct Config {
 pub(crate) struct Ports {
     pub(crate) address: Option<IpAddr>,
     pub(crate) block_metadata: Option<bool>,
+    pub(crate) ask_input: Option<bool>,
 }
 
 /// `[cni]`
@@ -99,6 +101,7 @@ impl Config {
             ports: Ports {
                 address: other.ports.address.or(self.ports.address),
                 block_metadata: other.ports.block_metadata.or(self.ports.block_metadata),
+                ask_input: other.ports.ask_input.or(self.ports.ask_input),
             },
             cni: Cni {
                 config: other.cni.config.or(self.cni.config),
@@ -142,12 +145,18 @@ mod tests {
     #[test]
     fn files_are_understood_or_named() {
         let config = parse("[ports]\naddress = \"127.0.0.1\"\nblock_metadata = true\n").unwrap();
-        assert_eq!(config.ports, Ports { address: Some([127, 0, 0, 1].into()), block_metadata: Some(true) });
+        let ports =
+            Ports { address: Some([127, 0, 0, 1].into()), block_metadata: Some(true), ask_input: None };
+        assert_eq!(config.ports, ports);
         assert_eq!(parse("").unwrap(), Config::default());
-        let own = parse("[ports]\nblock_metadata = false\n").unwrap();
+        let own = parse("[ports]\nblock_metadata = false\nask_input = true\n").unwrap();
         assert_eq!(
             config.under(own).ports,
-            Ports { address: Some([127, 0, 0, 1].into()), block_metadata: Some(false) }
+            Ports {
+                address: Some([127, 0, 0, 1].into()),
+                block_metadata: Some(false),
+                ask_input: Some(true)
+            }
         );
         for (text, words) in [
             ("[ports]\nadress = \"::1\"\n", "line 2: unknown field `adress`"),

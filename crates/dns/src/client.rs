@@ -18,8 +18,9 @@ use rustix::net::{
 use crate::registration::{LARGEST, Registration};
 
 /// Where a container's resolver asks.
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
-const PORT: u16 = 53;
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+/// At which port. The sockets have others, for a program of the container's may want this one, of all addresses.
+pub const PORT: u16 = 53;
 /// Bytes of a container's questions that wait, as the kernel counts them: more than a thousand questions. The usual 208 KiB are full
 /// after 277.
 const QUEUE: usize = 1 << 20;
@@ -39,16 +40,16 @@ pub struct Sockets {
 
 impl Sockets {
     /// Opens them in the network namespace of the calling thread, whose loopback device is up: an
-    /// address that is bound before (`IP_FREEBIND`) is not the one that answers come from.
+    /// address that is bound before (`IP_FREEBIND`) is not the one that answers come from. At [`ADDRESS`], and ports of the kernel's choice,
+    /// which somebody has to translate [`PORT`] to.
     ///
     /// # Errors
-    /// EADDRINUSE, EADDRNOTAVAIL, EPERM.
+    /// EADDRNOTAVAIL, EPERM.
     pub fn open() -> io::Result<Self> {
-        let address = SocketAddrV4::new(ADDRESS, PORT);
+        let address = SocketAddrV4::new(ADDRESS, 0);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let open = |kind| -> rustix::io::Result<OwnedFd> {
             let socket = rustix::net::socket_with(AddressFamily::INET, kind, flags, None)?;
-            sockopt::set_socket_reuseaddr(&socket, true)?;
             rustix::net::bind(&socket, &address)?;
             Ok(socket)
         };
@@ -58,6 +59,18 @@ impl Sockets {
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&udp, QUEUE))?;
         rustix::net::listen(&tcp, 64)?;
         Ok(Self { udp, tcp })
+    }
+
+    /// The ports of the sockets, over UDP and over TCP.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn ports(&self) -> io::Result<(u16, u16)> {
+        let port = |socket: &OwnedFd| -> io::Result<u16> {
+            let address = SocketAddrV4::try_from(rustix::net::getsockname(socket)?)?;
+            Ok(address.port())
+        };
+        Ok((port(&self.udp)?, port(&self.tcp)?))
     }
 }
 

@@ -22,7 +22,7 @@ mod registration;
 mod server;
 mod upstream;
 
-pub use client::{Sockets, reach, register, update};
+pub use client::{ADDRESS, PORT, Sockets, reach, register, update};
 pub use message::{Asked, Query, Refusal, Reply, answer, is_answer_to, read_query};
 pub use registration::{Membership, Registration};
 pub use server::serve;

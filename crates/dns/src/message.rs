@@ -24,6 +24,7 @@ const ANY: u16 = 255;
 const NOERROR: u8 = 0;
 const FORMERR: u8 = 1;
 const SERVFAIL: u8 = 2;
+const NXDOMAIN: u8 = 3;
 const NOTIMP: u8 = 4;
 const REFUSED: u8 = 5;
 
@@ -68,8 +69,8 @@ pub enum Reply {
     Pointer(String),
     /// We have no means to say.
     Failure,
-    /// We do not say.
-    Refused,
+    /// There is no such name for who asks. (To say REFUSED is to be asked again: musl's resolver waits five seconds for a better answer.)
+    NoSuchName,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -181,7 +182,7 @@ pub fn answer(message: &[u8], query: &Query, reply: &Reply, over_tcp: bool) -> V
     let code = match reply {
         Reply::Addresses(_) | Reply::Pointer(_) => NOERROR,
         Reply::Failure => SERVFAIL,
-        Reply::Refused => REFUSED,
+        Reply::NoSuchName => NXDOMAIN,
     };
     let mut out = bare(message, code);
     // Names of containers are ours to give.
@@ -220,7 +221,7 @@ pub fn answer(message: &[u8], query: &Query, reply: &Reply, over_tcp: bool) -> V
             }
         }
         Reply::Pointer(name) => add(&mut out, PTR, &encoded(name)),
-        Reply::Failure | Reply::Refused => {}
+        Reply::Failure | Reply::NoSuchName => {}
     }
     out[6..8].copy_from_slice(&count.to_be_bytes());
     if query.payload.is_some() {

@@ -10,6 +10,7 @@ use conex_image::rootfs::{self, RootfsRequest, Scratch};
 use conex_oci::ContainerId;
 use conex_oci::runtime::Spec;
 
+use crate::network::FirewallSettings;
 use crate::rootless::is_rootless;
 use crate::store::lock::Owned;
 use crate::store::{Record, Store, write};
@@ -52,7 +53,7 @@ impl Engine {
             host: OnceLock::new(),
             init: None,
             publish_address: None,
-            block_metadata: false,
+            firewall: FirewallSettings::default(),
         };
         Ok(Self { parts, prepared: RefCell::new(None) })
     }
@@ -64,12 +65,11 @@ impl Engine {
         self
     }
 
-    /// Where ports are published that name no address (everywhere without), and whether the metadata addresses of clouds are kept from
-    /// containers.
+    /// Where ports are published that name no address (everywhere without), and what holds for all containers' packets.
     #[must_use]
-    pub fn with_ports(mut self, address: Option<std::net::IpAddr>, block_metadata: bool) -> Self {
+    pub fn with_ports(mut self, address: Option<std::net::IpAddr>, firewall: FirewallSettings) -> Self {
         self.parts.publish_address = address;
-        self.parts.block_metadata = block_metadata;
+        self.parts.firewall = firewall;
         self
     }
 
@@ -139,8 +139,8 @@ pub(crate) struct Parts {
     pub(crate) init: Option<&'static [u8]>,
     /// Where ports are published that say nothing of their own; everywhere without.
     pub(crate) publish_address: Option<std::net::IpAddr>,
-    /// Whether containers are kept from the metadata addresses of clouds.
-    pub(crate) block_metadata: bool,
+    /// What holds for all containers' packets.
+    pub(crate) firewall: FirewallSettings,
 }
 
 impl Parts {

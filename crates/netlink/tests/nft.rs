@@ -254,3 +254,41 @@ fn a_published_port_answers_from_the_host_and_over_loopback() {
     assert_eq!(ask(("127.0.0.1", 8080)).unwrap(), "hello");
     assert!(ask(("127.0.0.1", 8081)).is_err());
 }
+
+#[test]
+fn what_rules_remember_copy_and_change() {
+    if !own::enter() {
+        return;
+    }
+    let mut nft = Nft::open().unwrap();
+    let mut batch = Batch::new();
+    batch.add_table(TABLE);
+    let connection = [Field::Source4, Field::SourcePort];
+    batch.add_set(TABLE, &Set { name: "seen", key: &connection, value: Value::Remembered(2000) });
+    batch.add_chain(TABLE, &Chain { name: "prerouting", base: Some(Base::filter(Hook::Prerouting, 0)) });
+    batch.add_chain(TABLE, &Chain { name: "output", base: Some(Base::filter(Hook::Output, 0)) });
+    let remembered =
+        Rule::new().is(Field::Protocol, &[2]).is(Field::Transport, &[6]).remember(&connection, "seen");
+    batch.add_rule(TABLE, "prerouting", remembered.mark(7));
+    let frame = Rule::new().is(Field::FrameKind, &Field::FOR_ALL).for_this_host();
+    batch.add_rule(TABLE, "prerouting", frame);
+    let changed = Rule::new().is(Field::Transport, &[17]).is(Field::DestinationPort, &[0, 53]);
+    batch.add_rule(TABLE, "output", changed.change_port(17, Field::DestinationPort, 5353));
+    let ip = Table { family: Family::Ip, name: "conex" };
+    batch.add_table(ip);
+    batch.add_chain(ip, &Chain { name: "input", base: Some(Base::filter(Hook::Input, i32::MAX - 1)) });
+    batch.add_rule(ip, "input", Rule::new().copy_to(Ipv4Addr::new(169, 254, 0, 1).into(), 1).drop());
+    nft.run(&batch).unwrap();
+    let listed = sh("nft list ruleset");
+    for line in [
+        "flags dynamic,timeout",
+        "timeout 2s",
+        "update @seen { ip saddr . tcp sport }",
+        "meta mark set 0x00000007",
+        "meta pkttype broadcast meta pkttype set host",
+        "udp dport 53 udp dport set 5353",
+        "dup to 169.254.0.1 device \"lo\" drop",
+    ] {
+        assert!(listed.contains(line), "{line}\n{listed}");
+    }
+}

@@ -276,6 +276,15 @@ pub enum Error {
         #[source]
         source: conex_netlink::Error,
     },
+    /// The program that sends packets back cannot be loaded.
+    #[error(
+        "cannot have connections asked for by the host's input chains (ask_input): BPF program: {source}"
+    )]
+    Program {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
     /// A call on a file of ours, or a setting of the kernel's, failed.
     #[error("cannot {what} {}: {source}", path.display())]
     File {

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
+use super::bootstrap::{self, bootstrap};
 use super::{Apt, Sources};
 use crate::command::{installed, output, program, root, run as run_command};
 
@@ -30,10 +31,6 @@ const STEPS: [(u8, &[&str]); 3] = [
     (3, &["python3-minimal", "python3"]),
     (4, &["python3-yaml", "python3-requests", "python3-pygments", "python3-jinja2"]),
 ];
-
-/// As in Debian's own slim images: what nobody reads in a container is not there in the first place.
-const LEFT_OUT: [&str; 4] =
-    ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"];
 
 const SCRIPT: &str = include_str!("layers.sh");
 const PROGRAM: &str = include_str!("main.py");
@@ -62,16 +59,14 @@ pub(crate) fn find() -> Option<PathBuf> {
 fn kept(cache: &Path) -> Result<PathBuf> {
     let sources = Sources::of_this_machine()?;
     let archive = cache.join("debian-python.oci.tar");
-    let recipe = format!("{}{EPOCH} {STEPS:?} {LEFT_OUT:?}\n{PROGRAM}{SCRIPT}", sources.line(&sources.suite));
+    let recipe = format!("{}{STEPS:?}\n{PROGRAM}{SCRIPT}", bootstrap::recipe(&sources, EPOCH));
     fs::create_dir_all(cache)?;
     let lock = File::create(cache.join("lock"))?;
     flock(&lock, FlockOperation::LockExclusive)?;
     if fs::read_to_string(cache.join("recipe")).is_ok_and(|text| text == recipe) && archive.is_file() {
         return Ok(archive);
     }
-    ensure!(output(program("id").arg("-u"))?.trim() == "0", "not root");
-    let missing = ["mmdebstrap", "getfattr", "unshare"].into_iter().find(|name| !installed(name));
-    ensure!(missing.is_none(), "{} is not installed", missing.unwrap_or_default());
+    ensure!(installed("getfattr"), "getfattr is not installed");
     println!("building the image {NAME} of Debian packages (kept in {})", cache.display());
     let making = cache.join("making");
     for old in [&making, &cache.join("packages")] {
@@ -80,7 +75,8 @@ fn kept(cache: &Path) -> Result<PathBuf> {
         }
     }
     fs::create_dir(&making)?;
-    base(&making, &sources)?;
+    // Layer 1.
+    bootstrap(&making.join("1.tar"), &sources, EPOCH, &[], &[])?;
     let packages = cache.join("packages");
     fetch(&making, &packages, &sources)?;
     upper_layers(&making, &packages)?;
@@ -93,32 +89,6 @@ fn kept(cache: &Path) -> Result<PathBuf> {
     fs::write(cache.join("recipe"), recipe)?;
     fs::remove_dir_all(&making)?;
     Ok(archive)
-}
-
-/// Layer 1, as mmdebstrap packs it. It works in memory: dpkg syncs every file to the disk.
-fn base(making: &Path, sources: &Sources) -> Result<()> {
-    let scratch = making.join("mmdebstrap");
-    fs::create_dir(&scratch)?;
-    let mut command = program("unshare");
-    command.args(["--mount", "sh", "-c", r#"mount -t tmpfs none "$TMPDIR" && exec "$@""#, "sh"]);
-    command.args(["mmdebstrap", "--quiet", "--variant=minbase"]);
-    // Without these it would merge /usr by a program in Perl, which stays.
-    command.args(["--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr", "--include=usr-is-merged"]);
-    command.args(LEFT_OUT.map(|pattern| format!("--dpkgopt=path-exclude={pattern}")));
-    command.arg("--dpkgopt=path-include=/usr/share/doc/*/copyright");
-    command.arg(&sources.suite).arg(making.join("1.tar")).arg(sources.line(&sources.suite).trim());
-    command.env("TMPDIR", &scratch).env("SOURCE_DATE_EPOCH", EPOCH);
-    // It talks much, and only its last words tell what is wrong.
-    let said = command.output().context("cannot start unshare")?;
-    let words = String::from_utf8_lossy(&said.stderr);
-    ensure!(
-        said.status.success(),
-        "mmdebstrap: {}: {}",
-        said.status,
-        words.lines().last().unwrap_or_default()
-    );
-    fs::remove_dir(&scratch)?;
-    Ok(())
 }
 
 /// The package files of each step, into `packages/N`: what the base system and the steps before do not have.

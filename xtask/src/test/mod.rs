@@ -15,7 +15,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, run as run_command, shipped_runtime};
-use crate::debian::image;
+use crate::debian::{image, services};
 use crate::summary::Summary;
 use crate::vm;
 
@@ -54,6 +54,9 @@ fn native(filters: &[String]) -> Result<Summary> {
     }
     if let Some(archive) = image::find() {
         command.env(image::VARIABLE, archive);
+    }
+    if let Some(tar) = services::find() {
+        command.env(services::VARIABLE, tar);
     }
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no standard output")?;

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
+use conex_engine::network::FirewallSettings;
 use conex_engine::rootless::{self, Member};
 use conex_engine::{Engine, Paths};
 use conex_image::Store;
@@ -40,7 +41,11 @@ impl Context {
         let Config { ports, cni } = Config::read()?;
         let engine = Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT);
         let engine = engine.with_cni(cni.settings());
-        Ok(engine.with_ports(ports.address, ports.block_metadata.unwrap_or(false)))
+        let firewall = FirewallSettings {
+            block_metadata: ports.block_metadata.unwrap_or(false),
+            ask_input: ports.ask_input.unwrap_or(false),
+        };
+        Ok(engine.with_ports(ports.address, firewall))
     }
 
     /// Makes an ordinary user root of his namespaces: from here on his files of other owners can be written. Before any thread.

@@ -89,8 +89,8 @@ fn answers_as_another_reads_them() {
     let bytes = answer(&message, &read_query(&message).unwrap(), &Reply::Pointer("web.db".into()), false);
     let packet = Packet::parse(&bytes).unwrap();
     assert!(matches!(&packet.answers[0].rdata, RData::PTR(name) if name.to_string() == "web.db"));
-    let refused = answer(&message, &read_query(&message).unwrap(), &Reply::Refused, false);
-    assert_eq!(Packet::parse(&refused).unwrap().rcode(), RCODE::Refused);
+    let unknown = answer(&message, &read_query(&message).unwrap(), &Reply::NoSuchName, false);
+    assert_eq!(Packet::parse(&unknown).unwrap().rcode(), RCODE::NameError);
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Server {
             None if self.directory.get(door).is_some_and(|container| container.forwards) => {
                 return Verdict::Forward;
             }
-            None => Reply::Refused,
+            None => Reply::NoSuchName,
         };
         Verdict::Answer(answer(message, &query, &reply, over_tcp))
     }

@@ -149,7 +149,7 @@ impl Wired {
     }
 
     fn admit_all(&self, parts: &Parts) -> Result<()> {
-        let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
+        let mut firewall = Firewall::open()?.with(parts.firewall);
         for joint in &self.joints {
             if let Joint::Own { network, endpoint } = joint {
                 admit(parts, &mut firewall, network, endpoint)?;

@@ -22,6 +22,8 @@ use crate::{Error, Result};
 
 /// A server that is lost is replaced at once, but not more often than so.
 const PAUSE: Duration = Duration::from_secs(1);
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 /// One that ends just when somebody comes is followed by another.
 const ATTEMPTS: u32 = 3;
 
@@ -47,6 +49,12 @@ impl Names {
         }
         let registration = registration(parts, record, endpoints)?;
         let sockets = sockets(namespace).map_err(failed)?;
+        let (udp, tcp) = sockets.ports().map_err(failed)?;
+        conex_network::translate_port(
+            namespace,
+            (conex_dns::ADDRESS, conex_dns::PORT),
+            [(UDP, udp), (TCP, tcp)],
+        )?;
         let mut names = Self { connection: None, sockets, again_at: Instant::now() };
         names.connect(parts, &registration)?;
         Ok(Some(names))

@@ -161,8 +161,13 @@ impl<'a> Life<'a> {
         if !self.auto_remove {
             self.parts.store.set_last_run(&self.id, &LastRun::Started { at: Time::now() })?;
         }
+        let name = job.record.name.clone();
         let mut launched = launch(self.parts, job, self.restarts.count)?;
         self.set_live(&Live::Running(launched.process.clone()))?;
+        // A rename since the record was read found nothing live to tell; the next one does.
+        if launched.names.is_some() && self.parts.store.must_record(&self.id)?.name != name {
+            tell(&mut launched.names, self.parts, &self.id, launched.process.pid)?;
+        }
         self.streams.begin(std::mem::replace(&mut launched.ends, super::streams::Ends::closed()));
         self.lean_at = Some(Instant::now() + SETTLED);
         Ok(launched)

@@ -8,6 +8,9 @@ const NFTA_PAYLOAD_DREG: u16 = 1;
 const NFTA_PAYLOAD_BASE: u16 = 2;
 const NFTA_PAYLOAD_OFFSET: u16 = 3;
 const NFTA_PAYLOAD_LEN: u16 = 4;
+const NFTA_PAYLOAD_SREG: u16 = 5;
+const NFTA_PAYLOAD_CSUM_TYPE: u16 = 6;
+const NFTA_PAYLOAD_CSUM_OFFSET: u16 = 7;
 const NFTA_CT_DREG: u16 = 1;
 const NFTA_CT_KEY: u16 = 2;
 const NFTA_CT_DIRECTION: u16 = 3;
@@ -70,6 +73,8 @@ pub enum Field {
     CameByIpsec,
     /// 1: it goes by IPsec (`rt ipsec`, likewise); a byte.
     GoesByIpsec,
+    /// Whom the frame was for: [`Field::FOR_ALL`]; a byte.
+    FrameKind,
 }
 
 enum Load {
@@ -83,6 +88,8 @@ enum Load {
 impl Field {
     /// [`Field::DestinationKind`] of this host's own addresses (RTN_LOCAL).
     pub const LOCAL: [u8; 4] = 2_u32.to_ne_bytes();
+    /// [`Field::FrameKind`] of broadcasts (PACKET_BROADCAST).
+    pub const FOR_ALL: [u8; 1] = [1];
 
     /// Bytes.
     pub(super) fn length(self) -> usize {
@@ -92,7 +99,12 @@ impl Field {
             | Self::Source6
             | Self::Destination6
             | Self::NeighbourTarget6 => 16,
-            Self::Protocol | Self::Transport | Self::IcmpType | Self::CameByIpsec | Self::GoesByIpsec => 1,
+            Self::Protocol
+            | Self::Transport
+            | Self::IcmpType
+            | Self::FrameKind
+            | Self::CameByIpsec
+            | Self::GoesByIpsec => 1,
             Self::SourcePort | Self::DestinationPort | Self::EtherType | Self::OriginalPort => 2,
             Self::EtherSource | Self::ArpSourceMac => 6,
             Self::Source4
@@ -141,6 +153,7 @@ impl Field {
             Self::ConnectionState => 26,
             Self::ConnectionStatus => 28,
             Self::CameByIpsec | Self::GoesByIpsec => 39,
+            Self::FrameKind => 31,
             // A number of four bytes has no other name.
             Self::Mark | Self::VxlanNetwork => 19,
         }
@@ -157,6 +170,7 @@ impl Field {
             Self::OutputName => Load::Meta(7),
             Self::Protocol => Load::Meta(15),
             Self::Transport => Load::Meta(16),
+            Self::FrameKind => Load::Meta(19),
             Self::Source4 => Load::Payload(NETWORK, 12),
             Self::Destination4 => Load::Payload(NETWORK, 16),
             Self::Source6 => Load::Payload(NETWORK, 8),
@@ -178,6 +192,20 @@ impl Field {
             Self::CameByIpsec => Load::Meta(25),
             Self::GoesByIpsec => Load::Route(4),
         }
+    }
+
+    /// The expression that writes `register` into the packet, and mends the transport's checksum, which is `checksum` bytes into its header.
+    pub(super) fn put_back(self, register: u32, checksum: u32) -> Option<Message> {
+        const NFT_PAYLOAD_CSUM_INET: u32 = 1;
+        let Load::Payload(base, offset) = self.load() else { return None };
+        let mut data = Message::new(0, 0, &[]);
+        data.put_be32(NFTA_PAYLOAD_SREG, register);
+        data.put_be32(NFTA_PAYLOAD_BASE, base);
+        data.put_be32(NFTA_PAYLOAD_OFFSET, offset);
+        data.put_be32(NFTA_PAYLOAD_LEN, self.length() as u32);
+        data.put_be32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+        data.put_be32(NFTA_PAYLOAD_CSUM_OFFSET, checksum);
+        Some(data)
     }
 
     /// The expression that loads it into `register`: its name and its data.

@@ -30,6 +30,13 @@ const NFTA_NAT_TYPE: u16 = 1;
 const NFTA_NAT_FAMILY: u16 = 2;
 const NFTA_NAT_REG_ADDR_MIN: u16 = 3;
 const NFTA_NAT_REG_PROTO_MIN: u16 = 5;
+const NFTA_META_KEY: u16 = 2;
+const NFTA_META_SREG: u16 = 3;
+const NFTA_DYNSET_SET_NAME: u16 = 1;
+const NFTA_DYNSET_OP: u16 = 3;
+const NFTA_DYNSET_SREG_KEY: u16 = 4;
+const NFTA_DUP_SREG_ADDR: u16 = 1;
+const NFTA_DUP_SREG_DEV: u16 = 2;
 const NFTA_REJECT_TYPE: u16 = 1;
 const NFTA_REJECT_ICMP_CODE: u16 = 2;
 
@@ -139,6 +146,64 @@ impl Rule {
         self.lookup(fields, set, None, NFT_LOOKUP_F_INV)
     }
 
+    /// If the fields are in that map, whatever it says.
+    #[must_use]
+    pub fn is_mapped(self, fields: &[Field], map: &str) -> Self {
+        self.lookup(fields, map, Some(FIRST), 0)
+    }
+
+    /// Puts the fields into a set of [`Value::Remembered`](super::Value::Remembered), anew if they are there. If it is full the rule ends here.
+    #[must_use]
+    pub fn remember(mut self, fields: &[Field], set: &str) -> Self {
+        const NFT_DYNSET_OP_UPDATE: u32 = 1;
+        self = self.load_all(fields);
+        self.expression("dynset", |data| {
+            data.put_text(NFTA_DYNSET_SET_NAME, set);
+            data.put_be32(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+            data.put_be32(NFTA_DYNSET_SREG_KEY, FIRST);
+        })
+    }
+
+    /// Gives the packet that mark.
+    #[must_use]
+    pub fn mark(self, mark: u32) -> Self {
+        const NFT_META_MARK: u32 = 3;
+        self.set_meta(NFT_META_MARK, &mark.to_ne_bytes())
+    }
+
+    /// The frame counts as one for this host alone, though it was for all. At prerouting only.
+    #[must_use]
+    pub fn for_this_host(self) -> Self {
+        const NFT_META_PKTTYPE: u32 = 19;
+        const PACKET_HOST: u8 = 0;
+        self.set_meta(NFT_META_PKTTYPE, &[PACKET_HOST])
+    }
+
+    /// Sends a copy by the device with that number, to that neighbour. In tables of the address' own family only.
+    #[must_use]
+    pub fn copy_to(self, neighbour: std::net::IpAddr, device: u32) -> Self {
+        let address = crate::attributes::octets(neighbour);
+        let second = FIRST + address.len() as u32 / 4;
+        self.immediate(FIRST, &address).immediate(second, &device.to_ne_bytes()).expression("dup", |data| {
+            data.put_be32(NFTA_DUP_SREG_ADDR, FIRST);
+            data.put_be32(NFTA_DUP_SREG_DEV, second);
+        })
+    }
+
+    fn set_meta(self, key: u32, value: &[u8]) -> Self {
+        self.immediate(FIRST, value).expression("meta", |data| {
+            data.put_be32(NFTA_META_KEY, key);
+            data.put_be32(NFTA_META_SREG, FIRST);
+        })
+    }
+
+    fn immediate(self, register: u32, value: &[u8]) -> Self {
+        self.expression("immediate", |data| {
+            data.put_be32(NFTA_IMMEDIATE_DREG, register);
+            data.nest(NFTA_IMMEDIATE_DATA, |inner| inner.put(NFTA_DATA_VALUE, value));
+        })
+    }
+
     /// If the fields are in that map of verdicts, what it says.
     #[must_use]
     pub fn verdict_of(self, fields: &[Field], map: &str) -> Self {
@@ -156,6 +221,16 @@ impl Rule {
             data.put_be32(NFTA_NAT_REG_ADDR_MIN, FIRST);
             data.put_be32(NFTA_NAT_REG_PROTO_MIN, port);
         })
+    }
+
+    /// The port of a packet, which has to be one of that transport (6: TCP, 17: UDP), becomes that, without any memory of what it was; its checksum follows.
+    #[must_use]
+    pub fn change_port(self, transport: u8, field: Field, port: u16) -> Self {
+        // RFC 9293, section 3.1; RFC 768.
+        let checksum = if transport == 6 { 16 } else { 6 };
+        let mut rule = self.immediate(FIRST, &port.to_be_bytes());
+        rule.expressions.extend(field.put_back(FIRST, checksum).map(|data| ("payload", data)));
+        rule
     }
 
     /// The connection comes from the address of the device that it leaves by.
@@ -208,13 +283,8 @@ impl Rule {
         self.load(field, FIRST).expression("cmp", |data| compare(data, FIRST, operation, &value))
     }
 
-    fn lookup(mut self, fields: &[Field], set: &str, into: Option<u32>, flags: u32) -> Self {
-        let mut register = FIRST;
-        for field in fields {
-            self = self.load(*field, register);
-            register += field.registers();
-        }
-        self.expression("lookup", |data| {
+    fn lookup(self, fields: &[Field], set: &str, into: Option<u32>, flags: u32) -> Self {
+        self.load_all(fields).expression("lookup", |data| {
             data.put_text(NFTA_LOOKUP_SET, set);
             data.put_be32(NFTA_LOOKUP_SREG, FIRST);
             if let Some(into) = into {
@@ -224,6 +294,16 @@ impl Rule {
                 data.put_be32(NFTA_LOOKUP_FLAGS, flags);
             }
         })
+    }
+
+    /// One after another.
+    fn load_all(mut self, fields: &[Field]) -> Self {
+        let mut register = FIRST;
+        for field in fields {
+            self = self.load(*field, register);
+            register += field.registers();
+        }
+        self
     }
 
     fn load(mut self, field: Field, register: u32) -> Self {

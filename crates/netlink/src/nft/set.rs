@@ -13,6 +13,7 @@ const NFTA_SET_KEY_LEN: u16 = 5;
 const NFTA_SET_DATA_TYPE: u16 = 6;
 const NFTA_SET_DATA_LEN: u16 = 7;
 const NFTA_SET_ID: u16 = 10;
+const NFTA_SET_TIMEOUT: u16 = 11;
 const NFTA_SET_USERDATA: u16 = 13;
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 const NFTA_SET_ELEM_LIST_SET: u16 = 2;
@@ -21,6 +22,8 @@ pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
 pub(super) const NFTA_SET_ELEM_DATA: u16 = 2;
 pub(super) const NFTA_DATA_VALUE: u16 = 1;
 const NFT_SET_MAP: u32 = 0x8;
+const NFT_SET_TIMEOUT: u32 = 0x10;
+const NFT_SET_EVAL: u32 = 0x20;
 const NFT_DATA_VERDICT: u32 = 0xffff_ff00;
 
 /// What a set has for each key.
@@ -32,6 +35,9 @@ pub enum Value<'a> {
     Verdict,
     /// These fields.
     Fields(&'a [Field]),
+    /// Nothing: it is a set that rules remember packets in, for as many milliseconds, at most 65,535 at a time (the kernel's choice: a size
+    /// that is asked for has its memory at once).
+    Remembered(u64),
 }
 
 /// A set or map to be made.
@@ -55,7 +61,9 @@ pub struct Element {
 impl Element {
     /// Of a set; the parts are those of its key, in order.
     pub fn new(key: &[&[u8]]) -> Self {
-        Self { key: joined(key), data: None }
+        // One of a single part is as long as that.
+        let key = if let [one] = key { one.to_vec() } else { joined(key) };
+        Self { key, data: None }
     }
 
     /// Of a map; the parts are those of its key, and those of its value.
@@ -112,7 +120,12 @@ impl Set<'_> {
         message.put_text(NFTA_SET_TABLE, table);
         message.put_text(NFTA_SET_NAME, self.name);
         let (kind, length) = describe(self.key);
-        message.put_be32(NFTA_SET_FLAGS, if self.value == Value::None { 0 } else { NFT_SET_MAP });
+        let flags = match self.value {
+            Value::None => 0,
+            Value::Verdict | Value::Fields(_) => NFT_SET_MAP,
+            Value::Remembered(_) => NFT_SET_TIMEOUT | NFT_SET_EVAL,
+        };
+        message.put_be32(NFTA_SET_FLAGS, flags);
         message.put_be32(NFTA_SET_KEY_TYPE, kind);
         message.put_be32(NFTA_SET_KEY_LEN, length);
         match self.value {
@@ -126,6 +139,7 @@ impl Set<'_> {
                 message.put_be32(NFTA_SET_DATA_TYPE, kind);
                 message.put_be32(NFTA_SET_DATA_LEN, length);
             }
+            Value::Remembered(timeout) => message.put(NFTA_SET_TIMEOUT, &timeout.to_be_bytes()),
         }
         message.put_be32(NFTA_SET_ID, number);
         // For nft(8), in libnftnl's own form: type 0 (the key's byte order), length, the machine's (1) or the network's (2).

@@ -21,6 +21,7 @@ const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_STATS64: u16 = 23;
 const IFF_UP: u32 = 1;
 const IFF_RUNNING: u32 = 0x40;
+const IFF_NOARP: u32 = 0x80;
 const HEADER: usize = 16;
 
 /// In which network namespace a device is, or goes to.
@@ -122,6 +123,10 @@ pub struct Link {
 /// `struct ifinfomsg`
 fn header(index: u32, up: Option<bool>) -> [u8; HEADER] {
     let (flags, change) = up.map_or((0, 0), |up| (u32::from(up) * IFF_UP, IFF_UP));
+    header_with(index, flags, change)
+}
+
+fn header_with(index: u32, flags: u32, change: u32) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[4..8].copy_from_slice(&index.to_ne_bytes());
     bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
@@ -254,6 +259,16 @@ impl Route {
     /// As [`Route::change_link`].
     pub fn set_up(&mut self, index: u32) -> Result<()> {
         self.change_link(index, &Change { up: Some(true), ..Change::default() })
+    }
+
+    /// Sets the device up, one that asks nobody for the MAC addresses of neighbours.
+    ///
+    /// # Errors
+    /// As [`Route::change_link`].
+    pub fn set_up_without_arp(&mut self, index: u32) -> Result<()> {
+        let flags = IFF_UP | IFF_NOARP;
+        let message = Message::new(RTM_NEWLINK, 0, &header_with(index, flags, flags));
+        self.socket.request(&message, &|| format!("set up the network device number {index}"))
     }
 
     /// Removes the device of that number; of a veth pair, both ends. The kernel waits until nobody is using it, which takes some

@@ -1,6 +1,7 @@
 //! rtnetlink(7): devices, addresses, routes and neighbours of one network namespace.
 
 mod address;
+mod control;
 mod kind;
 mod link;
 mod neighbour;

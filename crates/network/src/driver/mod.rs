@@ -28,6 +28,7 @@ pub use self::lan::Lan;
 pub use self::macvlan::{Macvlan, MacvlanMode};
 pub use self::overlay::{Overlay, Peer};
 pub use self::wire::Wire;
+pub(crate) use self::wire::wait_until_running;
 use crate::definition::{DefinitionError, Network, NewNetwork, Subnet};
 use crate::endpoint::Endpoint;
 use crate::{Error, Result};

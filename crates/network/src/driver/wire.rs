@@ -146,7 +146,7 @@ fn has_default_v6(route: &mut Route) -> conex_netlink::Result<bool> {
 
 /// Waits until packets pass: the kernel takes note of a cable's carrier a moment later, and until then a bridge drops what comes by it,
 /// so that a container's first packet would be sent again after a second.
-pub(super) fn wait_until_running(route: &mut Route, device: &str) -> conex_netlink::Result<()> {
+pub(crate) fn wait_until_running(route: &mut Route, device: &str) -> conex_netlink::Result<()> {
     let mut looks = 0;
     while route.link(device)?.is_some_and(|link| !link.is_running) && looks < LOOKS {
         std::thread::sleep(PAUSE);

@@ -1,4 +1,5 @@
-//! Our part of the packet filter: the table `inet conex`, and `bridge conex` for what containers may not pretend to be.
+//! Our part of the packet filter: the table `inet conex`, and `bridge conex` for what containers may not pretend to be; two more when
+//! the host's `input` chains are to be asked ([`input`]).
 //!
 //! The rules are always the same ([`rules`]): they ask sets and maps, and networks and containers are elements of these
 //! ([`elements`]). So a start adds a few elements in one transaction, whatever is there. Nothing here accepts anything for the
@@ -8,6 +9,8 @@
 //! ([`Firewall::restore`]).
 
 mod elements;
+mod input;
+mod inside;
 mod rules;
 
 use conex_netlink::Error as Netlink;
@@ -18,6 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::{Error, Result};
 
 use self::elements::Place;
+pub use self::inside::translate_port;
 
 const INET: Table<'_> = Table { family: Family::Inet, name: "conex" };
 const BRIDGE: Table<'_> = Table { family: Family::Bridge, name: "conex" };
@@ -26,7 +30,16 @@ const BRIDGE: Table<'_> = Table { family: Family::Bridge, name: "conex" };
 #[derive(Debug)]
 pub struct Firewall {
     nft: Nft,
-    block_metadata: bool,
+    settings: Settings,
+}
+
+/// What holds for all containers' packets, from the next that is admitted on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Containers are kept from the metadata addresses of clouds.
+    pub block_metadata: bool,
+    /// Published ports are open to whom the host's own `input` chains let in, too.
+    pub ask_input: bool,
 }
 
 fn failed(source: Netlink) -> Error {
@@ -39,13 +52,13 @@ impl Firewall {
     /// # Errors
     /// [`Error::Filter`].
     pub fn open() -> Result<Self> {
-        Ok(Self { nft: Nft::open().map_err(failed)?, block_metadata: false })
+        Ok(Self { nft: Nft::open().map_err(failed)?, settings: Settings::default() })
     }
 
-    /// Keeps containers from the metadata addresses of clouds, from the next that is admitted on.
+    /// With other settings than none.
     #[must_use]
-    pub fn blocking_metadata(mut self, block: bool) -> Self {
-        self.block_metadata = block;
+    pub fn with(mut self, settings: Settings) -> Self {
+        self.settings = settings;
         self
     }
 
@@ -57,6 +70,9 @@ impl Firewall {
         if network.driver.switch().is_none() {
             return Ok(true);
         }
+        if self.settings.ask_input && !(input::device()?.is_some() && self.has_all(&input::TABLES)?) {
+            return Ok(false);
+        }
         let mut batch = Batch::new();
         // Its network's, too: they cost nothing when they are there, and may be missing when they are not.
         for element in
@@ -64,13 +80,16 @@ impl Firewall {
         {
             add(&mut batch, &element);
         }
-        self.add_metadata(&mut batch);
+        self.put_settings(&mut batch);
         let peers = elements::of_peers(network)?;
         for element in &peers {
             add(&mut batch, element);
         }
         match self.nft.run(&batch) {
-            Ok(()) => self.forget_peers_but(network, &peers).map(|()| true),
+            Ok(()) => {
+                self.forget_settings()?;
+                self.forget_peers_but(network, &peers).map(|()| true)
+            }
             Err(error) if error.is_gone() => Ok(false),
             Err(error) => Err(failed(error)),
         }
@@ -115,9 +134,16 @@ impl Firewall {
     /// # Errors
     /// [`Error::Filter`].
     pub fn remove(&mut self) -> Result<()> {
-        for table in [INET, BRIDGE] {
+        self.delete_tables(&[INET, BRIDGE])?;
+        self.delete_tables(&input::TABLES)?;
+        input::lower()
+    }
+
+    /// Those that are there.
+    fn delete_tables(&mut self, tables: &[Table<'_>]) -> Result<()> {
+        for table in tables {
             let mut batch = Batch::new();
-            batch.delete_table(table);
+            batch.delete_table(*table);
             match self.nft.run(&batch) {
                 Err(error) if !error.is_gone() => return Err(failed(error)),
                 _ => {}
@@ -137,7 +163,7 @@ impl Firewall {
         endpoints: impl IntoIterator<Item = (&'a Network, &'a Endpoint)>,
     ) -> Result<()> {
         let mut batch = Batch::new();
-        for table in [INET, BRIDGE] {
+        for table in [INET, BRIDGE].into_iter().chain(input::TABLES) {
             // To be removed it has to be there.
             batch.add_table(table);
             batch.delete_table(table);
@@ -158,14 +184,51 @@ impl Firewall {
                 add(&mut batch, &element);
             }
         }
-        self.add_metadata(&mut batch);
-        self.nft.run(&batch).map_err(failed)
+        self.put_settings(&mut batch);
+        if self.settings.ask_input {
+            let device = match input::device()? {
+                Some(device) => device,
+                None => {
+                    // They name the one that is lost: who is killed here leaves none that look whole.
+                    self.delete_tables(&input::TABLES)?;
+                    input::raise()?
+                }
+            };
+            input::write_tables(&mut batch, device);
+        }
+        self.nft.run(&batch).map_err(failed)?;
+        if self.settings.ask_input { Ok(()) } else { input::lower() }
     }
 
-    fn add_metadata(&self, batch: &mut Batch) {
-        if self.block_metadata {
-            elements::of_metadata().iter().for_each(|element| add(batch, element));
+    /// What each setting is in the tables.
+    fn elements_of_settings(&self) -> [(bool, Vec<(Place, Element)>); 2] {
+        let Settings { block_metadata, ask_input } = self.settings;
+        [(block_metadata, elements::of_metadata()), (ask_input, input::elements())]
+    }
+
+    fn put_settings(&self, batch: &mut Batch) {
+        let on = self.elements_of_settings().into_iter().filter(|(on, _)| *on);
+        on.for_each(|(_, elements)| elements.iter().for_each(|element| add(batch, element)));
+    }
+
+    /// Those that were on, and are not any more: looked for first, which costs less than a transaction.
+    fn forget_settings(&mut self) -> Result<()> {
+        for (_, elements) in self.elements_of_settings().into_iter().filter(|(on, _)| !on) {
+            let Some((place, _)) = elements.first() else { continue };
+            if !self.nft.elements(place.table, place.set).map_err(failed)?.is_empty() {
+                self.take_away(&elements)?;
+            }
         }
+        Ok(())
+    }
+
+    fn has_all(&mut self, tables: &[Table<'_>]) -> Result<bool> {
+        for table in tables {
+            if !self.nft.has_table(*table).map_err(failed)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether our tables are there.
@@ -182,7 +245,9 @@ impl Firewall {
     /// [`Error::Filter`].
     pub fn rules(&mut self) -> Result<Vec<RuleCount>> {
         let mut all = self.nft.rules(INET).map_err(failed)?;
-        all.extend(self.nft.rules(BRIDGE).map_err(failed)?);
+        for table in [BRIDGE].into_iter().chain(input::TABLES) {
+            all.extend(self.nft.rules(table).map_err(failed)?);
+        }
         Ok(all)
     }
 

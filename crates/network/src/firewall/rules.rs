@@ -2,14 +2,14 @@
 
 use conex_netlink::nft::{Base, Batch, Chain, Family, Field, Hook, Rule, Set, Table, Value, Verdict};
 
-use super::{BRIDGE, INET};
+use super::{BRIDGE, INET, input};
 
 /// The connection is new.
-const NEW: u32 = 8;
+pub(super) const NEW: u32 = 8;
 /// The connection's destination was translated.
 const TRANSLATED: u32 = 0x20;
-const IPV4: &[u8] = &[2];
-const IPV6: &[u8] = &[10];
+pub(super) const IPV4: &[u8] = &[2];
+pub(super) const IPV6: &[u8] = &[10];
 const TYPE_ARP: &[u8] = &[0x08, 0x06];
 const TYPE_IPV4: &[u8] = &[0x08, 0x00];
 const TYPE_IPV6: &[u8] = &[0x86, 0xdd];
@@ -18,11 +18,11 @@ const ICMPV6: &[u8] = &[58];
 const NEIGHBOUR_SOLICITATION: &[u8] = &[135];
 const NEIGHBOUR_ADVERTISEMENT: &[u8] = &[136];
 
-const IN: Field = Field::InputName;
+pub(super) const IN: Field = Field::InputName;
 const OUT: Field = Field::OutputName;
-const PORT: [Field; 2] = [Field::Transport, Field::DestinationPort];
-const PORT_AT_4: [Field; 3] = [Field::Destination4, Field::Transport, Field::DestinationPort];
-const PORT_AT_6: [Field; 3] = [Field::Destination6, Field::Transport, Field::DestinationPort];
+pub(super) const PORT: [Field; 2] = [Field::Transport, Field::DestinationPort];
+pub(super) const PORT_AT_4: [Field; 3] = [Field::Destination4, Field::Transport, Field::DestinationPort];
+pub(super) const PORT_AT_6: [Field; 3] = [Field::Destination6, Field::Transport, Field::DestinationPort];
 const TUNNEL: [Field; 2] = [Field::DestinationPort, Field::VxlanNetwork];
 const TARGET_4: [Field; 2] = [Field::Destination4, Field::DestinationPort];
 const TARGET_6: [Field; 2] = [Field::Destination6, Field::DestinationPort];
@@ -51,7 +51,7 @@ fn encrypted(batch: &mut Batch) {
     batch.add_rule(INET, "leave", goes.is(Field::GoesByIpsec, &[0]).counter().drop());
 }
 
-fn set(batch: &mut Batch, table: Table<'_>, name: &str, key: &[Field]) {
+pub(super) fn set(batch: &mut Batch, table: Table<'_>, name: &str, key: &[Field]) {
     batch.add_set(table, &Set { name, key, value: Value::None });
 }
 
@@ -89,6 +89,9 @@ fn inet(batch: &mut Batch) {
     ] {
         batch.add_chain(INET, &Chain { name, base });
     }
+    input::write(batch);
+    input::guard(batch);
+    input::prerouting(batch);
     let mut rule = |chain: &str, rule: Rule| batch.add_rule(INET, chain, rule);
 
     // Loopback is reached over bridges (route_localnet) by published ports only, never by containers (CVE-2020-8558).

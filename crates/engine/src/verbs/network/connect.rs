@@ -81,7 +81,7 @@ impl Engine {
             let is_default = !has_way_out(&mut inside)?;
             let wire = Wire { network: found, endpoint: &new, note: record.name.as_str(), is_default };
             wire.connect(&mut host, &mut inside, namespace.as_fd())?;
-            let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
+            let mut firewall = Firewall::open()?.with(parts.firewall);
             admit(parts, &mut firewall, found, &new)?;
             name_addresses(parts, record, &all)
         };

@@ -86,7 +86,7 @@ impl Engine {
 fn reload(parts: &Parts) -> Result<(Vec<String>, Option<Error>)> {
     let (store, networks) = (&parts.store, parts.networks());
     let mut host = Route::open()?;
-    let mut firewall = Firewall::open()?.blocking_metadata(parts.block_metadata);
+    let mut firewall = Firewall::open()?.with(parts.firewall);
     let known = networks.list()?;
     let mut names = Vec::new();
     // One that cannot be mended keeps nobody else from it.

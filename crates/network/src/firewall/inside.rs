@@ -1,0 +1,48 @@
+//! The one table in a container's own namespace: a server that is asked at one port listens at another, so that a program of the
+//! container's can have that port of all addresses.
+//!
+//! What goes to the port is changed behind everything else, and what comes from the server before everything else, so that whatever filters
+//! or follows connections there sees the port that was asked. No connection is followed for it: containers that do not need that
+//! keep their namespaces without.
+
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+
+use conex_netlink::nft::{Base, Batch, Chain, Family, Field, Hook, Nft, Rule, Table};
+
+use super::failed;
+use crate::Result;
+
+const TABLE: Table<'_> = Table { family: Family::Ip, name: "conex" };
+const FIRST: i32 = -400;
+const LAST: i32 = 400;
+
+/// In that namespace, who asks at the address and port is answered by the servers there at other ports, for each transport (6: TCP, 17:
+/// UDP). In place of what was so before.
+///
+/// # Errors
+/// [`Error::Filter`](crate::Error::Filter).
+pub fn translate_port(
+    namespace: BorrowedFd<'_>,
+    (address, port): (Ipv4Addr, u16),
+    servers: [(u8, u16); 2],
+) -> Result<()> {
+    let mut batch = Batch::new();
+    // To be removed it has to be there.
+    batch.add_table(TABLE);
+    batch.delete_table(TABLE);
+    batch.add_table(TABLE);
+    for (name, priority) in [("answers", FIRST), ("questions", LAST)] {
+        batch.add_chain(TABLE, &Chain { name, base: Some(Base::filter(Hook::Output, priority)) });
+    }
+    let own = address.octets();
+    for (transport, server) in servers {
+        let answer = Rule::new().is(Field::Source4, &own).is(Field::Transport, &[transport]);
+        let answer = answer.is(Field::SourcePort, &server.to_be_bytes());
+        batch.add_rule(TABLE, "answers", answer.change_port(transport, Field::SourcePort, port));
+        let question = Rule::new().is(Field::Destination4, &own).is(Field::Transport, &[transport]);
+        let question = question.is(Field::DestinationPort, &port.to_be_bytes());
+        batch.add_rule(TABLE, "questions", question.change_port(transport, Field::DestinationPort, server));
+    }
+    Nft::open_in(namespace).map_err(failed)?.run(&batch).map_err(failed)
+}
