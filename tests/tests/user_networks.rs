@@ -52,6 +52,17 @@ fn pasta_carries() {
     yard.host.sh("busybox httpd -p 127.0.0.1:8001 -h /usr/share/common-licenses");
     assert_eq!(yard.fetch(&[], "http://127.0.0.1:8001/GPL-2"), None);
     assert_eq!(yard.fetch(&[], "http://192.0.2.2:8001/GPL-2"), None);
+    // Clouds tell a machine who it is there; not its containers.
+    yard.host.world("ip address add 169.254.169.254/32 dev lo && busybox httpd -p 169.254.169.254:80 -h /usr/share/common-licenses");
+    let metadata = "http://169.254.169.254/GPL-2";
+    assert!(yard.fetch(&[], metadata).is_some());
+    let config = conex.scratch().join("conex.toml");
+    std::fs::write(&config, "[ports]\nblock_metadata = true\n").expect("the configuration");
+    let blocked = conex
+        .command(&["run", "--rm", yard.image, "wget", "-qO-", "-T2", metadata])
+        .env("CONEX_CONFIG", &config)
+        .output();
+    assert!(!blocked.expect("conex").status.success());
     // Somebody has it.
     let taken = conex.fails(125, &["run", "--rm", "-p", "8080:80", yard.image, "true"]);
     assert!(taken.contains("0.0.0.0:8080/tcp: Address already in use"), "{taken}");

@@ -69,7 +69,9 @@ impl Engine {
     #[must_use]
     pub fn with_ports(mut self, address: Option<std::net::IpAddr>, firewall: FirewallSettings) -> Self {
         self.parts.publish_address = address;
-        self.parts.firewall = firewall;
+        // An ordinary user's ports are a program's of his: the host's input chains see it anyway.
+        self.parts.firewall =
+            FirewallSettings { ask_input: firewall.ask_input && !is_rootless(), ..firewall };
         self
     }
 

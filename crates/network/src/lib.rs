@@ -36,6 +36,6 @@ pub use driver::{
 };
 pub use endpoint::Endpoint;
 pub use error::{Error, Result};
-pub use firewall::{Firewall, Settings, translate_port};
+pub use firewall::{Firewall, Settings, refuse_metadata, translate_port};
 pub use ports::{PortError, PortRange, PortSpec, Protocol, Published, Reserved, find_free, reserve};
 pub use store::{Gate, Networks};

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use conex_netlink::Route;
 use conex_network::usermode::{Carried, Carrier, Uplink};
-use conex_network::{DEFAULT, Endpoint, NetworkId, find_free};
+use conex_network::{DEFAULT, Endpoint, NetworkId, find_free, refuse_metadata};
 
 use conex_sys::namespace::in_network;
 
@@ -103,6 +103,9 @@ impl Planned {
             ports: &self.endpoint.ports,
         })?;
         detect_duplicates(namespace, true);
+        if parts.firewall.block_metadata {
+            refuse_metadata(namespace)?;
+        }
         let mut inside = Route::open_in(namespace)?;
         if let Some(link) = inside.link(&self.endpoint.device)? {
             self.endpoint.mac = link.mac.unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What networks and containers are in the sets and maps.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use conex_netlink::nft::{Element, Table};
 
@@ -142,12 +142,14 @@ pub(super) fn of_endpoint(network: &Network, endpoint: &Endpoint) -> Vec<(Place,
 
 /// Where clouds tell a machine who it is, its keys among it: of nearly all of them, and of one by IPv6.
 pub(super) fn of_metadata() -> Vec<(Place, Element)> {
-    let v6: std::net::Ipv6Addr = [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254].into();
     vec![
-        (inet("refused4"), Element::new(&[&[169, 254, 169, 254]])),
-        (inet("refused6"), Element::new(&[&v6.octets()])),
+        (inet("refused4"), Element::new(&[&METADATA_4.octets()])),
+        (inet("refused6"), Element::new(&[&METADATA_6.octets()])),
     ]
 }
+
+pub(super) const METADATA_4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub(super) const METADATA_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// Where a port of the host leads to: the endpoint's address of the same family, if it has one.
 fn published(endpoint: &Endpoint, port: &Published) -> Option<(Place, Element)> {

@@ -1,4 +1,6 @@
-//! The one table in a container's own namespace: a server that is asked at one port listens at another, so that a program of the
+//! Tables in a container's own namespace.
+//!
+//! Ports translated: a server that is asked at one port listens at another, so that a program of the
 //! container's can have that port of all addresses.
 //!
 //! What goes to the port is changed behind everything else, and what comes from the server before everything else, so that whatever filters
@@ -10,10 +12,12 @@ use std::os::fd::BorrowedFd;
 
 use conex_netlink::nft::{Base, Batch, Chain, Family, Field, Hook, Nft, Rule, Table};
 
+use super::elements::{METADATA_4, METADATA_6};
 use super::failed;
 use crate::Result;
 
 const TABLE: Table<'_> = Table { family: Family::Ip, name: "conex" };
+const METADATA: Table<'_> = Table { family: Family::Inet, name: "conex-metadata" };
 const FIRST: i32 = -400;
 const LAST: i32 = 400;
 
@@ -43,6 +47,26 @@ pub fn translate_port(
         let question = Rule::new().is(Field::Destination4, &own).is(Field::Transport, &[transport]);
         let question = question.is(Field::DestinationPort, &port.to_be_bytes());
         batch.add_rule(TABLE, "questions", question.change_port(transport, Field::DestinationPort, server));
+    }
+    Nft::open_in(namespace).map_err(failed)?.run(&batch).map_err(failed)
+}
+
+/// In that namespace the metadata addresses of clouds are not reached: for who has a way out that no packet filter of the host's sees. Who has
+/// CAP_NET_ADMIN there can undo it.
+///
+/// # Errors
+/// [`Error::Filter`](crate::Error::Filter).
+pub fn refuse_metadata(namespace: BorrowedFd<'_>) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.add_table(METADATA);
+    batch.delete_table(METADATA);
+    batch.add_table(METADATA);
+    batch.add_chain(METADATA, &Chain { name: "output", base: Some(Base::filter(Hook::Output, LAST)) });
+    let refused = || Rule::new().comment("metadata is not for containers");
+    let v4 = refused().is(Field::Protocol, &[2]).is(Field::Destination4, &METADATA_4.octets());
+    let v6 = refused().is(Field::Protocol, &[10]).is(Field::Destination6, &METADATA_6.octets());
+    for rule in [v4, v6] {
+        batch.add_rule(METADATA, "output", rule.counter().drop());
     }
     Nft::open_in(namespace).map_err(failed)?.run(&batch).map_err(failed)
 }

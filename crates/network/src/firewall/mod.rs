@@ -21,7 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::{Error, Result};
 
 use self::elements::Place;
-pub use self::inside::translate_port;
+pub use self::inside::{refuse_metadata, translate_port};
 
 const INET: Table<'_> = Table { family: Family::Inet, name: "conex" };
 const BRIDGE: Table<'_> = Table { family: Family::Bridge, name: "conex" };
