@@ -54,7 +54,7 @@ impl Socket {
 
     /// In another namespace, which the calling thread enters for a moment.
     pub(crate) fn open_in(namespace: BorrowedFd<'_>, protocol: Option<Protocol>) -> Result<Self> {
-        let opened = conex_sys::namespace::in_network(namespace, || Self::open(protocol));
+        let opened = conex_sys::namespace::visit_network(namespace, || Self::open(protocol));
         opened.map_err(|source| Error::Open { source })?
     }
 

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use conex_netlink::{Change, LastingAddress, Place, Route};
 use conex_oci::runtime::{NamespaceKind, NetDevice};
+use conex_sys::namespace::in_network;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -110,7 +111,10 @@ struct Device {
 
 impl Side {
     fn of(namespace: OwnedFd) -> Result<Self, Errno> {
-        let route = Route::open_in(namespace.as_fd()).map_err(|error| errno(&error))?;
+        // And not by a thread, which the runtime, without a C library, has none of.
+        let opened = in_network(namespace.as_fd(), Route::open)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let route = opened.map_err(|error| errno(&error))?;
         Ok(Self { namespace, route })
     }
 

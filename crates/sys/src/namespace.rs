@@ -80,24 +80,32 @@ pub fn join(fd: BorrowedFd<'_>, kind: u64) -> io::Result<()> {
     }
 }
 
-/// Does something in another network namespace, which the calling thread enters for a moment; where its own is of another user
-/// namespace, so that there is no way back, a thread made for it does. A socket stays where it was made.
+/// Does something in another network namespace, which the calling thread enters for a moment. A socket stays where it was made.
 ///
 /// # Errors
-/// Those of [`join`]. When there is no way back after all the thread stays there.
-pub fn in_network<T: Send>(there: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    if !in_first_user() {
-        return std::thread::scope(|scope| {
-            let builder = std::thread::Builder::new().name("network".to_owned());
-            let entered = builder.spawn_scoped(scope, || join(there, NETWORK).map(|()| work()))?;
-            entered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-    }
+/// Those of [`join`]. When there is no way back the thread stays there.
+pub fn in_network<T>(there: BorrowedFd<'_>, work: impl FnOnce() -> T) -> io::Result<T> {
     let own = File::open("/proc/thread-self/ns/net")?;
     join(there, NETWORK)?;
     let done = work();
     join(own.as_fd(), NETWORK)?;
     Ok(done)
+}
+
+/// The same for who may have no way back: the namespace that he is in may be of another user namespace (an ordinary user's). Then a thread
+/// that is made for it enters, and ends there.
+///
+/// # Errors
+/// Those of [`join`], and of making a thread.
+pub fn visit_network<T: Send>(there: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    if in_first_user() {
+        return in_network(there, work);
+    }
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("network".to_owned());
+        let entered = builder.spawn_scoped(scope, || join(there, NETWORK).map(|()| work()))?;
+        entered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Which kind of namespace `fd` refers to, as one CLONE_NEW… (ioctl_nsfs(2), NS_GET_NSTYPE, Linux 4.11).

@@ -190,7 +190,7 @@ fn registration(parts: &Parts, record: &Record, endpoints: &[Endpoint]) -> Resul
 
 /// The container's ends of the service, made in its namespace, which the calling thread enters for a moment.
 fn sockets(there: BorrowedFd<'_>) -> std::io::Result<Sockets> {
-    namespace::in_network(there, Sockets::open)?
+    namespace::visit_network(there, Sockets::open)?
 }
 
 /// A process of its own that serves.

@@ -8,7 +8,7 @@ use conex_netlink::Route;
 use conex_network::usermode::{Carried, Carrier, Uplink};
 use conex_network::{DEFAULT, Endpoint, NetworkId, find_free, refuse_metadata};
 
-use conex_sys::namespace::in_network;
+use conex_sys::namespace::visit_network;
 
 use super::Place;
 use crate::engine::Parts;
@@ -138,7 +138,7 @@ pub(super) fn name_server(endpoint: &Endpoint) -> Option<IpAddr> {
 /// What devices that are made from now on do (RFC 4862, section 5.4); without IPv6 nothing.
 fn detect_duplicates(namespace: BorrowedFd<'_>, detect: bool) {
     const SWITCH: &str = "/proc/sys/net/ipv6/conf/default/accept_dad";
-    let switched = in_network(namespace, || std::fs::write(SWITCH, if detect { "1" } else { "0" }));
+    let switched = visit_network(namespace, || std::fs::write(SWITCH, if detect { "1" } else { "0" }));
     if let Err(error) = switched.and_then(|written| written) {
         log::debug!("{SWITCH}: {error}");
     }

@@ -30,7 +30,7 @@ pub(crate) fn on_host<T: Send>(run: &Path, work: impl FnOnce() -> Result<T> + Se
     }
     let failed = |source| Error::NetworkNamespace { source };
     let there = open(run).map_err(failed)?;
-    namespace::in_network(there.as_fd(), work).map_err(failed)?
+    namespace::visit_network(there.as_fd(), work).map_err(failed)?
 }
 
 fn open(run: &Path) -> io::Result<OwnedFd> {
