@@ -73,8 +73,11 @@ fn in_a_user_namespace() {
     bed.map_users();
     bed.linux()["devices"] = json!([{"path": "/dev/null", "type": "c", "major": 1, "minor": 3}]);
     assert_eq!(bed.output(), "/dev/null 1:3\n/dev/zero 1:5\n/dev/tty 5:0\nok\n");
-    // What the host has there must be the device that is asked for.
-    bed.linux()["devices"] = json!([{"path": "/dev/full", "type": "c", "major": 10, "minor": 229}]);
+    // By another path: where the kernel says that the host has it, and never what the host has at the path.
+    bed.linux()["devices"] = json!([{"path": "/dev/full", "type": "c", "major": 1, "minor": 3}]);
+    bed.script("stat -c '%n %t:%T' /dev/full");
+    assert_eq!(bed.output(), "/dev/full 1:3\n");
+    bed.linux()["devices"] = json!([{"path": "/dev/full", "type": "c", "major": 240, "minor": 77}]);
     assert!(bed.refusal().contains("/dev/full"));
 }
 

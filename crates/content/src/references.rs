@@ -205,7 +205,10 @@ impl Content {
     }
 
     /// All roots at one moment: none is overlooked because it changes its name meanwhile, as [`roots`](Self::roots) may.
-    pub(crate) fn roots_at_once(&self) -> Result<Vec<Root>> {
+    ///
+    /// # Errors
+    /// As [`roots`](Self::roots); where nothing can be written nobody can be kept from it.
+    pub fn roots_at_once(&self) -> Result<Vec<Root>> {
         let _order = self.order()?;
         self.roots()
     }

@@ -95,8 +95,12 @@ impl Store {
     }
 
     fn resolve_id(&self, name: &str, hex: &str, platform: Option<&Platform>) -> Result<Image> {
+        let mut rooted = self.images_of_roots()?;
+        // One that is being renamed may have been overlooked, and a container's image has to be found.
+        if !rooted.iter().any(|rooted| rooted.id.hex().starts_with(hex)) {
+            rooted = self.images_at_once().unwrap_or_default();
+        }
         let (mut image, rooted) = loop {
-            let rooted = self.images_of_roots()?;
             let mut matches: Vec<Digest> =
                 rooted.iter().map(|rooted| rooted.id).filter(|id| id.hex().starts_with(hex)).collect();
             matches.sort_unstable();
@@ -108,7 +112,9 @@ impl Store {
             };
             let ours: Vec<Rooted> = rooted.into_iter().filter(|rooted| rooted.id == id).collect();
             match self.image_of_manifest(&ours[0].root.target, &ours[0].manifest) {
-                Err(Error::Content(_)) if !self.content().holds(&ours[0].root)? => {}
+                Err(Error::Content(_)) if !self.content().holds(&ours[0].root)? => {
+                    rooted = self.images_at_once()?;
+                }
                 image => break (image?, ours),
             }
         };
@@ -126,20 +132,22 @@ impl Store {
     /// All images that roots lead to; one that several roots lead to comes several times. What cannot be read is left
     /// out with a warning, so that one damaged image does not hide the others.
     pub(crate) fn images_of_roots(&self) -> Result<Vec<Rooted>> {
-        let mut rooted = Vec::new();
-        for holding in self.holdings()? {
-            if let Some(error) = holding.damage {
-                log::warn!("an image is passed over: {error}");
-            }
-            rooted.extend(holding.images);
-        }
-        Ok(rooted)
+        Ok(images(self.holdings()?))
+    }
+
+    /// The same, none overlooked because it changes its name meanwhile.
+    pub(crate) fn images_at_once(&self) -> Result<Vec<Rooted>> {
+        Ok(images(self.held_by(self.content().roots_at_once()?)?))
     }
 
     /// All roots with what they lead to. A root that is removed meanwhile is left out, not taken for damaged.
     pub(crate) fn holdings(&self) -> Result<Vec<Holding>> {
+        self.held_by(self.content().roots()?)
+    }
+
+    fn held_by(&self, roots: Vec<Root>) -> Result<Vec<Holding>> {
         let mut holdings = Vec::new();
-        for root in self.content().roots()? {
+        for root in roots {
             let mut holding = Holding { root, images: Vec::new(), damage: None };
             let manifests = self.manifests_in(&holding.root.target).unwrap_or_else(|error| {
                 holding.damage = Some(error);
@@ -200,4 +208,15 @@ impl Store {
 pub(crate) fn is_attestation(child: &Descriptor) -> bool {
     child.annotation("vnd.docker.reference.type").is_some()
         || child.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+}
+
+fn images(holdings: Vec<Holding>) -> Vec<Rooted> {
+    let mut rooted = Vec::new();
+    for holding in holdings {
+        if let Some(error) = holding.damage {
+            log::warn!("an image is passed over: {error}");
+        }
+        rooted.extend(holding.images);
+    }
+    rooted
 }

@@ -115,7 +115,7 @@ impl Store {
             (rooted.id, rooted.manifest.digest) == (image.id, image.manifest_digest)
                 && [rooted.root.target.digest, rooted.manifest.digest].contains(&target)
         };
-        Ok(self.images_of_roots()?.iter().any(same))
+        Ok(self.images_of_roots()?.iter().any(same) || self.images_at_once()?.iter().any(same))
     }
 
     /// All references that lead to the image, by themselves or by an index, in order.

@@ -114,18 +114,18 @@ impl Carrier {
 /// # Errors
 /// [`Error::File`] for what stays.
 pub fn stop(directory: &Path) -> Result<()> {
-    let mark = directory.join(MARK);
-    if !mark.exists() && !directory.join(SOCKET).exists() {
+    let paths = [MARK, SOCKET, PID].map(|name| directory.join(name));
+    if paths.iter().all(|path| path.symlink_metadata().is_err()) {
         return Ok(());
     }
     pasta::kill(directory);
     // Still there when its owner was killed just then.
-    let _ = unmount(&mark, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
-    for name in [MARK, PID, SOCKET] {
-        let path = directory.join(name);
-        match std::fs::remove_file(&path) {
+    let _ = unmount(&paths[0], UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+    // The number last: by that pasta is found.
+    for path in &paths {
+        match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::file("remove", &path)(error));
+                return Err(Error::file("remove", path)(error));
             }
             _ => {}
         }
