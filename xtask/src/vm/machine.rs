@@ -12,7 +12,7 @@ use crate::debian::Sources;
 
 /// What the tests run beside their own programs; and a systemd, for an ordinary user as well.
 const INCLUDED: &str = "kmod,procps,util-linux,iproute2,nftables,ca-certificates,strace,skopeo,umoci,zstd,docker-registry,openssl,\
-     systemd,dbus,dbus-user-session,libpam-systemd,uidmap,busybox-static,socat,tcpdump";
+     systemd,dbus,dbus-user-session,libpam-systemd,uidmap,busybox-static,socat,tcpdump,passt,slirp4netns";
 
 /// Says in the tree what it was made of.
 const RECIPE: &str = "etc/conex-machine";

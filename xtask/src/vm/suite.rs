@@ -14,7 +14,7 @@ const PACKAGES: [&str; 3] = ["conex-cgroup", "conex-netlink", "conex-tests"];
 
 /// Of the black-box tests, the programs that run in the guest when none is asked for by name: those whose results
 /// depend on the host's control groups, or on its kernel. The others would say little new there, many times slower.
-const BLACK_BOX: [&str; 10] = [
+const BLACK_BOX: [&str; 12] = [
     "limits",
     "lifecycle",
     "hello",
@@ -25,6 +25,8 @@ const BLACK_BOX: [&str; 10] = [
     "networks_modules",
     "overlay_encrypted",
     "xfrm",
+    "user",
+    "user_networks",
 ];
 
 /// The command line that they drive, beside the runtime as it is shipped: package and binary.
