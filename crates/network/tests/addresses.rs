@@ -14,7 +14,10 @@ fn create(networks: &Networks, name: &str, asked: &NewNetwork) -> Result<Network
 }
 
 fn small(text: &str) -> NewNetwork {
-    NewNetwork::with_subnets(vec![Subnet::new(text.parse().unwrap(), None, None).unwrap()])
+    NewNetwork {
+        subnets: vec![Subnet::new(text.parse().unwrap(), None, None).unwrap()],
+        ..NewNetwork::default()
+    }
 }
 
 #[test]

@@ -13,7 +13,6 @@ const NFT_MSG_NEWTABLE: u16 = 0;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_NEWRULE: u16 = 6;
-const NFT_MSG_DELRULE: u16 = 8;
 const NFT_MSG_NEWSET: u16 = 9;
 const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_DELSETELEM: u16 = 14;
@@ -109,14 +108,6 @@ impl Batch {
         self.push(message, format!("create the table {}", table.name));
     }
 
-    /// A table, which must not be there.
-    pub fn create_table(&mut self, table: Table<'_>) {
-        self.add_table(table);
-        if let Some(message) = self.messages.last_mut() {
-            message.flags |= NLM_F_EXCL;
-        }
-    }
-
     /// Removes a table, which must be there, with all that is in it.
     pub fn delete_table(&mut self, table: Table<'_>) {
         let mut message = message(NFT_MSG_DELTABLE, 0, table.family);
@@ -148,14 +139,6 @@ impl Batch {
         message.put_text(NFTA_RULE_CHAIN, chain);
         rule.put(&mut message);
         self.push(message, format!("add a rule to the chain {} {chain}", table.name));
-    }
-
-    /// Removes all rules of a chain, which must be there.
-    pub fn flush_chain(&mut self, table: Table<'_>, chain: &str) {
-        let mut message = message(NFT_MSG_DELRULE, 0, table.family);
-        message.put_text(NFTA_RULE_TABLE, table.name);
-        message.put_text(NFTA_RULE_CHAIN, chain);
-        self.push(message, format!("empty the chain {} {chain}", table.name));
     }
 
     /// A set or a map, if it is not there.

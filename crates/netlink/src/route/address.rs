@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, Route, family};
+use super::{RTM_GETADDR, RTM_NEWADDR, Route, family};
 use crate::attributes::{address, attributes, find, octets, u32_of};
 use crate::error::Result;
 use crate::message::Message;
@@ -67,16 +67,6 @@ impl Route {
             message.put(IFA_BROADCAST, &Ipv4Addr::from(u32::from(v4) | host).octets());
         }
         self.socket.request(&message, &|| format!("add the address {address}/{prefix}"))
-    }
-
-    /// Takes an address from a device.
-    ///
-    /// # Errors
-    /// [`Error::Refused`](crate::Error::Refused): EADDRNOTAVAIL, ENODEV.
-    pub fn delete_address(&mut self, index: u32, address: IpAddr, prefix: u8) -> Result<()> {
-        let mut message = Message::new(RTM_DELADDR, 0, &header(family(address), prefix, 0, index));
-        message.put(IFA_LOCAL, &octets(address));
-        self.socket.request(&message, &|| format!("remove the address {address}/{prefix}"))
     }
 
     /// All addresses of all devices.

@@ -231,14 +231,6 @@ impl Firewall {
         Ok(true)
     }
 
-    /// Whether our tables are there.
-    ///
-    /// # Errors
-    /// [`Error::Filter`].
-    pub fn is_there(&mut self) -> Result<bool> {
-        self.nft.has_table(INET).map_err(failed)
-    }
-
     /// Rules and what they have counted.
     ///
     /// # Errors

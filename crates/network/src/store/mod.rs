@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::definition::{DEFAULT, Network, NetworkName, NewNetwork};
+use crate::definition::{DEFAULT, Network, NetworkName};
 use crate::{Error, Result};
 
 pub(crate) use self::lock::{Lock, is_at};
@@ -144,13 +144,5 @@ fn refuse_predefined(name: &NetworkName, verb: &'static str) -> Result<()> {
     match PREDEFINED.contains(&name.as_str()) || name.as_str().starts_with("container:") {
         true => Err(Error::Predefined { name: name.to_string(), verb }),
         false => Ok(()),
-    }
-}
-
-/// A definition that asks for nothing.
-impl NewNetwork {
-    /// With these subnets and nothing else.
-    pub fn with_subnets(subnets: Vec<crate::Subnet>) -> Self {
-        Self { subnets, ..Self::default() }
     }
 }
