@@ -101,6 +101,12 @@ fn chosen(store: &Store, name: &str, options: &SaveOptions) -> Result<Vec<Chosen
         return Ok(vec![chosen]);
     }
     let image = store.resolve(name, platform)?;
+    // Named since it was looked for.
+    if let Some(tag) = reference.filter(|tag| image.references.contains(tag))
+        && let Some(chosen) = tagged(store, &tag, platform)?
+    {
+        return Ok(vec![chosen]);
+    }
     let by_id = name.parse::<Reference>().map_or(true, |reference| reference.digest().is_none());
     Ok(vec![Chosen { image, reference: None, by_id }])
 }
