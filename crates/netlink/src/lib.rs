@@ -26,6 +26,6 @@ pub mod xfrm;
 
 pub use error::{Error, Result};
 pub use route::{
-    Address, BridgePort, Change, IpvlanMode, Kind, LastingAddress, Link, LinkDetails, MacvlanMode, Neighbour,
-    NewLink, NewRoute, Peer, Place, Route, RouteEntry, Vxlan,
+    Address, BridgePort, Change, IpvlanMode, Kind, LOOPBACK, LastingAddress, Link, LinkDetails, MacvlanMode,
+    Neighbour, NewLink, NewRoute, Peer, Place, Route, RouteEntry, Vxlan,
 };

@@ -307,6 +307,11 @@ pub enum Error {
     },
 }
 
+/// Text of somebody's as an error shows it: without control characters, and no more of it than this.
+pub(crate) fn shown(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
 fn line_of(line: usize) -> String {
     if line == 0 { String::new() } else { format!(":{line}") }
 }

@@ -5,10 +5,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 use conex_oci::runtime::IdMapping;
+use conex_sys::process::find_helper;
 
 use crate::Error;
 use crate::idmap::lines;
@@ -94,7 +93,7 @@ fn is_own(mappings: &[IdMapping], own: u32) -> bool {
 
 fn by_helper(pid: u32, kind: Kind, mappings: &[IdMapping]) -> Result<(), String> {
     let name = kind.helper();
-    let program = find(name, std::env::var_os("PATH")).ok_or_else(|| {
+    let program = find_helper(name, std::env::var_os("PATH")).ok_or_else(|| {
         format!("an ordinary user needs {name} for more than his own id, and it is not in PATH (Debian's package uidmap has it)")
     })?;
     let mut arguments = vec![pid.to_string()];
@@ -108,18 +107,6 @@ fn by_helper(pid: u32, kind: Kind, mappings: &[IdMapping]) -> Result<(), String>
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next().unwrap_or("it gave no reason").trim();
     Err(format!("{said} (has {} a range for user {}?)", kind.ranges(), rustix::process::getuid().as_raw()))
-}
-
-/// Absolute directories alone: a helper from the working directory would be anybody's.
-fn find(name: &str, path: Option<std::ffi::OsString>) -> Option<PathBuf> {
-    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let is_program = |file: &Path| {
-        fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    std::env::split_paths(&path)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(name))
-        .find(|file| is_program(file))
 }
 
 #[cfg(test)]
@@ -138,14 +125,5 @@ mod tests {
         assert!(!is_own(&[mapping(0, 1001, 1)], 1000));
         assert!(!is_own(&[mapping(0, 1000, 1), mapping(1, 100_000, 9)], 1000));
         assert!(!is_own(&[], 1000));
-    }
-
-    #[test]
-    fn helpers_are_found_in_absolute_directories_alone() {
-        assert_eq!(find("sh", Some(".:bin:/nowhere:/bin".into())), Some("/bin/sh".into()));
-        assert_eq!(find("no-such-program", None), None);
-        // A directory, and a file that nobody can execute.
-        assert_eq!(find("etc", Some("/".into())), None);
-        assert_eq!(find("passwd", Some("/etc".into())), None);
     }
 }

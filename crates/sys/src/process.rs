@@ -1,8 +1,10 @@
 //! Making processes: fork, clone3 with namespaces and a cgroup, and execve.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -198,5 +200,31 @@ pub fn new_session_keyring() -> io::Result<()> {
     match io::Error::last_os_error() {
         error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EDQUOT | libc::EPERM)) => Ok(()),
         error => Err(error),
+    }
+}
+
+/// The program of that name in a `$PATH`: in its absolute directories alone, since a helper from the working directory would be anybody's.
+pub fn find_helper(name: &str, path: Option<OsString>) -> Option<PathBuf> {
+    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let is_program = |file: &Path| {
+        std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(&path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(name))
+        .find(|file| is_program(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find_helper;
+
+    #[test]
+    fn helpers_are_found_in_absolute_directories_alone() {
+        assert_eq!(find_helper("sh", Some(".:bin:/nowhere:/bin".into())), Some("/bin/sh".into()));
+        assert_eq!(find_helper("no-such-program", None), None);
+        // A directory, and a file that nobody can execute.
+        assert_eq!(find_helper("etc", Some("/".into())), None);
+        assert_eq!(find_helper("passwd", Some("/etc".into())), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use conex_netlink::{NewRoute, Route, RouteEntry};
+use conex_netlink::{LOOPBACK, NewRoute, Route, RouteEntry};
 use conex_network::usermode::Carried;
 use conex_network::{Endpoint, Firewall, Network, Wire};
 use rustix::fs::{Mode, OFlags};
@@ -15,9 +15,6 @@ use crate::rootless::on_host;
 use crate::store::Record;
 use crate::store::write::{self, Durability};
 use crate::{Error, Result};
-
-/// The first device of every namespace.
-const LOOPBACK: u32 = 1;
 
 /// A container's places on its networks, and the host's ports that are held for them.
 pub(crate) struct Wired {
@@ -54,7 +51,12 @@ impl Wired {
         if self.has_plugins() {
             cni::begin(&parts.store, &record.id)?;
         }
-        files::name_addresses(parts, record, &endpoints)
+        let are_ours = self.joints.iter().all(|joint| matches!(joint, Joint::Own { .. }));
+        // Addresses that others give are known later.
+        if are_ours || self.carried.is_some() {
+            files::name_addresses(parts, record, &endpoints)?;
+        }
+        Ok(())
     }
 
     /// Makes them for the process, whose namespaces are there; names resolve for as long as what it returns is held.

@@ -54,13 +54,13 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, own: &[Endpoint]) -
     overwrite(&hosts, text.as_bytes())?;
     let has_names = own.iter().any(has_names);
     let mut theirs = resolver_of(&attachments);
-    let known = write::read(&directory.join(RESOLV_BASE))?.or(write::read(&directory.join(RESOLV))?);
     // A carrier's own, where the host has none that can be reached.
-    if !String::from_utf8_lossy(&known.unwrap_or_default())
-        .lines()
-        .any(|line| line.starts_with("nameserver "))
-    {
-        theirs.servers.extend(own.iter().find_map(uplink::name_server).map(|server| server.to_string()));
+    if let Some(server) = own.iter().find_map(uplink::name_server) {
+        let known = write::read(&directory.join(RESOLV_BASE))?.or(write::read(&directory.join(RESOLV))?);
+        let known = String::from_utf8_lossy(known.as_deref().unwrap_or_default());
+        if !known.lines().any(|line| line.starts_with("nameserver ")) {
+            theirs.servers.push(server.to_string());
+        }
     }
     name_servers(&directory, record, has_names, &theirs)
 }

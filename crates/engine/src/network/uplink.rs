@@ -7,7 +7,6 @@ use std::os::fd::BorrowedFd;
 use conex_netlink::Route;
 use conex_network::usermode::{Carried, Carrier, Uplink};
 use conex_network::{DEFAULT, Endpoint, NetworkId, find_free, refuse_metadata};
-
 use conex_sys::namespace::visit_network;
 
 use super::Place;

@@ -40,7 +40,9 @@ pub fn enter(paths: &Paths) -> Result<Option<Member>> {
         .create(run)
         .map_err(|source| Error::Directory { path: run.clone(), source })?;
     if rustix::process::geteuid().is_root() {
-        return Member::here(run);
+        let member = Member::here(run)?;
+        member.iter().for_each(Member::keep_to_itself);
+        return Ok(member);
     }
     let file = super::open(run)?;
     let read = |source: io::Error| Error::Read { path: super::path(run), source };

@@ -38,9 +38,7 @@ impl Member {
         if !is_rootless() {
             return Ok(None);
         }
-        let member = Self::of(open(run)?, run)?;
-        member.keep_to_itself();
-        Ok(Some(member))
+        Self::of(open(run)?, run).map(Some)
     }
 
     /// What came from the program before this one (`enter`) is not for those that are started by it. To close it would end the lock.

@@ -5,20 +5,17 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use conex_netlink::Route;
+use conex_netlink::{LOOPBACK, Route};
 use conex_sys::namespace;
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::retry_on_intr;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::mount::mount_bind;
 
 use super::is_rootless;
 use crate::{Error, Result};
-
-/// The first device of every namespace.
-const LOOPBACK: u32 = 1;
 
 /// Does something with the host's networks; of an ordinary user with those that he has instead. Nothing may be forked meanwhile.
 ///
@@ -53,10 +50,7 @@ fn open(run: &Path) -> io::Result<OwnedFd> {
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     File::create(&path)?;
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    let mount = open_tree(&made, c"", flags)?;
-    move_mount(&mount, c"", CWD, &path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    mount_bind(format!("/proc/self/fd/{}", made.as_raw_fd()), &path)?;
     Ok(made)
 }
 

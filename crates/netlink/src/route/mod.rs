@@ -35,6 +35,9 @@ pub(crate) const AF_INET: u8 = 2;
 pub(crate) const AF_BRIDGE: u8 = 7;
 pub(crate) const AF_INET6: u8 = 10;
 
+/// The number of the first device of every network namespace, `lo`.
+pub const LOOPBACK: u32 = 1;
+
 /// A way to the devices of one network namespace.
 #[derive(Debug)]
 pub struct Route {

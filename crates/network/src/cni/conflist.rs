@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::{Cni, CniError, Version};
 use crate::Error;
 use crate::definition::{NetworkId, NetworkName};
+use crate::error::shown;
 
 /// The most that is read of a file, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -297,7 +298,7 @@ impl Cni {
             true => is_named(list),
             false => !meant.is_empty() && list.id().as_str().starts_with(meant),
         });
-        let name = || meant.chars().filter(|c| !c.is_control()).take(140).collect();
+        let name = || shown(meant, 140);
         match (lists.pop(), lists.is_empty()) {
             (Some(list), true) => Ok(list),
             (Some(_), false) => Err(Error::Ambiguous { name: name() }),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::error::shown;
 
 /// A valid name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ impl FromStr for NetworkName {
         if first && rest && text.len() <= 128 {
             return Ok(Self(text.to_owned()));
         }
-        Err(Error::Name { name: text.chars().filter(|c| !c.is_control()).take(140).collect() })
+        Err(Error::Name { name: shown(text, 140) })
     }
 }
 

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::DefinitionError;
+use crate::error::shown;
 
 /// A network's addresses of one family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,8 +99,7 @@ impl Unplaced {
 /// # Errors
 /// [`DefinitionError::Subnet`].
 pub fn parse_subnet(text: &str) -> Result<IpNet, DefinitionError> {
-    let shown = || text.chars().filter(|c| !c.is_control()).take(80).collect();
-    text.parse().map_err(|_| DefinitionError::Subnet { text: shown() })
+    text.parse().map_err(|_| DefinitionError::Subnet { text: shown(text, 80) })
 }
 
 fn check(subnet: IpNet) -> Result<(), DefinitionError> {

@@ -31,6 +31,7 @@ pub use self::wire::Wire;
 pub(crate) use self::wire::wait_until_running;
 use crate::definition::{DefinitionError, Network, NewNetwork, Subnet};
 use crate::endpoint::Endpoint;
+use crate::error::shown;
 use crate::{Error, Result};
 
 /// Which kind of network it is, with the options of its kind.
@@ -268,9 +269,7 @@ impl std::str::FromStr for Driver {
             "ipvlan" => Ok(Self::Ipvlan(Ipvlan::default())),
             "overlay" => Ok(Self::Overlay(Overlay::default())),
             "cni" => Err(DefinitionError::Cni),
-            _ => Err(DefinitionError::Driver {
-                text: text.chars().filter(|c| !c.is_control()).take(100).collect(),
-            }),
+            _ => Err(DefinitionError::Driver { text: shown(text, 100) }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Values of `-o NAME=VALUE`, as all drivers read them.
 
 use crate::definition::DefinitionError;
+use crate::error::shown;
 
 /// Bytes of a frame's content: what IPv6 needs at least, and what a device can at most (RFC 8200, section 5).
 pub(super) fn mtu(value: &str) -> Result<u32, DefinitionError> {
@@ -29,14 +30,10 @@ pub(super) fn device_name(name: &'static str, value: &str) -> Result<String, Def
 
 /// A value that cannot be.
 pub(super) fn refused(name: &'static str, value: &str, takes: &'static str) -> DefinitionError {
-    DefinitionError::OptionValue { name, value: shown(value), takes }
+    DefinitionError::OptionValue { name, value: shown(value, 100), takes }
 }
 
 /// A name that the driver does not know.
 pub(super) fn unknown(driver: &'static str, name: &str, known: &'static str) -> DefinitionError {
-    DefinitionError::Option { name: shown(name), driver, known }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(100).collect()
+    DefinitionError::Option { name: shown(name, 100), driver, known }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Protocol;
+use crate::error::shown;
 
 /// Why a text publishes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +54,7 @@ impl FromStr for PortRange {
     type Err = PortError;
 
     fn from_str(text: &str) -> Result<Self, PortError> {
-        let refused = || PortError::Port(clip(text));
+        let refused = || PortError::Port(shown(text, 80));
         let number = |text: &str| {
             let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             text.parse::<u16>().ok().filter(|port| is_number && *port > 0).ok_or_else(refused)
@@ -97,7 +98,7 @@ impl FromStr for PortSpec {
         let (rest, protocol) = match text.rsplit_once('/') {
             Some((rest, name)) => {
                 let lower = name.to_ascii_lowercase();
-                (rest, lower.parse().map_err(|()| PortError::Protocol(clip(name)))?)
+                (rest, lower.parse().map_err(|()| PortError::Protocol(shown(name, 80)))?)
             }
             None => (text, Protocol::Tcp),
         };
@@ -106,7 +107,7 @@ impl FromStr for PortSpec {
             None => (None, rest),
         };
         if container.is_empty() {
-            return Err(PortError::NoContainerPort(clip(text)));
+            return Err(PortError::NoContainerPort(shown(text, 80)));
         }
         let container_ports: PortRange = container.parse()?;
         let (host, ports) = match front {
@@ -154,11 +155,7 @@ fn parse_host(text: &str) -> Result<IpAddr, PortError> {
         // Docker takes 0.0.0.0 and the like; a name is none of the host's addresses.
         _ => None,
     }
-    .ok_or_else(|| PortError::Host(clip(text)))
-}
-
-fn clip(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
+    .ok_or_else(|| PortError::Host(shown(text, 80)))
 }
 
 #[cfg(test)]

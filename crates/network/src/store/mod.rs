@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::definition::{DEFAULT, Network, NetworkName};
+use crate::error::shown;
 use crate::{Error, Result};
 
 pub(crate) use self::lock::{Lock, is_at};
@@ -72,8 +73,7 @@ impl Networks {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Ambiguous`].
     pub fn find(&self, meant: &str) -> Result<Network> {
-        let not_found =
-            || Error::NotFound { name: meant.chars().filter(|c| !c.is_control()).take(140).collect() };
+        let not_found = || Error::NotFound { name: shown(meant, 140) };
         if meant == DEFAULT {
             return self.default_network();
         }

@@ -11,13 +11,14 @@ mod slirp;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use conex_sys::process::find_helper;
 use rustix::mount::{UnmountFlags, unmount};
 
+use crate::error::shown;
 use crate::ports::{Protocol, Published};
 use crate::{Error, Result};
 
@@ -29,6 +30,9 @@ const SOCKET: &str = "uplink.sock";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that is heard of one that fails, in bytes.
 const MOST_SAID: u64 = 4096;
+
+/// And shown, in characters.
+const MOST_SHOWN: usize = 300;
 
 /// A program that carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +70,7 @@ impl Carrier {
     /// # Errors
     /// [`Error::NoCarrier`].
     pub fn find() -> Result<Self> {
-        let found = |name: &str| find(name, std::env::var_os("PATH"));
+        let found = |name: &str| find_helper(name, std::env::var_os("PATH"));
         let pasta = found("pasta").map(Self::Pasta);
         pasta.or_else(|| found("slirp4netns").map(Self::Slirp)).ok_or(Error::NoCarrier)
     }
@@ -133,17 +137,6 @@ pub fn stop(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn find(name: &str, path: Option<std::ffi::OsString>) -> Option<PathBuf> {
-    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let is_program = |file: &Path| {
-        std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    std::env::split_paths(&path)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(name))
-        .find(|file| is_program(file))
-}
-
 /// A program with nothing to read, that says what goes wrong.
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
@@ -161,14 +154,7 @@ fn said(child: &mut Child) -> String {
     // Without a system log pasta complains of that, too.
     let mut lines =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.ends_with("to syslog"));
-    let last: String = lines
-        .next_back()
-        .unwrap_or("it gave no reason")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(300)
-        .collect();
-    last
+    shown(lines.next_back().unwrap_or("it gave no reason"), MOST_SHOWN)
 }
 
 /// Until `done` says so, or the program's time is over.

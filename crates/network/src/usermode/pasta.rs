@@ -4,10 +4,10 @@
 //! a file for that moment.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use rustix::fs::CWD;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{MARK, PID, Uplink, command, said, wait};
@@ -21,11 +21,8 @@ pub(super) const NAME_SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1))
 pub(super) fn start(program: &Path, uplink: &Uplink<'_>) -> Result<()> {
     let mark = uplink.directory.join(MARK);
     std::fs::File::create(&mark).map_err(Error::file("make", &mark))?;
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    let mounted = open_tree(uplink.namespace, c"", flags)
-        .and_then(|mount| move_mount(&mount, c"", CWD, &mark, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH));
-    mounted.map_err(|errno| Error::file("mount on", &mark)(errno.into()))?;
+    mount_bind(format!("/proc/self/fd/{}", uplink.namespace.as_raw_fd()), &mark)
+        .map_err(|errno| Error::file("mount on", &mark)(errno.into()))?;
     let started = run(program, uplink, &mark);
     let _ = unmount(&mark, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
     started

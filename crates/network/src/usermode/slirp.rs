@@ -12,7 +12,8 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};
 
-use super::{MARK, PATIENCE, SOCKET, Uplink, command, said, wait};
+use super::{MARK, MOST_SHOWN, PATIENCE, SOCKET, Uplink, command, said, wait};
+use crate::error::shown;
 use crate::ports::Published;
 use crate::{Error, Result};
 
@@ -53,7 +54,8 @@ pub(super) fn start(program: &Path, uplink: &Uplink<'_>) -> Result<Slirp> {
     // The whole path is too long for a socket's address.
     command.arg(format!("--api-socket={SOCKET}")).current_dir(uplink.directory);
     command.args([&uplink.pid.to_string(), uplink.device]);
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let mut slirp = Slirp { child, _held: held };
     drop((say, end));
     let mut word = [0; 1];
     let heard = wait(|| match rustix::io::read(&ready, &mut word) {
@@ -64,10 +66,9 @@ pub(super) fn start(program: &Path, uplink: &Uplink<'_>) -> Result<Slirp> {
     match heard {
         Ok(1..) => {}
         // Ended without a word.
-        Ok(0) => return Err(failed(said(&mut child))),
+        Ok(0) => return Err(failed(said(&mut slirp.child))),
         Err(error) => return Err(failed(error.to_string())),
     }
-    let slirp = Slirp { child, _held: held };
     uplink.ports.iter().try_for_each(|port| publish(uplink.directory, port))?;
     Ok(slirp)
 }
@@ -85,7 +86,7 @@ fn publish(directory: &Path, port: &Published) -> Result<()> {
     match &answer["error"]["desc"] {
         Value::Null => Ok(()),
         why => {
-            let why: String = why.to_string().chars().filter(|c| !c.is_control()).take(300).collect();
+            let why = shown(&why.to_string(), MOST_SHOWN);
             Err(failed(format!("port {}:{}: {why}", port.host, port.host_port)))
         }
     }

@@ -24,6 +24,7 @@ use serde::Deserialize;
 
 use super::file;
 use crate::endpoint::Endpoint;
+use crate::error::shown;
 use crate::{Error, Result};
 
 /// Bytes of the file at most.
@@ -115,10 +116,11 @@ fn parse(text: &str) -> Result<Vec<Peer>, (usize, String)> {
 }
 
 fn put<'a>(peers: &mut Vec<Peer>, host: &str, known: impl Iterator<Item = &'a str>) -> Result<(), String> {
-    let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
-    let address = host_address(host).map_err(|why| format!("{:?}: {why}", shown(host)))?;
+    let address = host_address(host).map_err(|why| format!("{:?}: {why}", shown(host, 60)))?;
     let known: Vec<_> = known
-        .map(|text| mac_of(text).ok_or_else(|| format!("{:?}: expected a MAC or IP address", shown(text))))
+        .map(|text| {
+            mac_of(text).ok_or_else(|| format!("{:?}: expected a MAC or IP address", shown(text, 60)))
+        })
         .collect::<Result<_, _>>()?;
     add(peers, address, known);
     Ok(())
