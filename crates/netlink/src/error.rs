@@ -65,3 +65,14 @@ impl Error {
         self.errno().is_some_and(|errno| unsupported.iter().any(|one| one.raw_os_error() == errno))
     }
 }
+
+/// What was to be removed and is gone already is no error.
+///
+/// # Errors
+/// Any other.
+pub fn unless_gone(done: Result<()>) -> Result<()> {
+    match done {
+        Err(error) if !error.is_gone() => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -24,7 +24,7 @@ mod route;
 mod socket;
 pub mod xfrm;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, unless_gone};
 pub use route::{
     Address, BridgePort, Change, IpvlanMode, Kind, LOOPBACK, LastingAddress, Link, LinkDetails, MacvlanMode,
     Neighbour, NewLink, NewRoute, Peer, Place, Route, RouteEntry, Vxlan,

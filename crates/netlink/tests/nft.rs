@@ -235,7 +235,7 @@ fn a_published_port_answers_from_the_host_and_over_loopback() {
         index: eth0,
         metric: None,
     };
-    container.add_route(&default).unwrap();
+    container.put_route(&default).unwrap();
     // In the other namespace.
     let listener = std::thread::spawn({
         let namespace = std::os::fd::AsFd::as_fd(&other).try_clone_to_owned().unwrap();

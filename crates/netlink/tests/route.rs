@@ -53,8 +53,8 @@ fn a_container_is_wired_to_a_bridge() {
         index: eth0.index,
         metric: None,
     };
-    container.add_route(&default("10.88.0.1", "0.0.0.0")).unwrap();
-    container.add_route(&default("fd00:88::1", "::")).unwrap();
+    container.put_route(&default("10.88.0.1", "0.0.0.0")).unwrap();
+    container.put_route(&default("fd00:88::1", "::")).unwrap();
 
     let links = json("ip -j -d link show veth1");
     let link = &links[0];
@@ -104,7 +104,7 @@ fn what_the_kernel_refuses_it_explains() {
     let one = host.link("one").unwrap().unwrap().index;
     let route =
         NewRoute { destination: (ip("0.0.0.0"), 0), gateway: Some(ip("10.9.9.9")), index: one, metric: None };
-    let unreachable = host.add_route(&route).unwrap_err();
+    let unreachable = host.put_route(&route).unwrap_err();
     // Its words come by extended acknowledgement.
     assert!(
         unreachable.to_string().contains("(Nexthop has invalid gateway")

@@ -32,6 +32,11 @@ pub struct Endpoint {
     pub ports: Vec<Published>,
 }
 
+/// `02:42:0a:58:00:02`
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 impl Endpoint {
     /// Its addresses, their prefixes apart.
     pub fn ips(&self) -> impl Iterator<Item = IpAddr> {

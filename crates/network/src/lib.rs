@@ -34,7 +34,7 @@ pub use definition::{
 pub use driver::{
     Bridge, Driver, Ipvlan, IpvlanMode, Lan, Macvlan, MacvlanMode, Overlay, Peer, Wire, routes_of_the_host,
 };
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, mac_text};
 pub use error::{Error, Result};
 pub use firewall::{Firewall, Settings, refuse_metadata, translate_port};
 pub use ports::{PortError, PortRange, PortSpec, Protocol, Published, Reserved, find_free, reserve};

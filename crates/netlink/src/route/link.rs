@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use super::kind::{Kind, LinkDetails};
 use super::{AF_INET6, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, Route};
 use crate::attributes::{attributes, text, u32_of};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unless_gone};
 use crate::message::Message;
 use crate::socket::{NLM_F_CREATE, NLM_F_EXCL};
 
@@ -269,6 +269,17 @@ impl Route {
         let flags = IFF_UP | IFF_NOARP;
         let message = Message::new(RTM_NEWLINK, 0, &header_with(index, flags, flags));
         self.socket.request(&message, &|| format!("set up the network device number {index}"))
+    }
+
+    /// Removes the device of that name, if there is one. As [`Route::delete_link`] it waits.
+    ///
+    /// # Errors
+    /// [`Error::Refused`](crate::Error::Refused).
+    pub fn delete_named(&mut self, name: &str) -> Result<()> {
+        match self.link(name)? {
+            Some(link) => unless_gone(self.delete_link(link.index)),
+            None => Ok(()),
+        }
     }
 
     /// Removes the device of that number; of a veth pair, both ends. The kernel waits until nobody is using it, which takes some

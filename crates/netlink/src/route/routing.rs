@@ -6,7 +6,7 @@ use super::{AF_INET, AF_INET6, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, Route};
 use crate::attributes::{address, attributes, octets, u32_of};
 use crate::error::Result;
 use crate::message::Message;
-use crate::socket::{NLM_F_CREATE, NLM_F_EXCL};
+use crate::socket::NLM_F_CREATE;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
@@ -49,19 +49,10 @@ pub struct RouteEntry {
 }
 
 impl Route {
-    /// Adds a route.
-    ///
-    /// # Errors
-    /// [`Error::Refused`](crate::Error::Refused): EEXIST, ENETUNREACH for a gateway that is not on the link, ENODEV.
-    pub fn add_route(&mut self, route: &NewRoute) -> Result<()> {
-        let message = request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
-        self.socket.request(&message, &|| format!("add the route to {}", shown(route)))
-    }
-
     /// Adds a route that precedes others to the same destination: of IPv4 those of its metric; of IPv6 it has to have a smaller one.
     ///
     /// # Errors
-    /// As [`Route::add_route`], but for EEXIST.
+    /// [`Error::Refused`](crate::Error::Refused): ENETUNREACH for a gateway that is not on the link, ENODEV.
     pub fn put_route(&mut self, route: &NewRoute) -> Result<()> {
         let message = request(RTM_NEWROUTE, NLM_F_CREATE, route);
         self.socket.request(&message, &|| format!("add the route to {}", shown(route)))

@@ -9,7 +9,6 @@ mod selector;
 mod state;
 
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
 
 use rustix::net::netlink;
 
@@ -36,14 +35,6 @@ impl Xfrm {
     /// [`Error::Open`](crate::Error::Open): EPROTONOSUPPORT of a kernel without it (CONFIG_XFRM_USER).
     pub fn open() -> Result<Self> {
         Ok(Self { socket: Socket::open(Some(netlink::XFRM))? })
-    }
-
-    /// To another one, which the calling thread enters for a moment.
-    ///
-    /// # Errors
-    /// As [`Xfrm::open`].
-    pub fn open_in(namespace: BorrowedFd<'_>) -> Result<Self> {
-        Ok(Self { socket: Socket::open_in(namespace, Some(netlink::XFRM))? })
     }
 }
 

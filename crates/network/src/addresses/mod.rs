@@ -145,7 +145,7 @@ impl Networks {
         Ok(())
     }
 
-    /// The addresses that somebody has: their names alone, since one start of many must not read what each of the others has written.
+    /// The addresses that somebody has, in order: their names alone, since one start of many must not read what each of the others has written.
     fn taken(&self, network: &Network) -> Result<BTreeSet<IpAddr>> {
         let directory = self.leases(&network.name);
         let entries = match fs::read_dir(&directory) {
@@ -167,23 +167,11 @@ impl Networks {
     /// [`Error::File`].
     pub fn leased(&self, network: &Network) -> Result<Vec<Lease>> {
         let directory = self.leases(&network.name);
-        let entries = match fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::file("read", &directory)(error)),
-        };
-        let mut leases = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(Error::file("read", &directory))?;
-            let Some(address) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
+        let lease = |address: IpAddr| {
             // One that was given back meanwhile is free.
-            if let Ok(holder) = fs::read_link(entry.path()) {
-                leases.push(Lease { address, container: holder.to_string_lossy().into_owned() });
-            }
-        }
-        leases.sort();
-        Ok(leases)
+            let holder = fs::read_link(directory.join(address.to_string())).ok()?;
+            Some(Lease { address, container: holder.to_string_lossy().into_owned() })
+        };
+        Ok(self.taken(network)?.into_iter().filter_map(lease).collect())
     }
 }

@@ -57,7 +57,7 @@ impl Plugin {
     }
 
     /// All that is said to it.
-    pub fn config(&self) -> &Map<String, Value> {
+    pub(super) fn config(&self) -> &Map<String, Value> {
         &self.config
     }
 

@@ -70,9 +70,4 @@ impl Cni {
     pub fn open(settings: Settings, root: &Path) -> Self {
         Self { settings, attachments: root.join("cni") }
     }
-
-    /// Where networks and plugins are found.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
 }

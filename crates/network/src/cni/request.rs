@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{AddResult, CniError, List, Plugin};
+use crate::endpoint::mac_text;
 use crate::ports::Published;
 
 /// A container's place on a network, as it is asked for.
@@ -94,7 +95,7 @@ impl Request {
         let mut words = vec!["IgnoreUnknown=1".to_owned()];
         words.extend(self.args.iter().map(|(name, value)| format!("{name}={value}")));
         if let (Some(mac), false) = (self.mac, list.can("mac")) {
-            words.push(format!("MAC={}", text(mac)));
+            words.push(format!("MAC={}", mac_text(mac)));
         }
         if let (Some(ip), false) = (self.ips.first(), list.can("ips")) {
             words.push(format!("IP={ip}"));
@@ -112,7 +113,7 @@ impl Request {
             }
         };
         tell("ips", !self.ips.is_empty(), &|| json!(self.ips));
-        tell("mac", self.mac.is_some(), &|| json!(self.mac.map(text)));
+        tell("mac", self.mac.is_some(), &|| json!(self.mac.map(mac_text)));
         tell("portMappings", !self.ports.is_empty(), &|| self.ports.iter().map(mapping).collect());
         tell("dns", self.dns != Resolver::default(), &|| json!(self.dns));
         tell("aliases", !self.aliases.is_empty(), &|| match plugin.kind() {
@@ -130,7 +131,7 @@ impl Request {
         if let Some(ip) = self.ips.iter().find(|ip| !has(ip)) {
             return Err(missing(format!("the address {ip}")));
         }
-        match (self.mac.map(text), result.inside(&self.device)) {
+        match (self.mac.map(mac_text), result.inside(&self.device)) {
             (Some(mac), Some(given)) if !given.mac.is_empty() && !given.mac.eq_ignore_ascii_case(&mac) => {
                 Err(missing(format!("the MAC address {mac}")))
             }
@@ -148,10 +149,6 @@ fn mapping(port: &Published) -> Value {
         map.insert("hostIP".to_owned(), port.host.to_string().into());
     }
     entry
-}
-
-fn text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 #[cfg(test)]

@@ -198,14 +198,7 @@ impl Network {
     }
 
     fn take_away(&self, device: &str, route: &mut Route) -> Result<()> {
-        let kernel = Error::kernel(self.name.as_str());
-        match route.link(device).map_err(&kernel)? {
-            Some(link) => match route.delete_link(link.index) {
-                Err(error) if !error.is_gone() => Err(kernel(error)),
-                _ => Ok(()),
-            },
-            None => Ok(()),
-        }
+        route.delete_named(device).map_err(Error::kernel(self.name.as_str()))
     }
 
     /// The MAC address of a container's device whose first address is that: the one that it wants, or one that is made of the address;

@@ -70,19 +70,12 @@ impl Wire<'_> {
         host: &mut Route,
         container: Option<&mut Route>,
     ) -> Result<()> {
-        let kernel = Error::kernel(network.name.as_str());
         let (route, device) = match (network.driver.switch(), container) {
             (Some(_), _) => (host, &endpoint.host_device),
             (None, Some(container)) => (container, &endpoint.device),
             (None, None) => return Ok(()),
         };
-        match route.link(device).map_err(&kernel)? {
-            Some(link) => match route.delete_link(link.index) {
-                Err(error) if !error.is_gone() => Err(kernel(error)),
-                _ => Ok(()),
-            },
-            None => Ok(()),
-        }
+        route.delete_named(device).map_err(Error::kernel(network.name.as_str()))
     }
 
     /// Whether the container's device is there, and on the network's.

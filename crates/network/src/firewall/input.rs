@@ -121,7 +121,7 @@ pub(super) fn device() -> Result<Option<u32>> {
 pub(super) fn raise() -> Result<u32> {
     let kernel = Error::kernel("host");
     let mut route = Route::open().map_err(&kernel)?;
-    lower_by(&mut route)?;
+    route.delete_named(DEVICE).map_err(&kernel)?;
     let peer = Peer { name: OTHER_END, mac: None, place: LinkPlace::Here };
     let link = NewLink {
         mtu: Some(65535),
@@ -144,15 +144,7 @@ pub(super) fn raise() -> Result<u32> {
 
 /// Removes the device.
 pub(super) fn lower() -> Result<()> {
-    lower_by(&mut Route::open().map_err(Error::kernel("host"))?)
-}
-
-fn lower_by(route: &mut Route) -> Result<()> {
-    let kernel = Error::kernel("host");
-    match route.link(DEVICE).map_err(&kernel)?.map(|link| route.delete_link(link.index)) {
-        Some(Err(error)) if !error.is_gone() => Err(kernel(error)),
-        _ => Ok(()),
-    }
+    Route::open().and_then(|mut route| route.delete_named(DEVICE)).map_err(Error::kernel("host"))
 }
 
 /// ```text

@@ -14,6 +14,7 @@ use conex_netlink::nft::{Base, Batch, Chain, Family, Field, Hook, Nft, Rule, Tab
 
 use super::elements::{METADATA_4, METADATA_6};
 use super::failed;
+use super::rules::{IPV4, IPV6};
 use crate::Result;
 
 const TABLE: Table<'_> = Table { family: Family::Ip, name: "conex" };
@@ -31,11 +32,7 @@ pub fn translate_port(
     (address, port): (Ipv4Addr, u16),
     servers: [(u8, u16); 2],
 ) -> Result<()> {
-    let mut batch = Batch::new();
-    // To be removed it has to be there.
-    batch.add_table(TABLE);
-    batch.delete_table(TABLE);
-    batch.add_table(TABLE);
+    let mut batch = anew(TABLE);
     for (name, priority) in [("answers", FIRST), ("questions", LAST)] {
         batch.add_chain(TABLE, &Chain { name, base: Some(Base::filter(Hook::Output, priority)) });
     }
@@ -57,16 +54,23 @@ pub fn translate_port(
 /// # Errors
 /// [`Error::Filter`](crate::Error::Filter).
 pub fn refuse_metadata(namespace: BorrowedFd<'_>) -> Result<()> {
-    let mut batch = Batch::new();
-    batch.add_table(METADATA);
-    batch.delete_table(METADATA);
-    batch.add_table(METADATA);
+    let mut batch = anew(METADATA);
     batch.add_chain(METADATA, &Chain { name: "output", base: Some(Base::filter(Hook::Output, LAST)) });
     let refused = || Rule::new().comment("metadata is not for containers");
-    let v4 = refused().is(Field::Protocol, &[2]).is(Field::Destination4, &METADATA_4.octets());
-    let v6 = refused().is(Field::Protocol, &[10]).is(Field::Destination6, &METADATA_6.octets());
+    let v4 = refused().is(Field::Protocol, IPV4).is(Field::Destination4, &METADATA_4.octets());
+    let v6 = refused().is(Field::Protocol, IPV6).is(Field::Destination6, &METADATA_6.octets());
     for rule in [v4, v6] {
         batch.add_rule(METADATA, "output", rule.counter().drop());
     }
     Nft::open_in(namespace).map_err(failed)?.run(&batch).map_err(failed)
+}
+
+/// A table in place of what was there of it.
+fn anew(table: Table<'_>) -> Batch {
+    let mut batch = Batch::new();
+    // To be removed it has to be there.
+    batch.add_table(table);
+    batch.delete_table(table);
+    batch.add_table(table);
+    batch
 }

@@ -13,8 +13,8 @@ mod input;
 mod inside;
 mod rules;
 
-use conex_netlink::Error as Netlink;
 use conex_netlink::nft::{Batch, Element, Family, Nft, RuleCount, Table};
+use conex_netlink::{Error as Netlink, unless_gone};
 
 use crate::definition::Network;
 use crate::endpoint::Endpoint;
@@ -31,6 +31,8 @@ const BRIDGE: Table<'_> = Table { family: Family::Bridge, name: "conex" };
 pub struct Firewall {
     nft: Nft,
     settings: Settings,
+    /// Whether the tables have been seen to be as the settings want them.
+    is_settled: bool,
 }
 
 /// What holds for all containers' packets, from the next that is admitted on.
@@ -52,13 +54,14 @@ impl Firewall {
     /// # Errors
     /// [`Error::Filter`].
     pub fn open() -> Result<Self> {
-        Ok(Self { nft: Nft::open().map_err(failed)?, settings: Settings::default() })
+        Ok(Self { nft: Nft::open().map_err(failed)?, settings: Settings::default(), is_settled: false })
     }
 
     /// With other settings than none.
     #[must_use]
     pub fn with(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self.is_settled = false;
         self
     }
 
@@ -70,7 +73,8 @@ impl Firewall {
         if network.driver.switch().is_none() {
             return Ok(true);
         }
-        if self.settings.ask_input && !(input::device()?.is_some() && self.has_all(&input::TABLES)?) {
+        let is_input_asked = self.settings.ask_input && !self.is_settled;
+        if is_input_asked && !(input::device()?.is_some() && self.has_all(&input::TABLES)?) {
             return Ok(false);
         }
         let mut batch = Batch::new();
@@ -87,7 +91,10 @@ impl Firewall {
         }
         match self.nft.run(&batch) {
             Ok(()) => {
-                self.forget_settings()?;
+                if !self.is_settled {
+                    self.forget_settings()?;
+                    self.is_settled = true;
+                }
                 self.forget_peers_but(network, &peers).map(|()| true)
             }
             Err(error) if error.is_gone() => Ok(false),
@@ -144,10 +151,7 @@ impl Firewall {
         for table in tables {
             let mut batch = Batch::new();
             batch.delete_table(*table);
-            match self.nft.run(&batch) {
-                Err(error) if !error.is_gone() => return Err(failed(error)),
-                _ => {}
-            }
+            unless_gone(self.nft.run(&batch)).map_err(failed)?;
         }
         Ok(())
     }
@@ -257,10 +261,7 @@ impl Firewall {
         for (place, element) in elements {
             let mut batch = Batch::new();
             batch.delete_elements(place.table, place.set, std::slice::from_ref(element));
-            match self.nft.run(&batch) {
-                Err(error) if !error.is_gone() => return Err(failed(error)),
-                _ => {}
-            }
+            unless_gone(self.nft.run(&batch)).map_err(failed)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 
 use conex_netlink::xfrm::{Direction, NewState, Policy, Selector, State, Xfrm};
-use conex_netlink::{Error as Netlink, Link, LinkDetails};
+use conex_netlink::{Error as Netlink, Link, LinkDetails, unless_gone};
 
 use super::secret::{Secret, Way};
 use crate::definition::Network;
@@ -102,7 +102,7 @@ impl Sealed<'_> {
             xfrm.set_policy(&policy).map_err(self.kernel())?;
         }
         for old in there.iter().filter(|old| wanted.iter().all(|new| new.state != **old)) {
-            forgiving(xfrm.delete_state(old)).map_err(self.kernel())?;
+            unless_gone(xfrm.delete_state(old)).map_err(self.kernel())?;
         }
         Ok(())
     }
@@ -164,12 +164,12 @@ impl Sealed<'_> {
             let selector = Selector { is_v4, port: self.port };
             for direction in [Direction::In, Direction::Out] {
                 if xfrm.policy(direction, selector).map_err(self.kernel())? == Some(self.reqid()) {
-                    forgiving(xfrm.delete_policy(direction, selector)).map_err(self.kernel())?;
+                    unless_gone(xfrm.delete_policy(direction, selector)).map_err(self.kernel())?;
                 }
             }
         }
         for state in self.own(&mut xfrm)? {
-            forgiving(xfrm.delete_state(&state)).map_err(self.kernel())?;
+            unless_gone(xfrm.delete_state(&state)).map_err(self.kernel())?;
         }
         Ok(())
     }
@@ -178,14 +178,6 @@ impl Sealed<'_> {
         let mut all = xfrm.states().map_err(self.kernel())?;
         all.retain(|state| state.reqid == self.reqid());
         Ok(all)
-    }
-}
-
-/// What is gone already is gone.
-fn forgiving(done: conex_netlink::Result<()>) -> conex_netlink::Result<()> {
-    match done {
-        Err(error) if !error.is_gone() => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,9 @@ mod secret;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::PathBuf;
 
-use conex_netlink::{BridgePort, Change, Kind, Link, LinkDetails, Neighbour, NewLink, Route, Vxlan};
+use conex_netlink::{
+    BridgePort, Change, Kind, Link, LinkDetails, Neighbour, NewLink, Route, Vxlan, unless_gone,
+};
 use serde::{Deserialize, Serialize};
 
 use self::esp::Sealed;
@@ -282,10 +284,7 @@ fn lead(network: &Network, index: u32, peers: &[Peer], route: &mut Route) -> Res
     };
     learnt.retain(is_strange);
     for entry in there.iter().filter(|entry| !wanted.contains(entry)).chain(&learnt) {
-        match route.delete_neighbour(entry) {
-            Err(error) if !error.is_gone() => return Err(kernel(error)),
-            _ => {}
-        }
+        unless_gone(route.delete_neighbour(entry)).map_err(&kernel)?;
     }
     for entry in wanted.iter().filter(|entry| !there.contains(entry)) {
         route.add_neighbour(entry).map_err(&kernel)?;
