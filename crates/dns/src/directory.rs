@@ -1,6 +1,7 @@
 //! Who is called what, on which network, with which address.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use crate::message::{Asked, Reply};
@@ -50,7 +51,15 @@ impl Directory {
                 }
             }
         }
-        self.addresses.retain(|_, holder| *holder != number);
+        for place in registration.networks {
+            for address in place.addresses {
+                if let Entry::Occupied(entry) = self.addresses.entry((place.id.clone(), address))
+                    && *entry.get() == number
+                {
+                    entry.remove();
+                }
+            }
+        }
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&Registration> {

@@ -62,9 +62,7 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let mut command: Vec<String> = given.texts("words").map(str::to_owned).collect();
     if command.is_empty() {
-        command.push(
-            std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or("/bin/sh".to_owned()),
-        );
+        command.push(shell());
     }
     let workdir = given.text("wd").map(|path| match path {
         "" => EnterWorkdir::Container,
@@ -74,14 +72,19 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     enter(context, given, &options)
 }
 
+/// The caller's, as util-linux takes it.
+pub(super) fn shell() -> String {
+    std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or("/bin/sh".to_owned())
+}
+
 fn spaces(given: &Given<'_>) -> Spaces {
     if given.on("all") {
-        return Spaces::of(&Spaces::ALL);
+        return Spaces::of(&NamespaceKind::ALL);
     }
     let named: Vec<_> =
         KINDS.iter().filter(|(name, ..)| given.on(name)).map(|(_, _, kind, _)| *kind).collect();
     match named.as_slice() {
-        [] => Spaces::of(&Spaces::ALL).without(NamespaceKind::Mount).without(NamespaceKind::User),
+        [] => Spaces::of(&NamespaceKind::ALL).without(NamespaceKind::Mount).without(NamespaceKind::User),
         named => Spaces::of(named),
     }
 }

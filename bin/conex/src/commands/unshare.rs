@@ -37,9 +37,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     }
     context.enter()?;
     let mut words = given.texts("words").map(str::to_owned);
-    let shell =
-        || std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or("/bin/sh".to_owned());
-    let program = words.next().unwrap_or_else(shell);
+    let program = words.next().unwrap_or_else(super::nsenter::shell);
     // Waited for, and not become: this process holds the namespaces.
     let fault = |source: std::io::Error| {
         let fault = ProgramFault::Refused { source };

@@ -55,8 +55,8 @@ impl Server {
     /// Asks others for a container.
     pub(super) fn take_off(&mut self, door: u64, origin: Origin, query: &[u8]) {
         let now = Instant::now();
-        let own = self.directory.get(door).map(|container| container.servers.clone()).unwrap_or_default();
-        let servers = self.upstreams.choose(&own, now);
+        let own = self.directory.get(door).map(|container| container.servers.as_slice());
+        let servers = self.upstreams.choose(own.unwrap_or_default(), now);
         let full = self.flights.len() >= MOST_OF_ALL
             || !matches!(self.sources.get(&door), Some(Source::Door(owner)) if owner.flights < MOST);
         if servers.is_empty() || full {

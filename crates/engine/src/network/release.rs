@@ -46,11 +46,11 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
     }
     if !places.is_empty() {
         on_host(store.run_root(), || {
-            let (mut firewall, mut host) = (Firewall::open()?, Route::open()?);
+            let (mut firewall, mut host) = (Firewall::open()?, with_devices.then(Route::open).transpose()?);
             for (network, endpoint) in &places {
                 firewall.dismiss(network, endpoint)?;
-                if with_devices {
-                    Wire::disconnect(network, endpoint, &mut host, None)?;
+                if let Some(host) = &mut host {
+                    Wire::disconnect(network, endpoint, host, None)?;
                 }
             }
             Ok(())

@@ -469,6 +469,6 @@ pub(super) fn reap(pidfd: &OwnedFd) -> Option<i32> {
 }
 
 /// 128+n for signal n.
-fn code(status: &WaitIdStatus) -> Option<i32> {
+pub(crate) fn code(status: &WaitIdStatus) -> Option<i32> {
     status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
 }

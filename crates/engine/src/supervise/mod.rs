@@ -16,7 +16,7 @@ mod spawn;
 mod streams;
 pub mod wire;
 
-pub(crate) use container::{First, supervise};
+pub(crate) use container::{First, code, supervise};
 pub(crate) use exec::{ExecJob, supervise_exec};
 pub(crate) use launch::{Job, start_ticks};
 pub(crate) use spawn::spawn_apart;

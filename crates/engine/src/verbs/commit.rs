@@ -50,7 +50,7 @@ impl Engine {
         configure(&mut config, options.changes.iter().map(String::as_str))
             .map_err(|source| crate::Error::Change { source })?;
         let lease = images.content().lease().map_err(conex_image::Error::from)?;
-        let held = if options.pause { self.hold(id)? } else { None };
+        let held = if options.pause { self.hold(id, &opened.record)? } else { None };
         let layer = images.write_layer(&lease, |sink| {
             let (_, filled) = opened.writable().layer(sink).map_err(conex_image::Error::from)?;
             self.still_there(id)?;
@@ -73,15 +73,14 @@ impl Engine {
         Ok(image)
     }
 
-    fn has_group(&self, id: &ContainerId) -> Result<bool> {
-        let record = self.parts.store.must_record(id)?;
+    fn has_group(&self, record: &Record) -> Result<bool> {
         Ok(Cgroup::open(self.parts.host()?, &record.cgroup)?.exists())
     }
 
     /// Freezes a running container until the answer is dropped, or this process ends in whatever way.
-    fn hold(&self, id: &ContainerId) -> Result<Option<Hold>> {
+    fn hold(&self, id: &ContainerId, record: &Record) -> Result<Option<Hold>> {
         match self.parts.store.state(id)? {
-            Some(ContainerState::Running(_)) if !self.has_group(id)? => {
+            Some(ContainerState::Running(_)) if !self.has_group(record)? => {
                 log::warn!(
                     "container {}: it has no control group to be paused by, and goes on meanwhile",
                     id.short()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use conex_network::{Endpoint, NetworkId, Published};
+use conex_network::{Endpoint, NetworkId, Published, mac_text};
 use serde_json::{Map, Value, json};
 
 use crate::options::{NetworkMode, PortOptions};
@@ -81,15 +81,10 @@ fn endpoint(endpoint: Option<&Endpoint>, aliases: &[String], names: Value) -> Va
         "IPv6Gateway": v6.2,
         "GlobalIPv6Address": v6.0,
         "GlobalIPv6PrefixLen": v6.1,
-        "MacAddress": endpoint.map(|end| mac(end.mac)).unwrap_or_default(),
+        "MacAddress": endpoint.map(|end| mac_text(end.mac)).unwrap_or_default(),
         "DriverOpts": null,
         "DNSNames": names,
     })
-}
-
-/// `02:42:0a:58:00:02`
-pub(crate) fn mac(bytes: [u8; 6]) -> String {
-    bytes.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}`

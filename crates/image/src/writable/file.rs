@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use conex_archive::OverlayXattrs;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -18,6 +19,7 @@ pub(super) struct Held {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) ids: Option<IdShift>,
+    pub(super) marks: OverlayXattrs,
 }
 
 impl Held {
@@ -26,6 +28,7 @@ impl Held {
         directory: BorrowedFd<'_>,
         name: &[u8],
         ids: Option<IdShift>,
+        marks: OverlayXattrs,
     ) -> rustix::io::Result<Option<Self>> {
         // Never more than a name: opening a fifo would wait, opening a device may act.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -36,7 +39,7 @@ impl Held {
         };
         let stat = rustix::fs::fstat(&fd)?;
         let back = |id| ids.map_or(id, |ids: IdShift| ids.back(id));
-        Ok(Some(Self { uid: back(stat.st_uid), gid: back(stat.st_gid), fd, stat, ids }))
+        Ok(Some(Self { uid: back(stat.st_uid), gid: back(stat.st_gid), fd, stat, ids, marks }))
     }
 
     pub(super) fn kind(&self) -> FileType {

@@ -23,6 +23,8 @@ mod xattr;
 
 use std::os::fd::BorrowedFd;
 
+use conex_archive::OverlayXattrs;
+
 pub use changes::{Change, ChangeKind};
 pub use error::WritableError;
 pub use ids::IdShift;
@@ -40,6 +42,7 @@ impl<'a> Writable<'a> {
     /// `upper` is the directory of the writable layer, `lower` the root of the image, `ids` how the container's users are
     /// numbered on the host when it has a user namespace of its own.
     pub fn new(upper: BorrowedFd<'a>, lower: BorrowedFd<'a>, ids: Option<IdShift>) -> Self {
-        Self { upper: Tree { root: upper, ids }, lower: Tree { root: lower, ids: None } }
+        let marks = OverlayXattrs::here();
+        Self { upper: Tree { root: upper, ids, marks }, lower: Tree { root: lower, ids: None, marks } }
     }
 }

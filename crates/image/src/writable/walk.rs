@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use conex_archive::OverlayXattrs;
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -22,6 +23,8 @@ const ENTRIES: u64 = 8_000_000;
 pub(super) struct Tree<'a> {
     pub(super) root: BorrowedFd<'a>,
     pub(super) ids: Option<IdShift>,
+    /// Asked once: a walk comes by many files.
+    pub(super) marks: OverlayXattrs,
 }
 
 impl Tree<'_> {
@@ -32,7 +35,7 @@ impl Tree<'_> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         loop {
             match rustix::fs::openat2(self.root, at, flags, Mode::empty(), resolve) {
-                Ok(fd) => return Ok(Some(Directory { fd, ids: self.ids })),
+                Ok(fd) => return Ok(Some(Directory { fd, ids: self.ids, marks: self.marks })),
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
                 Err(error) => return Err(WritableError::walk("open the directory", path)(error)),
@@ -42,7 +45,8 @@ impl Tree<'_> {
 
     /// The root itself.
     pub(super) fn look(&self) -> Result<Held> {
-        let root = Held::open(self.root, b".", self.ids).and_then(|held| held.ok_or(Errno::NOENT));
+        let root =
+            Held::open(self.root, b".", self.ids, self.marks).and_then(|held| held.ok_or(Errno::NOENT));
         root.map_err(WritableError::walk("look at", b""))
     }
 }
@@ -52,6 +56,7 @@ impl Tree<'_> {
 pub(super) struct Directory {
     fd: OwnedFd,
     ids: Option<IdShift>,
+    marks: OverlayXattrs,
 }
 
 impl Directory {
@@ -80,7 +85,7 @@ impl Directory {
 
     /// The file of that name.
     pub(super) fn look(&self, name: &[u8], path: &[u8]) -> Result<Option<Held>> {
-        Held::open(self.fd.as_fd(), name, self.ids).map_err(WritableError::walk("look at", path))
+        Held::open(self.fd.as_fd(), name, self.ids, self.marks).map_err(WritableError::walk("look at", path))
     }
 
     /// The directory's own attributes.

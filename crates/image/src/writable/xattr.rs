@@ -1,6 +1,5 @@
 //! Extended attributes: those that a layer may hold, with the numbers of a user namespace turned back.
 
-use conex_archive::OverlayXattrs;
 use rustix::io::Errno;
 
 use super::error::Result;
@@ -41,7 +40,7 @@ impl Held {
     pub(super) fn xattrs(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let failed = || WritableError::walk("read the extended attributes of", path);
         let mut attributes = Vec::new();
-        let marks = OverlayXattrs::here().prefix().as_bytes();
+        let marks = self.marks.prefix().as_bytes();
         for name in self.names().map_err(failed())? {
             if name.strip_prefix(marks).is_some_and(|mark| mark == b"redirect" || mark == b"metacopy") {
                 // Not by our mounts: what the file holds is not what the container saw.
@@ -65,7 +64,7 @@ impl Held {
 
     /// Whether nothing of the layers below shows through this directory.
     pub(super) fn is_opaque(&self) -> rustix::io::Result<bool> {
-        Ok(self.xattr(OverlayXattrs::here().opaque().as_bytes())?.is_some_and(|value| value == b"y"))
+        Ok(self.xattr(self.marks.opaque().as_bytes())?.is_some_and(|value| value == b"y"))
     }
 
     fn names(&self) -> rustix::io::Result<Vec<Vec<u8>>> {

@@ -11,6 +11,7 @@ use rustix::process::{
 };
 use rustix::termios::{isatty, tcgetpgrp, tcsetpgrp};
 
+use crate::supervise::code;
 use crate::{Error, Result};
 
 const SIGCHLD: i32 = 17;
@@ -79,11 +80,8 @@ fn until_end(child: BorrowedFd<'_>, job: Option<Pid>, signals: &SignalFd) -> Res
             Ok(None) | Err(Errno::INTR) => continue,
             Err(errno) => return Err(fail(errno)),
         };
-        if let Some(code) = status.exit_status() {
+        if let Some(code) = code(&status) {
             return Ok(code);
-        }
-        if let Some(number) = status.terminating_signal() {
-            return Ok(128 + number);
         }
         if status.stopped() {
             // The shell that we were called from takes its terminal back, and lets both go on later.

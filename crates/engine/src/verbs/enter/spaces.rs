@@ -10,18 +10,6 @@ use crate::{Error, Result};
 pub struct Spaces(u64);
 
 impl Spaces {
-    /// Every kind that there is.
-    pub const ALL: [NamespaceKind; 8] = [
-        NamespaceKind::User,
-        NamespaceKind::Mount,
-        NamespaceKind::Network,
-        NamespaceKind::Uts,
-        NamespaceKind::Pid,
-        NamespaceKind::Ipc,
-        NamespaceKind::Cgroup,
-        NamespaceKind::Time,
-    ];
-
     /// These.
     pub fn of(kinds: &[NamespaceKind]) -> Self {
         Self(kinds.iter().fold(0, |flags, kind| flags | kind.clone_flag()))
@@ -51,7 +39,7 @@ impl Spaces {
     /// Those in which a process is not where the caller is: the user namespace that one is in cannot be joined again.
     pub(in crate::verbs) fn foreign(self, pid: u32) -> Result<Self> {
         let mut spaces = self;
-        for kind in Self::ALL.into_iter().filter(|kind| self.has(*kind)) {
+        for kind in NamespaceKind::ALL.into_iter().filter(|kind| self.has(*kind)) {
             let identity = |of: &str| stat(format!("/proc/{of}/ns/{}", kind.proc_name()));
             let (ours, theirs) = (identity("self"), identity(&pid.to_string()));
             match (ours, theirs) {
@@ -79,7 +67,7 @@ mod tests {
         let some = Spaces::of(&[NamespaceKind::Network, NamespaceKind::Pid]);
         assert!(some.has(NamespaceKind::Pid) && !some.without(NamespaceKind::Pid).has(NamespaceKind::Pid));
         assert!(!some.has(NamespaceKind::User) && Spaces::default().is_empty());
-        assert_eq!(Spaces::of(&Spaces::ALL).flags(), 0x7e02_0080);
-        assert!(Spaces::of(&Spaces::ALL).foreign(std::process::id()).unwrap().is_empty());
+        assert_eq!(Spaces::of(&NamespaceKind::ALL).flags(), 0x7e02_0080);
+        assert!(Spaces::of(&NamespaceKind::ALL).foreign(std::process::id()).unwrap().is_empty());
     }
 }

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use conex_netlink::{Neighbour, Route};
-use conex_network::{Firewall, Network, Overlay};
+use conex_network::{Endpoint, Firewall, Network, Overlay, mac_text};
 use serde_json::{Map, Value, json};
 
 use crate::network::{Place, all_endpoints};
 use crate::rootless::on_host;
 use crate::store::Store;
-use crate::verbs::inspect_network::mac;
 use crate::{Engine, Result};
 
 impl Engine {
@@ -27,6 +26,18 @@ impl Engine {
     }
 }
 
+/// A container on a network, as Docker tells of it.
+pub(super) fn member(name: &str, endpoint: &Endpoint) -> Value {
+    let of = |v4: bool| {
+        let found = endpoint.addresses.iter().find(|(address, _)| address.is_ipv4() == v4);
+        found.map(|(address, prefix)| format!("{address}/{prefix}")).unwrap_or_default()
+    };
+    json!({
+        "Name": name, "EndpointID": endpoint.host_device, "MacAddress": mac_text(endpoint.mac),
+        "IPv4Address": of(true), "IPv6Address": of(false),
+    })
+}
+
 /// An overlay's tunnel, and where it leads now.
 fn tunnel(network: &Network, overlay: &Overlay, host: &mut Route) -> Value {
     let device = network.tunnel_device();
@@ -37,7 +48,7 @@ fn tunnel(network: &Network, overlay: &Overlay, host: &mut Route) -> Value {
             && link.as_ref().is_some_and(|link| link.index == index)
         {
             // All zeros: frames for all go there.
-            let known = (known != [0; 6]).then(|| mac(known));
+            let known = (known != [0; 6]).then(|| mac_text(known));
             peers.entry(host.to_string()).or_default().extend(known);
         }
     }
@@ -62,15 +73,7 @@ fn document(network: &Network, store: &Store) -> Result<Value> {
             continue;
         }
         let Some(record) = store.record(&id)? else { continue };
-        let of = |v4: bool| {
-            let found = endpoint.addresses.iter().find(|(address, _)| address.is_ipv4() == v4);
-            found.map(|(address, prefix)| format!("{address}/{prefix}")).unwrap_or_default()
-        };
-        let fields = json!({
-            "Name": record.name, "EndpointID": endpoint.host_device, "MacAddress": mac(endpoint.mac),
-            "IPv4Address": of(true), "IPv6Address": of(false),
-        });
-        containers.insert(id.to_string(), fields);
+        containers.insert(id.to_string(), member(record.name.as_str(), &endpoint));
         if network.driver.switch().is_none() {
             // Its device is in the container alone.
             cables.push(json!({ "Container": record.name, "Device": endpoint.device }));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use conex_network::cni::{List, Plugin};
 use serde_json::{Map, Value, json};
 
-use crate::verbs::inspect_network::mac;
+use super::inspect::member;
 use crate::{Engine, Result};
 
 impl Engine {
@@ -19,15 +19,7 @@ impl Engine {
             };
             let name = record.map_or_else(|| attachment.container.clone(), |record| record.name.to_string());
             let endpoint = attachment.endpoint();
-            let of = |v4: bool| {
-                let found = endpoint.addresses.iter().find(|(address, _)| address.is_ipv4() == v4);
-                found.map(|(address, prefix)| format!("{address}/{prefix}")).unwrap_or_default()
-            };
-            let fields = json!({
-                "Name": name, "EndpointID": endpoint.host_device, "MacAddress": mac(endpoint.mac),
-                "IPv4Address": of(true), "IPv6Address": of(false),
-            });
-            containers.insert(attachment.container.clone(), fields);
+            containers.insert(attachment.container.clone(), member(&name, &endpoint));
             attached.push(json!({
                 "Container": name, "Device": endpoint.device, "HostDevice": endpoint.host_device,
                 "Ports": endpoint.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -73,15 +65,13 @@ impl Engine {
     fn plugin(&self, list: &List, plugin: &Plugin) -> Value {
         let cni = self.parts.store.cni();
         let capabilities: BTreeSet<&str> = plugin.capabilities();
-        match (cni.program(plugin.kind()), cni.versions(list, plugin)) {
-            (Ok(path), Ok(versions)) => json!({
-                "Type": plugin.kind(), "Path": path, "Versions": versions, "Capabilities": capabilities,
+        match cni.versions(list, plugin) {
+            Ok(versions) => json!({
+                "Type": plugin.kind(), "Path": cni.program(plugin.kind()).ok(), "Versions": versions,
+                "Capabilities": capabilities,
             }),
-            (_, Err(error)) => json!({
+            Err(error) => json!({
                 "Type": plugin.kind(), "Error": error.to_string(), "Capabilities": capabilities,
-            }),
-            (Err(fault), _) => json!({
-                "Type": plugin.kind(), "Error": fault.to_string(), "Capabilities": capabilities,
             }),
         }
     }

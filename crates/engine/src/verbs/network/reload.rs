@@ -119,10 +119,8 @@ fn mend(network: &Network, endpoint: &Endpoint, note: &str, pid: u32, host: &mut
     if wire.is_whole(host, &mut inside)? {
         return Ok(());
     }
-    if let Some(old) = inside.link(&endpoint.device)? {
-        inside.delete_link(old.index)?;
-    }
-    wire.is_default = inside.routes()?.iter().all(|route| route.destination.is_some());
+    inside.delete_named(&endpoint.device)?;
+    wire.is_default = !network::has_way_out(&mut inside)?;
     wire.connect(host, &mut inside, namespace.as_fd())?;
     Ok(())
 }
