@@ -34,7 +34,7 @@ pub(crate) use self::files::name_addresses;
 pub(crate) use self::link::{link, unlink};
 pub(crate) use self::names::{Names, dns_names, tell};
 pub(crate) use self::plan::endpoint;
-pub(crate) use self::release::{release, settle};
+pub(crate) use self::release::{clear, release, settle};
 pub(crate) use self::uplink::check_carrier;
 use crate::Result;
 use crate::store::{Store, write};

@@ -15,7 +15,7 @@ use crate::store::{Store, write};
 /// # Errors
 /// What stays; the record stays with it.
 pub(crate) fn release(store: &Store, id: &ContainerId) -> Result<()> {
-    take_down(store, id, false)
+    take_down(store, id, false, false)
 }
 
 /// The same for a container whose owner was killed: its devices, too.
@@ -23,17 +23,25 @@ pub(crate) fn release(store: &Store, id: &ContainerId) -> Result<()> {
 /// # Errors
 /// As [`release`].
 pub(crate) fn settle(store: &Store, id: &ContainerId) -> Result<()> {
-    take_down(store, id, true)
+    take_down(store, id, true, true)
 }
 
-fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> {
+/// The same for one that was settled when it got its present owner: what is on record of it, without reading all leases.
+///
+/// # Errors
+/// As [`release`].
+pub(crate) fn clear(store: &Store, id: &ContainerId) -> Result<()> {
+    take_down(store, id, true, false)
+}
+
+fn take_down(store: &Store, id: &ContainerId, with_devices: bool, with_leases: bool) -> Result<()> {
     super::unlink(store, id)?;
     super::detach(store, id);
     let directory = store.run_directory(id);
     conex_network::usermode::stop(&directory)?;
     let record = directory.join(RECORD);
     // Who was killed between its leases and its record has left the former only.
-    if !with_devices && !record.exists() {
+    if !with_leases && !record.exists() {
         return Ok(());
     }
     let (networks, ends) = (store.networks(), endpoints(&directory)?);
@@ -60,7 +68,7 @@ fn take_down(store: &Store, id: &ContainerId, with_devices: bool) -> Result<()> 
             networks.give_back(network, id.as_str(), &endpoint.ips().collect::<Vec<_>>());
         }
     }
-    if with_devices || ends.is_empty() {
+    if with_leases || ends.is_empty() {
         for network in networks.list()? {
             networks.give_all_back(&network, id.as_str())?;
         }

@@ -120,8 +120,13 @@ impl Store {
     /// # Errors
     /// When something cannot be removed.
     pub fn erase(&self, id: &ContainerId) -> Result<()> {
-        crate::network::settle(self, id)?;
-        match self.remains(id, "config.json")? {
+        let remains = self.remains(id, "config.json")?;
+        match remains {
+            // Whoever owns it has settled it.
+            Some(_) => crate::network::clear(self, id)?,
+            None => crate::network::settle(self, id)?,
+        }
+        match remains {
             Some(remains) => end_group(&remains.cgroup)?,
             // Half made or half removed: what it was called is not always known.
             None => match self.remains(id, "draft.json")? {

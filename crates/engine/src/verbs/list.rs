@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use conex_image::Usage;
+use conex_network::cni::Attachment;
 use conex_oci::{ContainerId, Digest};
 
 use crate::options::{NetworkMode, nearest};
@@ -139,7 +140,12 @@ impl Engine {
         let ancestors = self.ancestors(filter);
         rows.retain(|row| passes(row, filter, &ancestors));
         rows.truncate(filter.last.unwrap_or(usize::MAX));
-        rows.into_iter().map(|row| self.summarise(row, filter.size)).collect()
+        // For all of them at once: each is looked for in all networks' directories.
+        let attachments = match rows.iter().any(|row| row.state.process().is_some()) {
+            true => self.parts.store.cni().attachments()?,
+            false => Vec::new(),
+        };
+        rows.into_iter().map(|row| self.summarise(row, &attachments, filter.size)).collect()
     }
 
     /// One container; `None` when it is not (any more), or does not run and only those are asked for.
@@ -166,7 +172,7 @@ impl Engine {
         named.filter_map(|(_, name)| Some(self.parts.images.resolve(name, None).ok()?.id)).collect()
     }
 
-    fn summarise(&self, row: Row, size: bool) -> Result<ContainerSummary> {
+    fn summarise(&self, row: Row, attachments: &[Attachment], size: bool) -> Result<ContainerSummary> {
         let Row { id, summary, state } = row;
         let size = match size {
             true => Some(self.sizes(&id, &summary.image_id)?),
@@ -181,8 +187,10 @@ impl Engine {
         };
         let ports = match state.process() {
             Some(_) => {
-                let endpoints = crate::network::places(&self.parts.store, &id)?;
-                endpoints.into_iter().flat_map(|endpoint| endpoint.ports).collect()
+                let own = crate::network::endpoints(&self.parts.store.run_directory(&id))?;
+                let theirs = attachments.iter().filter(|one| one.container == id.as_str());
+                let own = own.into_iter().flat_map(|endpoint| endpoint.ports);
+                own.chain(theirs.flat_map(|one| one.request.ports.clone())).collect()
             }
             None => Vec::new(),
         };

@@ -73,9 +73,17 @@ impl Engine {
     /// # Errors
     /// When they cannot be read.
     pub fn networks(&self, filter: &NetworkFilter) -> Result<Vec<Place>> {
+        self.networks_among(filter, &self.used_networks()?)
+    }
+
+    /// The same, where those that are used are known.
+    pub(super) fn networks_among(
+        &self,
+        filter: &NetworkFilter,
+        used: &BTreeSet<String>,
+    ) -> Result<Vec<Place>> {
         let networks = self.parts.networks();
         networks.default_network()?;
-        let used = self.used_networks()?;
         let mut all: Vec<Place> = networks.list()?.into_iter().map(Place::Own).collect();
         let (lists, wrong) = self.parts.store.cni().lists();
         wrong.iter().for_each(|error| log::warn!("{error}"));
@@ -92,15 +100,14 @@ impl Engine {
 
     /// Names of networks that containers are connected to, running or not.
     pub(super) fn used_networks(&self) -> Result<BTreeSet<String>> {
-        let mut used = BTreeSet::new();
+        let mut meant = BTreeSet::new();
         for id in self.parts.store.ids()? {
             let Some(record) = self.parts.store.record(&id)? else { continue };
-            for connection in record.options.namespaces.network.connections() {
-                used.extend(
-                    Place::find(&self.parts.store, &connection.network).map(|place| place.name().to_string()),
-                );
-            }
+            let connections = record.options.namespaces.network.connections().iter();
+            meant.extend(connections.map(|connection| connection.network.clone()));
         }
-        Ok(used)
+        // Each looked for once, however many containers are on it.
+        let found = meant.iter().filter_map(|name| Place::find(&self.parts.store, name).ok());
+        Ok(found.map(|place| place.name().to_string()).collect())
     }
 }

@@ -45,7 +45,7 @@ impl Engine {
     pub fn network_prune(&self, filter: &NetworkFilter, older_than: Option<i64>) -> Result<Vec<String>> {
         let used = self.used_networks()?;
         let mut gone = Vec::new();
-        for place in self.networks(filter)? {
+        for place in self.networks_among(filter, &used)? {
             // The others are their administrator's.
             let Place::Own(network) = place else { continue };
             let is_young = older_than.is_some_and(|limit| network.created.as_second() > limit);
