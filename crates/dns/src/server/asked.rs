@@ -104,11 +104,10 @@ impl Server {
             }
             Origin::Stream(number) => {
                 let Some(Source::Stream(stream)) = self.sources.get_mut(number) else { return };
-                let Ok(length) = u16::try_from(message.len()) else { return };
+                if !stream.say(message) {
+                    return;
+                }
                 stream.is_waiting = false;
-                stream.output.extend_from_slice(&length.to_be_bytes());
-                stream.output.extend_from_slice(message);
-                stream.write();
                 // It goes on when its turn comes.
                 let wanted = EventFlags::IN | EventFlags::OUT;
                 let _ = epoll::modify(&self.epoll, &stream.socket, EventData::new_u64(*number), wanted);
@@ -175,16 +174,14 @@ impl Server {
             let door = stream.door;
             match self.judge(door, &message, true) {
                 Verdict::Answer(reply) => {
-                    if let (Some(Source::Stream(stream)), Ok(length)) =
-                        (self.sources.get_mut(&number), u16::try_from(reply.len()))
-                    {
-                        stream.output.extend_from_slice(&length.to_be_bytes());
-                        stream.output.extend_from_slice(&reply);
-                        stream.write();
+                    if let Some(Source::Stream(stream)) = self.sources.get_mut(&number) {
+                        stream.say(&reply);
                     }
                 }
                 Verdict::Forward => {
-                    stream_of(&mut self.sources, number, |stream| stream.is_waiting = true);
+                    if let Some(Source::Stream(stream)) = self.sources.get_mut(&number) {
+                        stream.is_waiting = true;
+                    }
                     self.take_off(door, Origin::Stream(number), &message);
                 }
                 Verdict::Nothing => return self.close_stream(number),
@@ -198,17 +195,16 @@ impl Server {
     }
 }
 
-fn stream_of(
-    sources: &mut std::collections::HashMap<u64, Source>,
-    number: u64,
-    change: impl FnOnce(&mut Stream),
-) {
-    if let Some(Source::Stream(stream)) = sources.get_mut(&number) {
-        change(stream);
-    }
-}
-
 impl Stream {
+    /// Says a message, its length before it (RFC 1035, section 4.2.2), as far as it goes at once. False for one that is too long.
+    fn say(&mut self, message: &[u8]) -> bool {
+        let Ok(length) = u16::try_from(message.len()) else { return false };
+        self.output.extend_from_slice(&length.to_be_bytes());
+        self.output.extend_from_slice(message);
+        self.write();
+        true
+    }
+
     /// False at the end.
     fn write(&mut self) -> bool {
         while !self.output.is_empty() {
