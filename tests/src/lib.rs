@@ -48,7 +48,7 @@ pub use fixture::fixture;
 pub use flaky::Flaky;
 pub use forge::{Entry, Forge};
 pub use images::archive;
-pub use killat::{Killat, Traced};
+pub use killat::{Killat, Points, Traced};
 pub use mortal::{Mortal, Way};
 pub use mounts::{private_mounts, unmount_below};
 pub use nethost::NetHost;

@@ -5,7 +5,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use conex_tests::{Killat, Traced, Yard, eventually, inside, skip, yard};
+use conex_tests::{Killat, Points, Yard, eventually, inside, skip, yard};
 
 /// A host that lets nobody in who did not come before.
 const CLOSED: &str = "nft -f - <<'END'
@@ -187,19 +187,14 @@ fn a_reload_that_is_killed_is_made_good_by_the_next_start() {
     configure(&yard, "[ports]\nask_input = true\n");
     yard.serve("web", &["-p", "8080:80"]);
     let reload = ["network", "reload"];
-    let Traced { said, calls } = killat.run(conex, &reload, None);
-    assert!(said.starts_with("ended 0 "), "{said}");
-    let step = (calls / 30).max(1);
-    let mut killed = 0;
-    for (round, at) in (u64::from(std::process::id()) % step..calls).step_by(step as usize).enumerate() {
-        // What is lost differs: the device alone, a table that names it, all.
-        host.try_sh(
-            ["ip link del conex-again", "nft delete table ip6 conex", "nft flush ruleset"][round % 3],
-        );
-        let said = killat.run(conex, &reload, Some(at)).said;
-        killed += i32::from(said.starts_with("killed"));
+    // What is lost differs: the device alone, a table that names it, all.
+    let losses = ["ip link del conex-again", "nft delete table ip6 conex", "nft flush ruleset"];
+    let lose = |round: usize| {
+        host.try_sh(losses[round % 3]);
+    };
+    let is_made_good = |_: usize, after: &str| {
         conex.ok(&["run", "--rm", yard.image, "true"]);
-        assert!(comes_in(&yard, V4), "call {at} of {calls}: {said}");
-    }
-    assert!(killed > 15, "hardly anything was killed: {killed} of {calls} calls");
+        assert!(comes_in(&yard, V4), "{after}");
+    };
+    killat.each(conex, &reload, Points { some: 30, every: 7, kills: 15 }, lose, is_made_good);
 }
