@@ -171,9 +171,7 @@ impl CniYard {
 /// A [`CniYard`]; ends the test, saying why, where there can be none.
 #[macro_export]
 macro_rules! cni_yard {
-    () => {{
-        $crate::needs_root!();
-        let Some(yard) = $crate::CniYard::new() else { return };
-        yard
-    }};
+    () => {
+        $crate::yard!($crate::CniYard::new())
+    };
 }

@@ -233,7 +233,7 @@ impl Conex {
         Some("alpine:3.20")
     }
 
-    /// Debian's servers and firewalls ([`crate::Rack::image`]); `None` when nobody has made the image.
+    /// Debian's servers and firewalls ([`crate::Yard::of_servers`]); `None` when nobody has made the image.
     pub fn services(&self) -> Option<&'static str> {
         images::provide_root(self, &images::services()?, "debian-services:1");
         Some("debian-services:1")

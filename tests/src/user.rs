@@ -73,9 +73,7 @@ impl Yard {
 /// An ordinary user's [`Yard`], or the end of the test.
 #[macro_export]
 macro_rules! user_yard {
-    () => {{
-        $crate::needs_root!();
-        let Some(yard) = $crate::Yard::of_user() else { return };
-        yard
-    }};
+    () => {
+        $crate::yard!($crate::Yard::of_user())
+    };
 }
