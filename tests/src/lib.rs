@@ -60,7 +60,7 @@ pub use rootless::Rootless;
 pub use runtime::Runtime;
 pub use token_server::{TokenAsked, TokenServer};
 pub use tunnel::Tunnel;
-pub use wait::{PATIENCE, eventually, installed, is_root};
+pub use wait::{PATIENCE, eventually, installed, is_root, processes};
 pub use yard::Yard;
 
 /// Ends the test, saying why it could not run here. `cargo xtask test` counts such tests apart.

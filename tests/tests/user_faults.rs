@@ -5,7 +5,7 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Killat, Points, Yard, eventually, skip, user_yard};
+use conex_tests::{Killat, Points, Yard, eventually, processes, skip, user_yard};
 
 const POINTS: Points = Points { some: 25, every: 11, kills: 10 };
 
@@ -18,12 +18,7 @@ fn assert_clear(yard: &Yard, after: &str) {
     assert!(left.is_empty(), "{after}: {left:?}");
     let mark = format!("{}/containers/", run.display());
     eventually(&format!("the end of what carries ({after})"), || {
-        let all = std::fs::read_dir("/proc").expect("/proc").flatten();
-        let carries = |entry: &std::fs::DirEntry| {
-            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&words).contains(&mark)
-        };
-        (!all.into_iter().any(|entry| carries(&entry))).then_some(())
+        (processes(|words| words.contains(&mark)) == 0).then_some(())
     });
     // The devices go with the container's namespace, a moment later.
     let netns = format!("--net={}", run.join("host.netns").display());
