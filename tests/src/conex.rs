@@ -82,6 +82,16 @@ impl Conex {
         self.directory.path().join("net.d")
     }
 
+    /// Writes the configuration of its user, conex.toml.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure(&self, text: &str) {
+        let directory = self.directory.path().join("home/.config/conex");
+        std::fs::create_dir_all(&directory).expect("a directory");
+        std::fs::write(directory.join("conex.toml"), text).expect("conex.toml");
+    }
+
     /// A command line, not yet started, with nothing on standard input and a clean environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.program();

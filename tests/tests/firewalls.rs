@@ -8,6 +8,9 @@ use conex_tests::{Yard, eventually, server_yard};
 /// A web server with a published port.
 const WEB: &str = "mkdir /w; echo web >/w/index.html; exec busybox httpd -f -p 80 -h /w";
 
+/// Not all of what it sets is there to be set in a network namespace. It is enabled by the test.
+const UFW: &str = "sed -i /^IPT_SYSCTL/d /etc/default/ufw; exec sleep 600";
+
 /// Without systemd the bus is theirs alone.
 const FIREWALLD: &str =
     "rm -rf /run/dbus; mkdir -p /run/dbus; dbus-daemon --system --fork; exec firewalld --nofork --nopid";
@@ -24,6 +27,15 @@ impl Guarded {
         eventually("the server", || this.comes_in().then_some(()));
         assert!(this.goes_out());
         this.yard.start("firewall", &["--privileged", "--network", "host"], firewall);
+        this
+    }
+
+    /// With ufw, which is yet to be enabled.
+    fn by_ufw(yard: Yard) -> Self {
+        let this = Self::new(yard, UFW);
+        eventually("the setting", || {
+            this.yard.try_exec("firewall", "! grep -q ^IPT_SYSCTL /etc/default/ufw").map(|_| ())
+        });
         this
     }
 
@@ -51,9 +63,7 @@ impl Guarded {
 
     /// Published ports are open to whom the host's `input` lets in, too.
     fn ask_input(&self) {
-        let directory = self.yard.conex.scratch().join("home/.config/conex");
-        std::fs::create_dir_all(&directory).expect("a directory");
-        std::fs::write(directory.join("conex.toml"), "[ports]\nask_input = true\n").expect("conex.toml");
+        self.yard.conex.configure("[ports]\nask_input = true\n");
         self.yard.conex.ok(&["network", "reload"]);
     }
 
@@ -120,12 +130,8 @@ fn firewalld_may_come_restart_reload_and_go() {
 
 #[test]
 fn ufw_denies_and_allows() {
-    // Not all of what it sets is there to be set in a network namespace.
-    let guarded = Guarded::new(server_yard!(), "sed -i /^IPT_SYSCTL/d /etc/default/ufw; exec sleep 600");
+    let guarded = Guarded::by_ufw(server_yard!());
     let conex = &guarded.yard.conex;
-    eventually("the setting", || {
-        guarded.yard.try_exec("firewall", "! grep -q ^IPT_SYSCTL /etc/default/ufw").map(|_| ())
-    });
     guarded.does("ufw --force enable");
     // By default it denies what is forwarded; what it allows to the host itself is another matter.
     assert!(!guarded.comes_in() && !guarded.goes_out() && guarded.is_reached_here());
@@ -175,10 +181,7 @@ fn firewalld_s_zones_count_for_published_ports_when_input_is_asked() {
 
 #[test]
 fn ufw_s_rules_count_for_published_ports_when_input_is_asked() {
-    let guarded = Guarded::new(server_yard!(), "sed -i /^IPT_SYSCTL/d /etc/default/ufw; exec sleep 600");
-    eventually("the setting", || {
-        guarded.yard.try_exec("firewall", "! grep -q ^IPT_SYSCTL /etc/default/ufw").map(|_| ())
-    });
+    let guarded = Guarded::by_ufw(server_yard!());
     guarded.ask_input();
     assert!(guarded.comes_in());
     guarded.does("ufw default allow routed; ufw --force enable");

@@ -21,12 +21,6 @@ table inet host {
 }
 END";
 
-fn configure(yard: &Yard, text: &str) {
-    let directory = yard.conex.scratch().join("home/.config/conex");
-    std::fs::create_dir_all(&directory).expect("a directory");
-    std::fs::write(directory.join("conex.toml"), text).expect("conex.toml");
-}
-
 /// Whether the world gets through to a port of the host's, at once or not at all.
 fn comes_in(yard: &Yard, address: &str) -> bool {
     let asked = Instant::now();
@@ -68,7 +62,7 @@ fn what_the_host_s_input_drops_is_dropped() {
     };
     assert_eq!(asked(), 0);
 
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     conex.ok(&["network", "reload"]);
     assert!(
         ![V4, V6, "192.0.2.1:8081"].iter().any(|at| comes_in(&yard, at))
@@ -131,7 +125,7 @@ fn what_the_host_s_input_drops_is_dropped() {
 fn what_is_open_stays_and_what_is_lost_is_made_again() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     yard.serve("web", &["-p", "8080:80"]);
     assert!(comes_in(&yard, V4));
     // What runs is not asked about again.
@@ -165,7 +159,7 @@ fn what_is_open_stays_and_what_is_lost_is_made_again() {
     // Taken back: by the next start.
     host.sh(CLOSED);
     assert!(!comes_in(&yard, V4));
-    configure(&yard, "");
+    conex.configure("");
     conex.ok(&["run", "--rm", yard.image, "true"]);
     assert!(comes_in(&yard, V4));
     conex.ok(&["network", "reload"]);
@@ -173,7 +167,7 @@ fn what_is_open_stays_and_what_is_lost_is_made_again() {
     assert_eq!(host.sh("nft list tables").matches("conex").count(), 2);
     assert!(!host.sh("ip -o link").contains("conex-again"));
     // And all goes with the last network.
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     conex.ok(&["network", "create", "one"]);
     conex.ok(&["network", "reload"]);
     assert!(host.sh("ip -o link").contains("conex-again"));
@@ -184,7 +178,7 @@ fn a_reload_that_is_killed_is_made_good_by_the_next_start() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
     let Some(killat) = Killat::new(conex.scratch()) else { skip!("no C compiler") };
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     yard.serve("web", &["-p", "8080:80"]);
     let reload = ["network", "reload"];
     // What is lost differs: the device alone, a table that names it, all.
