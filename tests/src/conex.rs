@@ -108,8 +108,8 @@ impl Conex {
 
     /// The same, started by these words further on, from another path.
     #[must_use]
-    pub fn of(mut self, words: &[&str], at: &'static str) -> Self {
-        self.prefix.extend(words.iter().map(|word| (*word).to_owned()));
+    pub fn of(mut self, words: &[String], at: &'static str) -> Self {
+        self.prefix.extend_from_slice(words);
         self.at = Some(at);
         self
     }
