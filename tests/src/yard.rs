@@ -66,13 +66,13 @@ impl Yard {
         });
     }
 
-    /// A container with a web server at port 80 that says its name.
+    /// A container with a web server at port 80 that says its name, and writes down who asks.
     ///
     /// # Panics
     /// When it does not start.
     #[track_caller]
     pub fn serve(&self, name: &str, flags: &[&str]) {
-        let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -p 80 -h /w");
+        let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -v -p 80 -h /w");
         self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sh", "-c", &script]].concat());
         eventually("the server", || {
             let asked = self.conex.run(&["exec", name, "wget", "-qO-", "http://127.0.0.1/"]);
