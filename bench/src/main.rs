@@ -55,7 +55,7 @@ fn all(options: &options::Options) -> Result<()> {
         match what.as_str() {
             "runtime" => runtime::bench(options)?,
             "inflate" => inflate::bench(options)?,
-            "network" => network::bench(options)?,
+            "network" => network::bench()?,
             _ => engine.push(what),
         }
     }
@@ -73,10 +73,7 @@ fn all(options: &options::Options) -> Result<()> {
             _ => vec![size::bench(&scene)?],
         };
         for report in reports {
-            report.print();
-            if options.save {
-                println!("kept in {}\n", report.save()?.display());
-            }
+            report.finish(options.save)?;
         }
     }
     Ok(())

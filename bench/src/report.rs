@@ -115,6 +115,15 @@ impl Report {
         self.times.iter().filter(move |times| times.name.starts_with(prefix))
     }
 
+    /// Prints it, and keeps it if it is to be.
+    pub(crate) fn finish(&self, save: bool) -> Result<()> {
+        self.print();
+        if save {
+            println!("kept in {}\n", self.save()?.display());
+        }
+        Ok(())
+    }
+
     pub(crate) fn print(&self) {
         println!("\n{}: {}\n{}", self.what, self.about, self.machine.line());
         let (floor, ours) = (self.median("floor"), self.median(self.ours));
@@ -154,7 +163,7 @@ impl Report {
     }
 
     /// Writes `bench/results/<date>-<what>.json`; a second run of a day replaces the first.
-    pub(crate) fn save(&self) -> Result<PathBuf> {
+    fn save(&self) -> Result<PathBuf> {
         save(self.what, self)
     }
 }

@@ -37,15 +37,11 @@ impl CniYard {
         let this = Self { yard: Yard::new()? };
         // Plugins keep things below /run, of which this host has its own.
         this.yard.host.sh("mount -t tmpfs tmpfs /run");
-        for directory in [this.plugins(), this.yard.conex.cni_networks(), this.configuration()] {
+        for directory in [this.plugins(), this.yard.conex.cni_networks()] {
             fs::create_dir_all(directory).expect("a directory");
         }
         this.configure(10);
         Some(this)
-    }
-
-    fn configuration(&self) -> PathBuf {
-        self.yard.conex.scratch().join("home/.config/conex")
     }
 
     /// Where the test's own plugins are.
@@ -60,7 +56,7 @@ impl CniYard {
     pub fn configure(&self, seconds: u32) {
         let plugins = [self.plugins(), DEBIANS.into()];
         let text = format!("[cni]\nplugins = {plugins:?}\ntimeout = {seconds}\n");
-        fs::write(self.configuration().join("conex.toml"), text).expect("conex.toml");
+        self.yard.conex.configure(&text);
     }
 
     /// Writes a network's file.
@@ -171,9 +167,7 @@ impl CniYard {
 /// A [`CniYard`]; ends the test, saying why, where there can be none.
 #[macro_export]
 macro_rules! cni_yard {
-    () => {{
-        $crate::needs_root!();
-        let Some(yard) = $crate::CniYard::new() else { return };
-        yard
-    }};
+    () => {
+        $crate::yard!($crate::CniYard::new())
+    };
 }

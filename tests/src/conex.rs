@@ -82,6 +82,16 @@ impl Conex {
         self.directory.path().join("net.d")
     }
 
+    /// Writes the configuration of its user, conex.toml.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure(&self, text: &str) {
+        let directory = self.directory.path().join("home/.config/conex");
+        std::fs::create_dir_all(&directory).expect("a directory");
+        std::fs::write(directory.join("conex.toml"), text).expect("conex.toml");
+    }
+
     /// A command line, not yet started, with nothing on standard input and a clean environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.program();
@@ -98,8 +108,8 @@ impl Conex {
 
     /// The same, started by these words further on, from another path.
     #[must_use]
-    pub fn of(mut self, words: &[&str], at: &'static str) -> Self {
-        self.prefix.extend(words.iter().map(|word| (*word).to_owned()));
+    pub fn of(mut self, words: &[String], at: &'static str) -> Self {
+        self.prefix.extend_from_slice(words);
         self.at = Some(at);
         self
     }
@@ -233,7 +243,7 @@ impl Conex {
         Some("alpine:3.20")
     }
 
-    /// Debian's servers and firewalls ([`crate::Rack::image`]); `None` when nobody has made the image.
+    /// Debian's servers and firewalls ([`crate::Yard::of_servers`]); `None` when nobody has made the image.
     pub fn services(&self) -> Option<&'static str> {
         images::provide_root(self, &images::services()?, "debian-services:1");
         Some("debian-services:1")

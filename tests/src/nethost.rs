@@ -147,6 +147,12 @@ impl NetHost {
         Self::run(self.world.id(), script)
     }
 
+    /// What the world gets by HTTP, if it gets it.
+    pub fn world_gets(&self, url: &str) -> Option<String> {
+        let output = self.try_world(&format!("timeout 3 busybox wget -qO- {url}"));
+        (output.code == 0).then_some(output.stdout)
+    }
+
     fn run(pid: u32, script: &str) -> Output {
         let prefix = Self::enter(pid);
         finish(Command::new(&prefix[0]).args(&prefix[1..]).args(["sh", "-c", script]).stdin(Stdio::null()))

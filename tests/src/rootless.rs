@@ -59,15 +59,19 @@ impl Rootless {
         Some(Self { enclosure })
     }
 
+    /// What makes a command the user's: `env` and what is set for him, before it.
+    pub(crate) fn become_user() -> Vec<String> {
+        let user = Self::USER.to_string();
+        let words = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--inh-caps=-all"];
+        [&words[..], &["env", "USER=tester"]].concat().into_iter().map(str::to_owned).collect()
+    }
+
     /// A command of the user's.
     pub fn words(&self, words: &[&str]) -> Vec<String> {
-        let user = Self::USER.to_string();
         let runtime_directory = format!("XDG_RUNTIME_DIR={}", self.enclosure.at("user/run"));
         let home = format!("HOME={}", self.enclosure.at("user"));
-        let start =
-            ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--inh-caps=-all", "env"];
-        let all = [&start[..], &[&runtime_directory, &home, "USER=tester"], words].concat();
-        all.into_iter().map(str::to_owned).collect()
+        let words = words.iter().map(|word| (*word).to_owned());
+        [Self::become_user(), vec![runtime_directory, home], words.collect()].concat()
     }
 
     /// The runtime, run by the user.

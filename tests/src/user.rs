@@ -40,21 +40,10 @@ impl Yard {
             return None;
         };
         let host = NetHost::new()?;
-        let user = Rootless::USER.to_string();
-        let words = [
-            "setpriv",
-            "--reuid",
-            &user,
-            "--regid",
-            &user,
-            "--clear-groups",
-            "--inh-caps=-all",
-            "env",
-            "USER=tester",
-        ];
-        let conex = host.conex().of(&words, "/mnt/conex");
+        let conex = host.conex().of(&Rootless::become_user(), "/mnt/conex");
         let ids = format!(
-            "USER_ID={user}; FIRST_UID={}; FIRST_GID={}",
+            "USER_ID={}; FIRST_UID={}; FIRST_GID={}",
+            Rootless::USER,
             Rootless::FIRST_SUBUID,
             Rootless::FIRST_SUBGID
         );
@@ -73,9 +62,7 @@ impl Yard {
 /// An ordinary user's [`Yard`], or the end of the test.
 #[macro_export]
 macro_rules! user_yard {
-    () => {{
-        $crate::needs_root!();
-        let Some(yard) = $crate::Yard::of_user() else { return };
-        yard
-    }};
+    () => {
+        $crate::yard!($crate::Yard::of_user())
+    };
 }

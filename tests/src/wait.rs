@@ -23,6 +23,16 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// How many processes have such a command line: its words, each with a NUL behind it.
+///
+/// # Panics
+/// When there is no /proc.
+pub fn processes(is_meant: impl Fn(&str) -> bool) -> usize {
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let words = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    words.filter(|words| is_meant(&String::from_utf8_lossy(words))).count()
+}
+
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -1,4 +1,4 @@
-//! A host with an installation and busybox: what tests of networks begin with.
+//! A host with an installation and an image: what tests of networks begin with.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::{Conex, NetHost, eventually};
 pub struct Yard {
     /// The installation. Containers go before their host.
     pub conex: Conex,
-    /// Busybox.
+    /// Busybox, or Debian's servers.
     pub image: &'static str,
     /// The host, and the world beyond it.
     pub host: NetHost,
@@ -18,22 +18,61 @@ pub struct Yard {
 impl Yard {
     /// `None`, with a word why, where there can be none.
     pub fn new() -> Option<Self> {
+        Self::furnished(Conex::busybox, "no busybox image (CONEX_TEST_IMAGES)")
+    }
+
+    /// The same with nginx, redis, PostgreSQL, firewalld and ufw as Debian packages them, with curl and busybox.
+    pub fn of_servers() -> Option<Self> {
+        Self::furnished(
+            Conex::services,
+            "no image of Debian's servers (cargo xtask debian-image services says why)",
+        )
+    }
+
+    fn furnished(image: impl FnOnce(&Conex) -> Option<&'static str>, without: &str) -> Option<Self> {
         let host = NetHost::new()?;
         let conex = host.conex();
-        let Some(image) = conex.busybox() else {
-            println!("skipped: no busybox image (CONEX_TEST_IMAGES)");
+        let Some(image) = image(&conex) else {
+            println!("skipped: {without}");
             return None;
         };
         Some(Self { conex, image, host })
     }
 
-    /// A container with a web server at port 80 that says its name.
+    /// A container that goes on running.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn start(&self, name: &str, flags: &[&str], script: &str) {
+        let run = [&["run", "-d", "--name", name], flags, &[self.image, "sh", "-euc", script]].concat();
+        self.conex.ok(&run);
+    }
+
+    /// What a program in a container says, if it ends well.
+    pub fn try_exec(&self, name: &str, script: &str) -> Option<String> {
+        let output = self.conex.run(&["exec", name, "sh", "-c", script]);
+        (output.code == 0).then(|| output.stdout.trim_end().to_owned())
+    }
+
+    /// Waits until it says that.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn says(&self, name: &str, script: &str, expected: &str) {
+        eventually(&format!("{name} to say {expected:?} to {script:?}"), || {
+            (self.try_exec(name, script)? == expected).then_some(())
+        });
+    }
+
+    /// A container with a web server at port 80 that says its name, and writes down who asks.
     ///
     /// # Panics
     /// When it does not start.
     #[track_caller]
     pub fn serve(&self, name: &str, flags: &[&str]) {
-        let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -p 80 -h /w");
+        let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -v -p 80 -h /w");
         self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sh", "-c", &script]].concat());
         eventually("the server", || {
             let asked = self.conex.run(&["exec", name, "wget", "-qO-", "http://127.0.0.1/"]);
@@ -50,6 +89,16 @@ impl Yard {
         let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
         let text = self.conex.ok(&["inspect", "-f", format, name]);
         text.split_whitespace().next().expect("an address").to_owned()
+    }
+
+    /// An address of a container on a network, by the field of `inspect`.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[track_caller]
+    pub fn address_on(&self, name: &str, network: &str, field: &str) -> String {
+        let one = &self.conex.inspect(name)["NetworkSettings"]["Networks"][network];
+        one[field].as_str().expect("an address").to_owned()
     }
 
     /// What a container gets from there, with these flags.
@@ -91,12 +140,23 @@ impl Yard {
     }
 }
 
-/// A [`Yard`]; ends the test, saying why, where there can be none.
+/// A [`Yard`], or what else an expression makes; ends the test, saying why, where there can be none.
 #[macro_export]
 macro_rules! yard {
-    () => {{
+    () => {
+        $crate::yard!($crate::Yard::new())
+    };
+    ($made:expr) => {{
         $crate::needs_root!();
-        let Some(yard) = $crate::Yard::new() else { return };
+        let Some(yard) = $made else { return };
         yard
     }};
+}
+
+/// The same with Debian's servers.
+#[macro_export]
+macro_rules! server_yard {
+    () => {
+        $crate::yard!($crate::Yard::of_servers())
+    };
 }

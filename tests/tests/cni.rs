@@ -2,17 +2,11 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{CniYard, cni_yard, eventually, skip};
+use conex_tests::{cni_yard, eventually, skip};
 use serde_json::json;
 
 fn portmap() -> serde_json::Value {
     json!({ "type": "portmap", "capabilities": { "portMappings": true } })
-}
-
-/// What the world gets from there.
-fn world(cni: &CniYard, address: &str) -> Option<String> {
-    let output = cni.yard.host.try_world(&format!("timeout 2 busybox wget -qO- http://{address}/"));
-    (output.code == 0).then_some(output.stdout)
 }
 
 #[test]
@@ -43,7 +37,7 @@ fn a_network_of_plugins() {
     assert_eq!(conex.ok(&["port", "web"]), "80/tcp -> 0.0.0.0:8080\n");
     assert!(yard.inspect("web")["Containers"].to_string().contains("10.77.0.2/24"));
     // From the world, the host and another container; and out.
-    assert_eq!(world(&cni, "192.0.2.1:8080").as_deref(), Some("web\n"));
+    assert_eq!(cni.yard.host.world_gets("http://192.0.2.1:8080/").as_deref(), Some("web\n"));
     assert_eq!(yard.host.sh("timeout 2 busybox wget -qO- http://10.77.0.2/"), "web\n");
     assert_eq!(yard.host.sh("timeout 2 busybox wget -qO- http://192.0.2.1:8080/"), "web\n");
     assert_eq!(yard.fetch(&["--network", "web"], "http://10.77.0.2/").as_deref(), Some("web\n"));
@@ -59,7 +53,7 @@ fn a_network_of_plugins() {
     // Each run has its own; the end of the last gives all back.
     conex.ok(&["restart", "-t", "0", "web"]);
     assert_eq!(cni.leases("web").len(), 1);
-    eventually("the server", || world(&cni, "192.0.2.1:8080"));
+    eventually("the server", || cni.yard.host.world_gets("http://192.0.2.1:8080/"));
     conex.ok(&["stop", "-t", "0", "web"]);
     cni.assert_clear("web");
     conex.ok(&["start", "web"]);
@@ -192,7 +186,7 @@ fn beside_networks_of_ones_own() {
         assert!(shown.contains(way), "{flags:?}: {shown}");
     }
     yard.serve("both", &["--network", "back", "--network", "own", "-p", "8080:80"]);
-    assert_eq!(world(&cni, "192.0.2.1:8080").as_deref(), Some("both\n"));
+    assert_eq!(cni.yard.host.world_gets("http://192.0.2.1:8080/").as_deref(), Some("both\n"));
     assert_eq!(yard.fetch(&["--network", "own"], "http://both/").as_deref(), Some("both\n"));
     assert_eq!(yard.fetch(&["--network", "back"], "http://10.78.0.2/"), None, "not this one's address");
     let address = conex.ok(&["inspect", "-f", "{{.NetworkSettings.Networks.back.IPAddress}}", "both"]);
@@ -246,7 +240,7 @@ fn other_plugins() {
         ]),
     );
     yard.serve("pair", &["--network", "pair", "-p", "8080:80"]);
-    assert_eq!(world(&cni, "192.0.2.1:8080").as_deref(), Some("pair\n"));
+    assert_eq!(cni.yard.host.world_gets("http://192.0.2.1:8080/").as_deref(), Some("pair\n"));
     let resolv = conex.ok(&["exec", "pair", "cat", "/etc/resolv.conf"]);
     assert!(
         resolv.contains("nameserver 10.80.0.1\n") && resolv.contains("search pair.example\n"),
@@ -264,7 +258,7 @@ fn other_plugins() {
         ]),
     );
     yard.serve("lan", &["--network", "lan"]);
-    assert_eq!(world(&cni, "192.0.2.64").as_deref(), Some("lan\n"));
+    assert_eq!(cni.yard.host.world_gets("http://192.0.2.64/").as_deref(), Some("lan\n"));
     conex.ok(&["rm", "-f", "lan"]);
 
     // A device of the host's that comes back, which plugins can see to only while there is the namespace.

@@ -4,10 +4,10 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{CniYard, Killat, Traced, cni_yard, eventually, skip};
+use conex_tests::{CniYard, Killat, Points, cni_yard, eventually, skip};
 use serde_json::json;
 
-const POINTS: u64 = 30;
+const POINTS: Points = Points { some: 30, every: 11, kills: 15 };
 
 /// A plugin that keeps a directory for each container, and would refuse a second ADD.
 const KEEPS: &str = r#"
@@ -38,8 +38,6 @@ fn a_start_that_is_killed_leaves_nothing() {
     conex.ok(&["network", "create", "own"]);
     let words =
         ["run", "--rm", "--name", "victim", "--network", "net", "--network", "own", cni.yard.image, "true"];
-    let Traced { said, calls } = killat.run(conex, &words, None);
-    assert!(said.starts_with("ended 0 "), "{said}");
     let clear = |after: &str| {
         // The plugins' own end may come a moment after those who had started them.
         eventually(&format!("nothing to be left ({after})"), || {
@@ -49,17 +47,7 @@ fn a_start_that_is_killed_leaves_nothing() {
         });
         assert!(cni.yard.leases("own").is_empty(), "{after}");
     };
-    clear("a run to its end");
-    let all = std::env::var("CONEX_FAULTS").is_ok_and(|value| value == "all");
-    let step = if all { 11 } else { (calls / POINTS).max(1) };
-    let (mut killed, mut at) = (0, u64::from(std::process::id()) % step);
-    while at < calls {
-        let said = killat.run(conex, &words, Some(at)).said;
-        killed += i32::from(said.starts_with("killed"));
-        clear(&format!("call {at} of {calls}: {said}"));
-        at += step;
-    }
-    assert!(killed > 15, "hardly anything was killed: {killed} of {calls} calls, every {step}th");
+    killat.each(conex, &words, POINTS, |_| (), |_, after| clear(after));
     conex.ok(&words);
     clear("a run to its end");
     conex.ok(&["network", "prune", "-f"]);

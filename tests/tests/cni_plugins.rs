@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use conex_tests::{CniYard, cni_yard, eventually};
+use conex_tests::{CniYard, cni_yard, eventually, processes};
 use serde_json::{Value, json};
 
 /// A device of its own in the container would be more than a script can do: a result is all that counts here.
@@ -221,12 +221,8 @@ fn a_plugin_that_fails_in_the_middle() {
     }
     assert!(begun.elapsed() < Duration::from_secs(50));
     // What it had started is killed, too.
-    let runs = |seconds: &str| {
-        let words = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).ok();
-        let mut all = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(words);
-        all.any(|words| words == format!("sleep\0{seconds}\0").into_bytes())
-    };
-    eventually("their end", || (!runs("98761") && !runs("98762")).then_some(()));
+    let is_theirs = |words: &str| ["sleep\098761\0", "sleep\098762\0"].contains(&words);
+    eventually("their end", || (processes(is_theirs) == 0).then_some(()));
     // All are told to delete, the last first, though it was never asked to add.
     assert!(cni.commands("after").iter().all(|command| command == "DEL"));
     assert_eq!(cni.commands("odd")[..2], ["ADD", "DEL"]);

@@ -2,13 +2,7 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Yard, eventually, skip, yard};
-
-/// What the world gets from there.
-fn world(yard: &Yard, address: &str) -> Option<String> {
-    let output = yard.host.try_world(&format!("timeout 2 busybox wget -qO- http://{address}/"));
-    (output.code == 0).then_some(output.stdout)
-}
+use conex_tests::{eventually, skip, yard};
 
 #[test]
 fn macvlan_is_the_hosts_own_network() {
@@ -39,7 +33,7 @@ fn macvlan_is_the_hosts_own_network() {
     yard.serve("web", &["--network", "lan", "--mac-address", "02:00:00:00:00:07"]);
     assert_eq!(yard.address("web"), "192.0.2.64");
     assert!(conex.ok(&["exec", "web", "ip", "link", "show", "eth0"]).contains("02:00:00:00:00:07"));
-    assert_eq!(world(&yard, "192.0.2.64").as_deref(), Some("web\n"));
+    assert_eq!(yard.host.world_gets("http://192.0.2.64/").as_deref(), Some("web\n"));
     assert_eq!(yard.fetch(&["--network", "lan"], "http://192.0.2.64/").as_deref(), Some("web\n"));
     host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
     assert!(yard.fetch(&["--network", "lan"], "http://192.0.2.2:8000/GPL-2").is_some());
@@ -49,7 +43,7 @@ fn macvlan_is_the_hosts_own_network() {
     for _ in 0..3 {
         conex.ok(&["restart", "-t", "0", "web"]);
     }
-    eventually("the server", || world(&yard, "192.0.2.64"));
+    eventually("the server", || yard.host.world_gets("http://192.0.2.64/"));
     // A kill leaves nothing: the next has the same addresses.
     yard.kill_supervisor("web");
     eventually("the next command clears it", || conex.ok(&["ps", "-q"]).is_empty().then_some(()));
@@ -97,7 +91,7 @@ fn macvlan_is_connected_and_reloaded_while_it_runs() {
     assert_eq!(conex.ok(&["network", "reload"]), "web\n");
     assert!(reached());
     yard.serve("both", &["--network", "lan", "--network", "bridge", "-p", "8080:80"]);
-    assert_eq!(world(&yard, "192.0.2.1:8080").as_deref(), Some("both\n"));
+    assert_eq!(yard.host.world_gets("http://192.0.2.1:8080/").as_deref(), Some("both\n"));
     conex.ok(&["rm", "-f", "both"]);
     conex.ok(&["network", "disconnect", "lan", "web"]);
     assert!(!conex.ok(&["exec", "web", "ip", "-o", "link"]).contains("eth1"));
@@ -139,10 +133,10 @@ fn ipvlan_where_the_kernel_has_it() {
     let own = host.sh("ip -br link show eth0 | awk '{print $3}'");
     assert_eq!(conex.ok(&["exec", "web", "cat", "/sys/class/net/eth0/address"]), own);
     let address = yard.address("web");
-    assert_eq!(world(&yard, &address).as_deref(), Some("web\n"));
+    assert_eq!(yard.host.world_gets(&format!("http://{address}/")).as_deref(), Some("web\n"));
     assert_eq!(yard.fetch(&["--network", "lan"], &format!("http://{address}/")).as_deref(), Some("web\n"));
     conex.ok(&["restart", "-t", "0", "web"]);
-    eventually("the server", || world(&yard, &address));
+    eventually("the server", || yard.host.world_gets(&format!("http://{address}/")));
     conex.ok(&["rm", "-f", "web"]);
     conex.ok(&["network", "rm", "lan"]);
     for mode in ["l3", "l3s"] {
@@ -189,7 +183,7 @@ fn an_overlay_joins_two_hosts() {
         yard.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
         assert!(yard.fetch(&["--network", "mesh"], "http://192.0.2.2:8000/GPL-2").is_some());
     }
-    assert_eq!(world(&here, "192.0.2.1:8080").as_deref(), Some("web\n"));
+    assert_eq!(here.host.world_gets("http://192.0.2.1:8080/").as_deref(), Some("web\n"));
 
     let mesh = there.inspect("mesh");
     let tunnel = &mesh["Host"]["Tunnel"];

@@ -3,70 +3,80 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Rack, eventually, rack};
+use conex_tests::{Yard, eventually, server_yard};
 
 /// A web server with a published port.
 const WEB: &str = "mkdir /w; echo web >/w/index.html; exec busybox httpd -f -p 80 -h /w";
+
+/// Not all of what it sets is there to be set in a network namespace. It is enabled by the test.
+const UFW: &str = "sed -i /^IPT_SYSCTL/d /etc/default/ufw; exec sleep 600";
 
 /// Without systemd the bus is theirs alone.
 const FIREWALLD: &str =
     "rm -rf /run/dbus; mkdir -p /run/dbus; dbus-daemon --system --fork; exec firewalld --nofork --nopid";
 
 struct Guarded {
-    rack: Rack,
+    yard: Yard,
 }
 
 impl Guarded {
-    fn new(rack: Rack, firewall: &str) -> Self {
-        let this = Self { rack };
-        this.rack.start("web", &["-p", "8080:80"], WEB);
-        this.rack.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
+    fn new(yard: Yard, firewall: &str) -> Self {
+        let this = Self { yard };
+        this.yard.start("web", &["-p", "8080:80"], WEB);
+        this.yard.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
         eventually("the server", || this.comes_in().then_some(()));
         assert!(this.goes_out());
-        this.rack.start("firewall", &["--privileged", "--network", "host"], firewall);
+        this.yard.start("firewall", &["--privileged", "--network", "host"], firewall);
+        this
+    }
+
+    /// With ufw, which is yet to be enabled.
+    fn by_ufw(yard: Yard) -> Self {
+        let this = Self::new(yard, UFW);
+        eventually("the setting", || {
+            this.yard.try_exec("firewall", "! grep -q ^IPT_SYSCTL /etc/default/ufw").map(|_| ())
+        });
         this
     }
 
     /// Whether the world reaches the published port.
     fn comes_in(&self) -> bool {
-        self.rack.host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").stdout == "web\n"
+        self.yard.host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").stdout == "web\n"
     }
 
     /// Whether the host itself does.
     fn is_reached_here(&self) -> bool {
-        self.rack.host.try_sh("timeout 1 busybox wget -qO- http://127.0.0.1:8080/").stdout == "web\n"
+        self.yard.host.try_sh("timeout 1 busybox wget -qO- http://127.0.0.1:8080/").stdout == "web\n"
     }
 
     /// Whether a container reaches the world.
     fn goes_out(&self) -> bool {
-        self.rack.try_exec("web", "curl -sS -m1 -o /dev/null http://192.0.2.2:8000/GPL-2").is_some()
+        self.yard.try_exec("web", "curl -sS -m1 -o /dev/null http://192.0.2.2:8000/GPL-2").is_some()
     }
 
     /// Commands of the firewall's own.
     #[track_caller]
     fn does(&self, script: &str) {
-        let output = self.rack.conex.run(&["exec", "firewall", "sh", "-euc", script]);
+        let output = self.yard.conex.run(&["exec", "firewall", "sh", "-euc", script]);
         assert_eq!(output.code, 0, "{script}: {}{}", output.stdout, output.stderr);
     }
 
     /// Published ports are open to whom the host's `input` lets in, too.
     fn ask_input(&self) {
-        let directory = self.rack.conex.scratch().join("home/.config/conex");
-        std::fs::create_dir_all(&directory).expect("a directory");
-        std::fs::write(directory.join("conex.toml"), "[ports]\nask_input = true\n").expect("conex.toml");
-        self.rack.conex.ok(&["network", "reload"]);
+        self.yard.conex.configure("[ports]\nask_input = true\n");
+        self.yard.conex.ok(&["network", "reload"]);
     }
 
     fn tables(&self) -> String {
-        self.rack.host.sh("nft list tables")
+        self.yard.host.sh("nft list tables")
     }
 }
 
 #[test]
 fn firewalld_may_come_restart_reload_and_go() {
-    let guarded = Guarded::new(rack!(), FIREWALLD);
-    let conex = &guarded.rack.conex;
-    guarded.rack.says("firewall", "firewall-cmd --state 2>&1", "running");
+    let guarded = Guarded::new(server_yard!(), FIREWALLD);
+    let conex = &guarded.yard.conex;
+    guarded.yard.says("firewall", "firewall-cmd --state 2>&1", "running");
     // It lets through what is translated, by a rule of its own, and containers out when it is told that they are trusted.
     assert!(guarded.comes_in() && guarded.is_reached_here() && !guarded.goes_out());
     guarded
@@ -81,7 +91,7 @@ fn firewalld_may_come_restart_reload_and_go() {
     guarded.does("firewall-cmd -q --panic-off");
     assert!(guarded.goes_out());
     // Restarted, it takes away and makes what is its own, and nothing of ours.
-    let rules = || guarded.rack.host.sh("nft -s list table inet conex; nft -s list table bridge conex");
+    let rules = || guarded.yard.host.sh("nft -s list table inet conex; nft -s list table bridge conex");
     let before = rules();
     guarded.does(&format!("firewall-cmd -q --permanent --direct --remove-{rule}"));
     for way in ["restart", "kill"] {
@@ -92,7 +102,7 @@ fn firewalld_may_come_restart_reload_and_go() {
             conex.ok(&["wait", "firewall"]);
             conex.ok(&["start", "firewall"]);
         }
-        guarded.rack.says("firewall", "firewall-cmd --state 2>&1", "running");
+        guarded.yard.says("firewall", "firewall-cmd --state 2>&1", "running");
         assert!(guarded.comes_in() && guarded.is_reached_here() && guarded.goes_out(), "{way}");
         assert_eq!(rules(), before, "{way}");
     }
@@ -104,12 +114,12 @@ fn firewalld_may_come_restart_reload_and_go() {
     assert!(tables.contains("inet conex") && !tables.contains("firewalld"), "{tables}");
     // One that starts from nothing, as nftables.service does, is noticed by the next start, beside firewalld.
     conex.ok(&["start", "firewall"]);
-    guarded.rack.says("firewall", "firewall-cmd --state 2>&1", "running");
-    guarded.rack.host.sh("nft -f - <<'END'\nflush ruleset\ntable inet own { chain c { type filter hook forward priority 0; }; }\nEND");
+    guarded.yard.says("firewall", "firewall-cmd --state 2>&1", "running");
+    guarded.yard.host.sh("nft -f - <<'END'\nflush ruleset\ntable inet own { chain c { type filter hook forward priority 0; }; }\nEND");
     assert!(!guarded.comes_in());
     conex.ok(&["restart", "-t", "5", "firewall"]);
-    conex.ok(&["run", "--rm", guarded.rack.image, "true"]);
-    guarded.rack.says("firewall", "firewall-cmd --state 2>&1", "running");
+    conex.ok(&["run", "--rm", guarded.yard.image, "true"]);
+    guarded.yard.says("firewall", "firewall-cmd --state 2>&1", "running");
     assert!(guarded.comes_in() && guarded.goes_out());
     let tables = guarded.tables();
     assert!(
@@ -120,12 +130,8 @@ fn firewalld_may_come_restart_reload_and_go() {
 
 #[test]
 fn ufw_denies_and_allows() {
-    // Not all of what it sets is there to be set in a network namespace.
-    let guarded = Guarded::new(rack!(), "sed -i /^IPT_SYSCTL/d /etc/default/ufw; exec sleep 600");
-    let conex = &guarded.rack.conex;
-    eventually("the setting", || {
-        guarded.rack.try_exec("firewall", "! grep -q ^IPT_SYSCTL /etc/default/ufw").map(|_| ())
-    });
+    let guarded = Guarded::by_ufw(server_yard!());
+    let conex = &guarded.yard.conex;
     guarded.does("ufw --force enable");
     // By default it denies what is forwarded; what it allows to the host itself is another matter.
     assert!(!guarded.comes_in() && !guarded.goes_out() && guarded.is_reached_here());
@@ -153,8 +159,8 @@ fn ufw_denies_and_allows() {
 
 #[test]
 fn firewalld_s_zones_count_for_published_ports_when_input_is_asked() {
-    let guarded = Guarded::new(rack!(), FIREWALLD);
-    guarded.rack.says("firewall", "firewall-cmd --state 2>&1", "running");
+    let guarded = Guarded::new(server_yard!(), FIREWALLD);
+    guarded.yard.says("firewall", "firewall-cmd --state 2>&1", "running");
     assert!(guarded.comes_in());
     guarded.ask_input();
     assert!(!guarded.comes_in() && guarded.is_reached_here());
@@ -175,10 +181,7 @@ fn firewalld_s_zones_count_for_published_ports_when_input_is_asked() {
 
 #[test]
 fn ufw_s_rules_count_for_published_ports_when_input_is_asked() {
-    let guarded = Guarded::new(rack!(), "sed -i /^IPT_SYSCTL/d /etc/default/ufw; exec sleep 600");
-    eventually("the setting", || {
-        guarded.rack.try_exec("firewall", "! grep -q ^IPT_SYSCTL /etc/default/ufw").map(|_| ())
-    });
+    let guarded = Guarded::by_ufw(server_yard!());
     guarded.ask_input();
     assert!(guarded.comes_in());
     guarded.does("ufw default allow routed; ufw --force enable");

@@ -5,7 +5,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use conex_tests::{Killat, Traced, Yard, eventually, inside, skip, yard};
+use conex_tests::{Killat, Points, Yard, eventually, inside, skip, yard};
 
 /// A host that lets nobody in who did not come before.
 const CLOSED: &str = "nft -f - <<'END'
@@ -20,12 +20,6 @@ table inet host {
   chain forward { type filter hook forward priority 0; }
 }
 END";
-
-fn configure(yard: &Yard, text: &str) {
-    let directory = yard.conex.scratch().join("home/.config/conex");
-    std::fs::create_dir_all(&directory).expect("a directory");
-    std::fs::write(directory.join("conex.toml"), text).expect("conex.toml");
-}
 
 /// Whether the world gets through to a port of the host's, at once or not at all.
 fn comes_in(yard: &Yard, address: &str) -> bool {
@@ -68,7 +62,7 @@ fn what_the_host_s_input_drops_is_dropped() {
     };
     assert_eq!(asked(), 0);
 
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     conex.ok(&["network", "reload"]);
     assert!(
         ![V4, V6, "192.0.2.1:8081"].iter().any(|at| comes_in(&yard, at))
@@ -131,7 +125,7 @@ fn what_the_host_s_input_drops_is_dropped() {
 fn what_is_open_stays_and_what_is_lost_is_made_again() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     yard.serve("web", &["-p", "8080:80"]);
     assert!(comes_in(&yard, V4));
     // What runs is not asked about again.
@@ -165,7 +159,7 @@ fn what_is_open_stays_and_what_is_lost_is_made_again() {
     // Taken back: by the next start.
     host.sh(CLOSED);
     assert!(!comes_in(&yard, V4));
-    configure(&yard, "");
+    conex.configure("");
     conex.ok(&["run", "--rm", yard.image, "true"]);
     assert!(comes_in(&yard, V4));
     conex.ok(&["network", "reload"]);
@@ -173,7 +167,7 @@ fn what_is_open_stays_and_what_is_lost_is_made_again() {
     assert_eq!(host.sh("nft list tables").matches("conex").count(), 2);
     assert!(!host.sh("ip -o link").contains("conex-again"));
     // And all goes with the last network.
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     conex.ok(&["network", "create", "one"]);
     conex.ok(&["network", "reload"]);
     assert!(host.sh("ip -o link").contains("conex-again"));
@@ -184,22 +178,17 @@ fn a_reload_that_is_killed_is_made_good_by_the_next_start() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
     let Some(killat) = Killat::new(conex.scratch()) else { skip!("no C compiler") };
-    configure(&yard, "[ports]\nask_input = true\n");
+    conex.configure("[ports]\nask_input = true\n");
     yard.serve("web", &["-p", "8080:80"]);
     let reload = ["network", "reload"];
-    let Traced { said, calls } = killat.run(conex, &reload, None);
-    assert!(said.starts_with("ended 0 "), "{said}");
-    let step = (calls / 30).max(1);
-    let mut killed = 0;
-    for (round, at) in (u64::from(std::process::id()) % step..calls).step_by(step as usize).enumerate() {
-        // What is lost differs: the device alone, a table that names it, all.
-        host.try_sh(
-            ["ip link del conex-again", "nft delete table ip6 conex", "nft flush ruleset"][round % 3],
-        );
-        let said = killat.run(conex, &reload, Some(at)).said;
-        killed += i32::from(said.starts_with("killed"));
+    // What is lost differs: the device alone, a table that names it, all.
+    let losses = ["ip link del conex-again", "nft delete table ip6 conex", "nft flush ruleset"];
+    let lose = |round: usize| {
+        host.try_sh(losses[round % 3]);
+    };
+    let is_made_good = |_: usize, after: &str| {
         conex.ok(&["run", "--rm", yard.image, "true"]);
-        assert!(comes_in(&yard, V4), "call {at} of {calls}: {said}");
-    }
-    assert!(killed > 15, "hardly anything was killed: {killed} of {calls} calls");
+        assert!(comes_in(&yard, V4), "{after}");
+    };
+    killat.each(conex, &reload, Points { some: 30, every: 7, kills: 15 }, lose, is_made_good);
 }

@@ -19,9 +19,9 @@ macro_rules! named_yard {
 
 /// What tests of names do in a yard.
 trait Names {
-    fn start(&self, name: &str, flags: &[&str]) -> Resolver;
+    fn idle(&self, name: &str, flags: &[&str]) -> Resolver;
     fn resolver(&self, name: &str) -> Resolver;
-    fn address_on(&self, name: &str, network: &str) -> IpAddr;
+    fn ip(&self, name: &str, network: &str) -> IpAddr;
     fn name_servers(&self, servers: &[&str]);
     fn world(&self, last: u8, manner: Manner) -> NameServer;
     fn server(&self) -> Option<u32>;
@@ -30,8 +30,8 @@ trait Names {
 
 impl Names for Yard {
     #[track_caller]
-    fn start(&self, name: &str, flags: &[&str]) -> Resolver {
-        self.conex.ok(&[&["run", "-d", "--name", name], flags, &[self.image, "sleep", "600"]].concat());
+    fn idle(&self, name: &str, flags: &[&str]) -> Resolver {
+        self.start(name, flags, "exec sleep 600");
         self.resolver(name)
     }
 
@@ -41,9 +41,8 @@ impl Names for Yard {
     }
 
     #[track_caller]
-    fn address_on(&self, name: &str, network: &str) -> IpAddr {
-        let networks = &self.conex.inspect(name)["NetworkSettings"]["Networks"];
-        networks[network]["IPAddress"].as_str().expect("a string").parse().expect("an address")
+    fn ip(&self, name: &str, network: &str) -> IpAddr {
+        self.address_on(name, network, "IPAddress").parse().expect("an address")
     }
 
     /// What the host's resolv.conf says: the same file, with other bytes, from the second call on.
@@ -94,13 +93,13 @@ fn who_is_found_by_whom() {
         conex.ok(&["network", "create", network]);
     }
     conex.ok(&["network", "create", "--ipv6", "six"]);
-    let store = yard.start("Store", &["--network", "db:alias=Keep", "--hostname", "keeper.local"]);
-    let front = yard.start("front", &["--network", "web", "--network", "db"]);
-    let far = yard.start("far", &["--network", "web"]);
-    let six = yard.start("six_1", &["--network", "six"]);
+    let store = yard.idle("Store", &["--network", "db:alias=Keep", "--hostname", "keeper.local"]);
+    let front = yard.idle("front", &["--network", "web", "--network", "db"]);
+    let far = yard.idle("far", &["--network", "web"]);
+    let six = yard.idle("six_1", &["--network", "six"]);
     let id = conex.ok(&["inspect", "-f", "{{.Id}}", "Store"]);
 
-    let address = yard.address_on("Store", "db");
+    let address = yard.ip("Store", "db");
     for name in ["Store", "store", "STORE", "keep", "keeper.local", "store.db", "KEEP.db", &id[..12]] {
         assert_eq!(front.addresses(name), [address], "{name}");
         assert_eq!(store.addresses(name), [address], "{name}, of itself");
@@ -108,14 +107,14 @@ fn who_is_found_by_whom() {
     }
     assert_eq!(front.ask_over_tcp("store", TYPE::A).addresses, [address]);
     // One of two networks: each sees the address that it reaches; who is on both that of his first.
-    assert_eq!(store.addresses("front"), [yard.address_on("front", "db")]);
-    assert_eq!(far.addresses("front"), [yard.address_on("front", "web")]);
-    assert_eq!(front.addresses("front"), [yard.address_on("front", "web")]);
-    assert_eq!(front.addresses("front.db"), [yard.address_on("front", "db")]);
+    assert_eq!(store.addresses("front"), [yard.ip("front", "db")]);
+    assert_eq!(far.addresses("front"), [yard.ip("front", "web")]);
+    assert_eq!(front.addresses("front"), [yard.ip("front", "web")]);
+    assert_eq!(front.addresses("front.db"), [yard.ip("front", "db")]);
     // A name without IPv6 has no such address; one with has both.
     let none = front.ask("store", TYPE::AAAA);
     assert_eq!((none.code, none.addresses), (RCODE::NoError, vec![]));
-    assert_eq!(six.addresses("six_1"), [yard.address_on("six_1", "six")]);
+    assert_eq!(six.addresses("six_1"), [yard.ip("six_1", "six")]);
     assert!(matches!(six.ask("six_1", TYPE::AAAA).addresses[..], [IpAddr::V6(_)]));
     // The host.
     for name in ["host.docker.internal", "host.conex.internal"] {
@@ -135,7 +134,7 @@ fn who_is_found_by_whom() {
     assert_eq!(names, serde_json::json!(["Store", "Keep", &id[..12], "keeper.local"]));
     // Several of one name take turns.
     for name in ["w1", "w2", "w3"] {
-        yard.start(name, &["--network", "web", "--network-alias", "worker"]);
+        yard.idle(name, &["--network", "web", "--network-alias", "worker"]);
     }
     let firsts: std::collections::BTreeSet<_> = (0..3).map(|_| far.addresses("worker")[0]).collect();
     assert_eq!(firsts.len(), 3);
@@ -160,11 +159,11 @@ fn the_default_bridge_is_as_it_was() {
     // Until it is connected to another.
     conex.ok(&["network", "create", "db"]);
     conex.ok(&["network", "connect", "db", "plain"]);
-    let other = yard.start("other", &["--network", "bridge", "--network", "db"]);
+    let other = yard.idle("other", &["--network", "bridge", "--network", "db"]);
     assert_eq!(resolv(), "nameserver 127.0.0.11\noptions ndots:0\n");
     let plain = yard.resolver("plain");
-    assert_eq!(plain.addresses("other"), [yard.address_on("other", "db")]);
-    assert_eq!(other.addresses("plain"), [yard.address_on("plain", "db")]);
+    assert_eq!(plain.addresses("other"), [yard.ip("other", "db")]);
+    assert_eq!(other.addresses("plain"), [yard.ip("plain", "db")]);
     conex.ok(&["network", "disconnect", "db", "plain"]);
     assert_eq!(resolv(), "nameserver 192.0.2.2\n");
     assert!(other.addresses("plain").is_empty());
@@ -177,7 +176,7 @@ fn changes_are_followed_at_once() {
     for network in ["one", "two"] {
         conex.ok(&["network", "create", network]);
     }
-    let eye = yard.start("eye", &["--network", "one"]);
+    let eye = yard.idle("eye", &["--network", "one"]);
     // By the time that the command has ended everybody knows.
     let mut took = Vec::new();
     let mut knows = |name: &str, expected: bool| {
@@ -185,7 +184,7 @@ fn changes_are_followed_at_once() {
         assert_eq!(!eye.addresses(name).is_empty(), expected, "{name}");
         took.push(asked.elapsed());
     };
-    yard.start("web", &["--network", "two"]);
+    yard.idle("web", &["--network", "two"]);
     knows("web", false);
     conex.ok(&["network", "connect", "--alias", "site", "one", "web"]);
     knows("web", true);
@@ -217,7 +216,7 @@ fn a_rename_during_a_start_is_not_missed() {
     let yard = named_yard!();
     let conex = &yard.conex;
     conex.ok(&["network", "create", "db"]);
-    let eye = yard.start("eye", &["--network", "db"]);
+    let eye = yard.idle("eye", &["--network", "db"]);
     conex.ok(&["create", "--name", "n0", "--network", "db", yard.image, "sleep", "600"]);
     // At another moment of the start in each round, as far as it goes.
     let begun = Instant::now();
@@ -234,7 +233,7 @@ fn a_rename_during_a_start_is_not_missed() {
             let started = starting.join().expect("a thread");
             assert_eq!(started.code, 0, "{}", started.stderr);
         });
-        assert_eq!(eye.addresses(&new), [yard.address_on(&new, "db")], "round {round}");
+        assert_eq!(eye.addresses(&new), [yard.ip(&new, "db")], "round {round}");
         assert!(eye.addresses(&old).is_empty(), "round {round}");
     }
 }
@@ -244,12 +243,12 @@ fn a_container_may_be_a_name_server_itself() {
     let yard = named_yard!();
     let conex = &yard.conex;
     conex.ok(&["network", "create", "db"]);
-    let eye = yard.start("eye", &["--network", "db"]);
+    let eye = yard.idle("eye", &["--network", "db"]);
     let script =
         "echo 'printer.lan 10.1.2.3' >/etc/dnsd.conf; nc -lk -p 53 -e echo tcp & exec dnsd -c /etc/dnsd.conf";
     conex.ok(&["run", "-d", "--name", "pi", "--network", "db", yard.image, "sh", "-c", script]);
     let own = yard.resolver("pi");
-    let address = yard.address_on("pi", "db").to_string();
+    let address = yard.ip("pi", "db").to_string();
     // At all its addresses, to others and to itself, over UDP and over TCP.
     for (who, server) in [("eye", address.as_str()), ("pi", &address), ("pi", "127.0.0.1")] {
         eventually("the container's own server", || {
@@ -260,7 +259,7 @@ fn a_container_may_be_a_name_server_itself() {
         assert_eq!(said.stdout, "tcp\n", "{who} {server}: {}", said.stderr);
     }
     // And names are asked as before, over both, by a program that looks at who answers.
-    assert_eq!(own.addresses("eye"), [yard.address_on("eye", "db")]);
+    assert_eq!(own.addresses("eye"), [yard.ip("eye", "db")]);
     assert_eq!(own.ask_over_tcp("eye", TYPE::A).addresses.len(), 1);
     assert_eq!(eye.addresses("pi").len(), 1);
     assert!(conex.ok(&["exec", "pi", "nslookup", "-type=a", "eye"]).contains("127.0.0.11:53"));
@@ -278,7 +277,7 @@ fn other_names_are_asked_of_the_host_s_servers() {
     conex.ok(&["network", "create", "--internal", "inner"]);
     let prompt = yard.world(2, Manner::Prompt);
     let other = yard.world(4, Manner::Guessed);
-    let web = yard.start("web", &["--network", "db"]);
+    let web = yard.idle("web", &["--network", "db"]);
     let known: [IpAddr; 1] = [[203, 0, 113, 9].into()];
     assert_eq!(web.ask("www.example", TYPE::A).code, RCODE::ServerFailure, "nobody to ask");
     yard.name_servers(&["192.0.2.2"]);
@@ -300,7 +299,7 @@ fn other_names_are_asked_of_the_host_s_servers() {
     assert_eq!(web.addresses("www.example"), known);
     assert!(other.asked() > 0);
     // Servers of one's own; nothing outside is reached, and nothing outside is asked.
-    let own = yard.start(
+    let own = yard.idle(
         "own",
         &["--network", "db", "--dns", "192.0.2.2", "--dns-search", "a.example", "--dns-option", "timeout:3"],
     );
@@ -311,7 +310,7 @@ fn other_names_are_asked_of_the_host_s_servers() {
         conex.ok(&["exec", "own", "cat", "/etc/resolv.conf"]),
         "nameserver 127.0.0.11\nsearch a.example\noptions timeout:3 ndots:0\n"
     );
-    let inner = yard.start("inner", &["--network", "inner"]);
+    let inner = yard.idle("inner", &["--network", "inner"]);
     let asked = (prompt.asked(), other.asked());
     assert_eq!(inner.ask("www.example", TYPE::A).code, RCODE::NameError);
     // Which is the last word for musl's resolver, too.
@@ -326,7 +325,7 @@ fn other_names_are_asked_of_the_host_s_servers() {
 fn a_dead_and_a_slow_server_delay_nobody() {
     let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
-    let web = yard.start("web", &["--network", "db"]);
+    let web = yard.idle("web", &["--network", "db"]);
     let silent = yard.world(3, Manner::Silent);
     let slow = yard.world(4, Manner::Slow(Duration::from_secs(3)));
     let _prompt = yard.world(2, Manner::Prompt);
@@ -367,8 +366,8 @@ fn a_dead_and_a_slow_server_delay_nobody() {
 fn a_killed_server_is_replaced_and_the_last_container_ends_it() {
     let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
-    let one = yard.start("one", &["--network", "db"]);
-    let two = yard.start("two", &["--network", "db"]);
+    let one = yard.idle("one", &["--network", "db"]);
+    let two = yard.idle("two", &["--network", "db"]);
     assert_eq!((one.addresses("two").len(), two.addresses("one").len()), (1, 1));
     for _ in 0..3 {
         let server = yard.server().expect("a server");
@@ -390,7 +389,7 @@ fn a_killed_server_is_replaced_and_the_last_container_ends_it() {
     eventually("the server to go", || yard.server().is_none().then_some(()));
     assert!(!yard.conex.run_root().join("dns/sock").exists());
     // And there is another for the next.
-    let next = yard.start("next", &["--network", "db"]);
+    let next = yard.idle("next", &["--network", "db"]);
     assert_eq!(next.addresses("next").len(), 1);
 }
 
@@ -398,8 +397,8 @@ fn a_killed_server_is_replaced_and_the_last_container_ends_it() {
 fn ten_thousand_questions_in_two_seconds() {
     let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
-    let web = yard.start("web", &["--network", "db"]);
-    let address = yard.address_on("web", "db");
+    let web = yard.idle("web", &["--network", "db"]);
+    let address = yard.ip("web", "db");
     let socket = web.socket.try_clone().expect("a copy");
     let receiver = std::thread::spawn(move || {
         let mut buffer = [0; 512];
@@ -424,7 +423,7 @@ fn a_hostile_container_disturbs_only_itself() {
     use std::io::Write;
     let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
-    let (evil, web) = (yard.start("evil", &["--network", "db"]), yard.start("web", &["--network", "db"]));
+    let (evil, web) = (yard.idle("evil", &["--network", "db"]), yard.idle("web", &["--network", "db"]));
     let server = yard.server().expect("a server");
     let mut noise = question(1, "web", TYPE::A);
     for round in 0..3000usize {
@@ -472,7 +471,7 @@ fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
     let eye = yard.resolver("c0");
     for number in 0..24 {
         let name = format!("c{number}");
-        assert_eq!(eye.addresses(&name), [yard.address_on(&name, "many")]);
+        assert_eq!(eye.addresses(&name), [yard.ip(&name, "many")]);
     }
     let full = open();
     let names: Vec<String> = (1..24).map(|number| format!("c{number}")).collect();
@@ -481,7 +480,7 @@ fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
     eventually("what belonged to them to be closed", || (open() == full - 3 * 23).then_some(()));
     assert_eq!(yard.server(), Some(server));
     // Those who are killed all lose the same server, and find one other.
-    yard.start("again", &["--network", "many"]);
+    yard.idle("again", &["--network", "many"]);
     yard.host.sh(&format!("kill -9 {server}"));
     eventually("both to be known again", || (eye.addresses("again").len() == 1).then_some(()));
     assert!(yard.server().is_some_and(|other| other != server));
@@ -491,7 +490,7 @@ fn many_at_once_have_one_server_that_keeps_nothing_of_them() {
 fn without_a_run_directory_there_is_no_server_either() {
     let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
-    yard.start("web", &["--network", "db"]);
+    yard.idle("web", &["--network", "db"]);
     assert!(yard.server().is_some());
     // Somebody removes RUN, or what is in it, while it is in use: nobody can come any more.
     std::fs::remove_dir_all(yard.conex.run_root().join("dns")).expect("removed");

@@ -5,9 +5,9 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Killat, Traced, Yard, eventually, skip, yard};
+use conex_tests::{Killat, Points, Yard, eventually, skip, yard};
 
-const POINTS: u64 = 40;
+const POINTS: Points = Points { some: 40, every: 7, kills: 20 };
 
 /// That nothing of any container is left, after one command.
 fn assert_clear(yard: &Yard, after: &str) {
@@ -45,19 +45,9 @@ fn a_start_that_is_killed_leaves_nothing() {
         yard.image,
         "true",
     ];
-    let Traced { said, calls } = killat.run(&yard.conex, &words, None);
-    assert!(said.starts_with("ended 0 "), "{said}");
-    assert_clear(&yard, "a run to its end");
-    let all = std::env::var("CONEX_FAULTS").is_ok_and(|value| value == "all");
-    let step = if all { 7 } else { (calls / POINTS).max(1) };
-    let mut killed = 0;
-    // Other points in each run.
-    let mut at = u64::from(std::process::id()) % step;
-    while at < calls {
-        let said = killat.run(&yard.conex, &words, Some(at)).said;
-        killed += i32::from(said.starts_with("killed"));
-        assert_clear(&yard, &format!("call {at} of {calls}: {said}"));
-        if at % 5 == 0 {
+    let works = |round: usize, after: &str| {
+        assert_clear(&yard, after);
+        if round.is_multiple_of(5) {
             let shown = yard.conex.ok(&[
                 "run",
                 "--rm",
@@ -71,9 +61,8 @@ fn a_start_that_is_killed_leaves_nothing() {
             ]);
             assert!(shown.contains("inet6 fd"), "{shown}");
         }
-        at += step;
-    }
-    assert!(killed > 20, "hardly anything was killed: {killed} of {calls} calls, every {step}th");
+    };
+    killat.each(&yard.conex, &words, POINTS, |_| (), works);
     // No network is in the way of its removal.
     yard.conex.ok(&["network", "rm", "one", "two"]);
     let rules = yard.host.sh("nft list ruleset");

@@ -313,13 +313,10 @@ fn many_at_once() {
 fn the_configuration_has_the_last_word_on_ports() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);
-    let directory = conex.scratch().join("home/.config/conex");
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let configure = |text: &str| std::fs::write(directory.join("conex.toml"), text).expect("conex.toml");
     host.sh("ip address add 169.254.169.254/32 dev lo && busybox httpd -p 169.254.169.254:80 -h /usr/share/common-licenses");
     let metadata = || yard.fetch(&[], "http://169.254.169.254/GPL-2").is_some();
     assert!(metadata());
-    configure("[ports]\naddress = \"127.0.0.1\"\nblock_metadata = true\n");
+    conex.configure("[ports]\naddress = \"127.0.0.1\"\nblock_metadata = true\n");
     assert!(!metadata());
     let blocked = conex.ok(&[
         "network",
@@ -336,15 +333,15 @@ fn the_configuration_has_the_last_word_on_ports() {
     assert_ne!(host.try_world("timeout 1 busybox wget -qO- http://192.0.2.1:8080/").code, 0);
     assert_eq!(host.world("timeout 2 busybox wget -qO- http://192.0.2.1:8081/"), "web\n");
     // Taken back by the next start, as it was made.
-    configure("[ports]\naddress = \"127.0.0.1\"\n");
+    conex.configure("[ports]\naddress = \"127.0.0.1\"\n");
     assert!(metadata());
-    configure("[ports]\nadress = \"127.0.0.1\"\n");
+    conex.configure("[ports]\nadress = \"127.0.0.1\"\n");
     let error = conex.fails(125, &["run", "--rm", yard.image, "true"]);
     assert!(
         error.contains("conex.toml: line 2: unknown field `adress`") && error.lines().count() == 1,
         "{error}"
     );
-    configure("");
+    conex.configure("");
     let warned = conex.run(&["run", "--rm", "--network", "none", "-p", "80:80", yard.image, "true"]);
     assert!(warned.code == 0 && warned.stderr.contains("Published ports are discarded"), "{}", warned.stderr);
 }

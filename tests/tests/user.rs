@@ -4,23 +4,13 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use conex_tests::{Rootless, Yard, eventually, user_yard};
+use conex_tests::{Rootless, Yard, eventually, processes, user_yard};
 
 /// `NSpid`-like: a link of /proc of the process that a container's first one is, as root sees it.
 fn namespace(yard: &Yard, name: &str, kind: &str) -> String {
     let pid = yard.conex.ok(&["inspect", "-f", "{{.State.Pid}}", name]);
     let link = std::fs::read_link(format!("/proc/{}/ns/{kind}", pid.trim())).expect("a namespace");
     link.to_string_lossy().into_owned()
-}
-
-/// How many processes have this in their command line.
-fn processes(text: &str) -> usize {
-    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
-    all.filter(|entry| {
-        let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&words).contains(text)
-    })
-    .count()
 }
 
 #[test]
@@ -156,23 +146,20 @@ fn a_killed_supervisor_leaves_nothing() {
     conex.ok(&["run", "-d", "--name", "box", "--network", "app", "-p", "8080:80", image, "sleep", "1000"]);
     let id = conex.ok(&["inspect", "-f", "{{.Id}}", "box"]).trim().to_owned();
     let uplink = format!("{id}/uplink");
-    assert_eq!(processes(&uplink), 1, "pasta");
-    let state = std::fs::read_to_string(conex.state_file("box")).expect("the state");
-    let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
-    let supervisor =
-        state["running"]["supervisor"].as_u64().or_else(|| state["supervisor"].as_u64()).expect("a pid");
-    yard.host.sh(&format!("kill -9 {supervisor}"));
+    let uplinks = || processes(|words| words.contains(&uplink));
+    assert_eq!(uplinks(), 1, "pasta");
+    yard.kill_supervisor("box");
     eventually("the container's end", || {
         (conex.ok(&["inspect", "-f", "{{.State.Status}}", "box"]).trim() == "exited").then_some(())
     });
-    eventually("pasta's end", || (processes(&uplink) == 0).then_some(()));
+    eventually("pasta's end", || (uplinks() == 0).then_some(()));
     let left = conex.run_root().join("containers").join(&id);
     assert!(!left.exists(), "{left:?}");
     assert!(yard.leases("app").is_empty());
     conex.ok(&["start", "box"]);
-    assert_eq!(processes(&uplink), 1);
+    assert_eq!(uplinks(), 1);
     conex.ok(&["rm", "-f", "box"]);
-    assert_eq!(processes(&uplink), 0);
+    assert_eq!(uplinks(), 0);
     conex.ok(&["network", "rm", "app"]);
 }
 

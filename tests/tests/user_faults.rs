@@ -5,9 +5,9 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{Killat, Traced, Yard, eventually, skip, user_yard};
+use conex_tests::{Killat, Points, Yard, eventually, processes, skip, user_yard};
 
-const POINTS: u64 = 25;
+const POINTS: Points = Points { some: 25, every: 11, kills: 10 };
 
 /// That nothing of any container is left, after one command.
 fn assert_clear(yard: &Yard, after: &str) {
@@ -18,12 +18,7 @@ fn assert_clear(yard: &Yard, after: &str) {
     assert!(left.is_empty(), "{after}: {left:?}");
     let mark = format!("{}/containers/", run.display());
     eventually(&format!("the end of what carries ({after})"), || {
-        let all = std::fs::read_dir("/proc").expect("/proc").flatten();
-        let carries = |entry: &std::fs::DirEntry| {
-            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&words).contains(&mark)
-        };
-        (!all.into_iter().any(|entry| carries(&entry))).then_some(())
+        (processes(|words| words.contains(&mark)) == 0).then_some(())
     });
     // The devices go with the container's namespace, a moment later.
     let netns = format!("--net={}", run.join("host.netns").display());
@@ -40,21 +35,7 @@ fn a_start_that_is_killed_leaves_nothing() {
     let Some(killat) = Killat::new(yard.conex.scratch()) else { skip!("no C compiler") };
     yard.conex.ok(&["network", "create", "app"]);
     let words = ["run", "--rm", "--name", "victim", "--network", "app", "-p", "8080:80", yard.image, "true"];
-    let Traced { said, calls } = killat.run(&yard.conex, &words, None);
-    assert!(said.starts_with("ended 0 "), "{said}");
-    assert_clear(&yard, "a run to its end");
-    let all = std::env::var("CONEX_FAULTS").is_ok_and(|value| value == "all");
-    let step = if all { 11 } else { (calls / POINTS).max(1) };
-    let mut killed = 0;
-    // Other points in each run.
-    let mut at = u64::from(std::process::id()) % step;
-    while at < calls {
-        let said = killat.run(&yard.conex, &words, Some(at)).said;
-        killed += i32::from(said.starts_with("killed"));
-        assert_clear(&yard, &format!("call {at} of {calls}: {said}"));
-        at += step;
-    }
-    assert!(killed > 10, "hardly anything was killed: {killed} of {calls} calls, every {step}th");
+    killat.each(&yard.conex, &words, POINTS, |_| (), |_, after| assert_clear(&yard, after));
     let words = ["run", "--rm", "--network", "app", "-p", "8080:80", yard.image, "ip", "address"];
     let shown = yard.conex.ok(&words);
     assert!(shown.contains("eth0") && shown.contains("uplink0"), "{shown}");

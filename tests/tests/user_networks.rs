@@ -10,22 +10,6 @@ fn without_pasta(yard: &Yard) {
         .sh("for file in /usr/bin/pasta /bin/pasta; do [ ! -e $file ] || mount --bind /dev/null $file; done");
 }
 
-/// What the world gets there, if it gets it.
-fn from_world(yard: &Yard, url: &str) -> Option<String> {
-    let output = yard.host.try_world(&format!("timeout 3 busybox wget -qO- {url}"));
-    (output.code == 0).then_some(output.stdout)
-}
-
-/// A web server that writes down who asks.
-#[track_caller]
-fn serve(yard: &Yard, name: &str, flags: &[&str]) {
-    let script = format!("mkdir /w; echo {name} >/w/index.html; exec httpd -f -v -p 80 -h /w");
-    yard.conex.ok(&[&["run", "-d", "--name", name], flags, &[yard.image, "sh", "-c", &script]].concat());
-    eventually("the server", || {
-        (yard.conex.run(&["exec", name, "wget", "-qO-", "http://127.0.0.1/"]).code == 0).then_some(())
-    });
-}
-
 #[test]
 fn pasta_carries() {
     let yard = user_yard!();
@@ -34,10 +18,10 @@ fn pasta_carries() {
     assert!(yard.fetch(&[], "http://192.0.2.2:8000/GPL-2").is_some());
     let shown = conex.ok(&["run", "--rm", yard.image, "ip", "address", "show", "eth0"]);
     assert!(shown.contains("192.0.2.1/24") && shown.contains("2001:db8::1/64"), "{shown}");
-    serve(&yard, "web", &["-p", "8080:80"]);
+    yard.serve("web", &["-p", "8080:80"]);
     assert_eq!(conex.ok(&["port", "web", "80"]).lines().next(), Some("0.0.0.0:8080"));
     for url in ["http://192.0.2.1:8080/", "http://[2001:db8::1]:8080/"] {
-        assert_eq!(from_world(&yard, url).as_deref(), Some("web\n"), "{url}");
+        assert_eq!(yard.host.world_gets(url).as_deref(), Some("web\n"), "{url}");
     }
     assert_eq!(yard.host.sh("timeout 3 busybox wget -qO- http://127.0.0.1:8080/"), "web\n");
     // The world, as it is.
@@ -79,11 +63,11 @@ fn slirp4netns_carries() {
     without_pasta(&yard);
     yard.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
     assert!(yard.fetch(&[], "http://192.0.2.2:8000/GPL-2").is_some());
-    serve(&yard, "web", &["-p", "8080:80", "-p", "127.0.0.1:8081:80"]);
+    yard.serve("web", &["-p", "8080:80", "-p", "127.0.0.1:8081:80"]);
     let address = conex.ok(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"]);
     assert_eq!(address.trim(), "10.0.2.100");
-    assert_eq!(from_world(&yard, "http://192.0.2.1:8080/").as_deref(), Some("web\n"));
-    assert_eq!(from_world(&yard, "http://192.0.2.1:8081/"), None);
+    assert_eq!(yard.host.world_gets("http://192.0.2.1:8080/").as_deref(), Some("web\n"));
+    assert_eq!(yard.host.world_gets("http://192.0.2.1:8081/"), None);
     assert_eq!(yard.host.sh("timeout 3 busybox wget -qO- http://127.0.0.1:8081/"), "web\n");
     eventually("the server's log", || {
         let log = conex.run(&["logs", "web"]);
@@ -108,13 +92,13 @@ fn names_on_networks_of_his_own() {
     yard.host.world("busybox httpd -p 8000 -h /usr/share/common-licenses");
     conex.ok(&["network", "create", "front"]);
     conex.ok(&["network", "create", "--internal", "back"]);
-    serve(&yard, "web", &["--network", "front", "--network-alias", "site", "-p", "8080:80"]);
-    serve(&yard, "db", &["--network", "back"]);
+    yard.serve("web", &["--network", "front", "--network-alias", "site", "-p", "8080:80"]);
+    yard.serve("db", &["--network", "back"]);
     // By name and alias; the world by the way out, and the published port by it, too.
     assert_eq!(yard.fetch(&["--network", "front"], "http://web/").as_deref(), Some("web\n"));
     assert_eq!(yard.fetch(&["--network", "front"], "http://site/").as_deref(), Some("web\n"));
     assert!(yard.fetch(&["--network", "front"], "http://192.0.2.2:8000/GPL-2").is_some());
-    assert_eq!(from_world(&yard, "http://192.0.2.1:8080/").as_deref(), Some("web\n"));
+    assert_eq!(yard.host.world_gets("http://192.0.2.1:8080/").as_deref(), Some("web\n"));
     // An internal one has none, and no network reaches another.
     assert_eq!(yard.fetch(&["--network", "back"], "http://db/").as_deref(), Some("db\n"));
     assert_eq!(yard.fetch(&["--network", "back"], "http://192.0.2.2:8000/GPL-2"), None);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::command::{cargo, run as run_command, shipped_runtime};
-use crate::debian::image;
+use crate::debian::PYTHON;
 
 /// What the engine takes part in.
 const ENGINE: [&str; 7] = ["run", "layers", "exec", "memory", "size", "pull", "network"];
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         bench.args(["--features", "inflaters"]);
     }
     if all || named("pull") {
-        bench.envs(image::find().map(|archive| (image::VARIABLE, archive)));
+        bench.envs(PYTHON.find());
     }
     run_command(bench.arg("--").args(arguments))
 }

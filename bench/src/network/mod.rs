@@ -22,8 +22,8 @@ pub(crate) use yard::ROLE;
 const NONE: &str = "conex, none";
 
 /// Goes on in namespaces of its own.
-pub(crate) fn bench(options: &Options) -> Result<()> {
-    yard::enter(options)
+pub(crate) fn bench() -> Result<()> {
+    yard::enter()
 }
 
 /// The comparison itself, in there.
@@ -33,11 +33,7 @@ pub(crate) fn inside(options: &Options) -> Result<()> {
     let parts: [&dyn Fn() -> Result<Report>; 3] =
         [&|| starts(&scene, options), &|| crowd::bench(&scene), &|| throughput::bench(&scene)];
     for part in parts {
-        let report = part()?;
-        report.print();
-        if options.save {
-            println!("kept in {}\n", report.save()?.display());
-        }
+        part()?.finish(options.save)?;
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use crate::Result;
-use crate::options::Options;
 use crate::scene::run;
 
 /// The first argument of the process in there.
@@ -14,17 +13,12 @@ const FURNISH: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && ip link
     ip address add 192.0.2.1/24 dev eth0 && ip link set eth0 up && ip link set wire up && ip route add default via 192.0.2.2";
 
 /// Runs this program again, in namespaces of its own, and waits for it.
-pub(super) fn enter(options: &Options) -> Result<()> {
+pub(super) fn enter() -> Result<()> {
     let exe = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "--propagation", "private"]).arg(exe).arg(ROLE);
-    command.args(["--rounds", &options.rounds.to_string()]);
-    for (name, path) in &options.peers {
-        command.arg("--peer").arg(format!("{name}={}", path.display()));
-    }
-    if !options.save {
-        command.arg("--no-save");
-    }
+    // The rounds, the peers, and whether results are kept; which other comparisons there are does not matter in there.
+    command.args(std::env::args_os().skip(1));
     let status = command.status().map_err(|error| format!("unshare: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("network: {status}")) }
 }

@@ -1,23 +1,29 @@
 //! The image `debian-python`: a Debian with Python in six layers, as an ordinary Dockerfile would give them, of packages from
 //! where this machine has its own. No container tool has a part in it: mmdebstrap, apt, overlayfs, GNU tar and gzip.
 //!
-//! It is kept in `target/debian-python` as an OCI archive, and made anew when the recipe changes. What can be the same in two
-//! builds is: the packages' files, all times, the order of names.
+//! It is kept in `target/debian-python` as an OCI archive. What can be the same in two builds is: the packages' files, all times, the
+//! order of names.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
 use super::bootstrap::{self, bootstrap};
+use super::kept::{Kept, clear};
 use super::{Apt, Sources};
-use crate::command::{installed, output, program, root, run as run_command};
+use crate::command::{installed, output, program, run as run_command};
 
-/// What names the archive to tests and to the comparison of pulls.
-pub(crate) const VARIABLE: &str = "CONEX_TEST_DEBIAN_IMAGE";
+/// The image.
+pub(crate) const PYTHON: Kept = Kept {
+    name: "debian-python",
+    file: "debian-python.oci.tar",
+    variable: "CONEX_TEST_DEBIAN_IMAGE",
+    recipe,
+    make,
+};
 
 const NAME: &str = "debian-python:1";
 
@@ -35,59 +41,24 @@ const STEPS: [(u8, &[&str]); 3] = [
 const SCRIPT: &str = include_str!("layers.sh");
 const PROGRAM: &str = include_str!("main.py");
 
-/// `cargo xtask debian-image`, for who runs single tests by hand.
-pub(crate) fn run() -> Result<()> {
-    println!("{VARIABLE}={}", kept(&root().join("target/debian-python"))?.display());
-    Ok(())
+fn recipe(sources: &Sources) -> String {
+    format!("{}{STEPS:?}\n{PROGRAM}{SCRIPT}", bootstrap::recipe(sources, EPOCH))
 }
 
-/// The archive to name, made if it is not there. Without it, those that want it say that they are skipped.
-pub(crate) fn find() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE) {
-        return Some(named.into());
-    }
-    match kept(&root().join("target/debian-python")) {
-        Ok(archive) => Some(archive),
-        Err(error) => {
-            println!("no image of Debian packages for the tests: {error:#}");
-            None
-        }
-    }
-}
-
-/// Two that want it at once make it once.
-fn kept(cache: &Path) -> Result<PathBuf> {
-    let sources = Sources::of_this_machine()?;
-    let archive = cache.join("debian-python.oci.tar");
-    let recipe = format!("{}{STEPS:?}\n{PROGRAM}{SCRIPT}", bootstrap::recipe(&sources, EPOCH));
-    fs::create_dir_all(cache)?;
-    let lock = File::create(cache.join("lock"))?;
-    flock(&lock, FlockOperation::LockExclusive)?;
-    if fs::read_to_string(cache.join("recipe")).is_ok_and(|text| text == recipe) && archive.is_file() {
-        return Ok(archive);
-    }
+fn make(making: &Path, cache: &Path, sources: &Sources) -> Result<PathBuf> {
     ensure!(installed("getfattr"), "getfattr is not installed");
-    println!("building the image {NAME} of Debian packages (kept in {})", cache.display());
-    let making = cache.join("making");
-    for old in [&making, &cache.join("packages")] {
-        if old.exists() {
-            fs::remove_dir_all(old).with_context(|| format!("cannot clear {}", old.display()))?;
-        }
-    }
-    fs::create_dir(&making)?;
-    // Layer 1.
-    bootstrap(&making.join("1.tar"), &sources, EPOCH, &[], &[])?;
     let packages = cache.join("packages");
-    fetch(&making, &packages, &sources)?;
-    upper_layers(&making, &packages)?;
-    assemble(&making, &architecture()?)?;
+    clear(&packages)?;
+    // Layer 1.
+    bootstrap(&making.join("1.tar"), sources, EPOCH, &[], &[])?;
+    fetch(making, &packages, sources)?;
+    upper_layers(making, &packages)?;
+    assemble(making, &architecture()?)?;
     let mut tar = program("tar");
     tar.args(["--create", "--sort=name", "--numeric-owner", "--owner=0", "--group=0", "--mode=go=rX"]);
     tar.arg(format!("--mtime=@{EPOCH}")).arg("--directory").arg(making.join("layout"));
-    run_command(tar.arg("--file").arg(making.join("archive")).args(["oci-layout", "index.json", "blobs"]))?;
-    fs::rename(making.join("archive"), &archive)?;
-    fs::write(cache.join("recipe"), recipe)?;
-    fs::remove_dir_all(&making)?;
+    let archive = making.join("archive");
+    run_command(tar.arg("--file").arg(&archive).args(["oci-layout", "index.json", "blobs"]))?;
     Ok(archive)
 }
 

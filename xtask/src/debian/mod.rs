@@ -3,10 +3,13 @@
 mod apt;
 mod bootstrap;
 mod borrow;
-pub(crate) mod image;
-pub(crate) mod services;
+mod image;
+mod kept;
+mod services;
 mod sources;
 
 pub(crate) use apt::{Apt, files_of};
 pub(crate) use borrow::borrow;
+pub(crate) use image::PYTHON;
+pub(crate) use services::SERVICES;
 pub(crate) use sources::Sources;

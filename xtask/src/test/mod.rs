@@ -15,7 +15,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, run as run_command, shipped_runtime};
-use crate::debian::{image, services};
+use crate::debian::{PYTHON, SERVICES};
 use crate::summary::Summary;
 use crate::vm;
 
@@ -52,12 +52,7 @@ fn native(filters: &[String]) -> Result<Summary> {
     if let Some(directory) = erofs_utils::find() {
         command.env(erofs_utils::VARIABLE, directory);
     }
-    if let Some(archive) = image::find() {
-        command.env(image::VARIABLE, archive);
-    }
-    if let Some(tar) = services::find() {
-        command.env(services::VARIABLE, tar);
-    }
+    command.envs(PYTHON.find()).envs(SERVICES.find());
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no standard output")?;
     let mut reading = Reading::default();
