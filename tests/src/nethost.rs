@@ -149,7 +149,7 @@ impl NetHost {
 
     /// What the world gets by HTTP, if it gets it.
     pub fn world_gets(&self, url: &str) -> Option<String> {
-        let output = self.try_world(&format!("timeout 3 busybox wget -qO- {url}"));
+        let output = self.try_world(&format!("timeout 2 busybox wget -qO- {url}"));
         (output.code == 0).then_some(output.stdout)
     }
 

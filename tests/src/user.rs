@@ -15,7 +15,7 @@ mount --bind /mnt/etc /etc
 mkdir -p /mnt/dev/net
 mount -t tmpfs -o dev,mode=755 tmpfs /mnt/dev/net
 mknod -m 666 /mnt/dev/net/tun c 10 200
-[ -d /dev/net ] || mkdir /dev/net
+mkdir -p /dev/net
 mount --bind /mnt/dev/net /dev/net
 touch /mnt/conex /mnt/image.tar
 mount --bind "$BINARY" /mnt/conex

@@ -187,6 +187,7 @@ fn an_overlay_joins_two_hosts() {
 
     let mesh = there.inspect("mesh");
     let tunnel = &mesh["Host"]["Tunnel"];
+    assert_eq!(tunnel["Encrypted"], false, "{tunnel}");
     assert_eq!(
         tunnel["Peers"],
         serde_json::json!([{"Host": "198.51.100.1", "MacAddresses": []}]),

@@ -57,7 +57,7 @@ fn tunnel(network: &Network, overlay: &Overlay, host: &mut Route) -> Value {
     let [received, received_bytes, sent, sent_bytes] = link.as_ref().map_or([0; 4], |link| link.traffic);
     json!({
         "Device": device, "Up": link.as_ref().is_some_and(|link| link.is_running),
-        "Number": overlay.number(&network.name), "Port": overlay.port,
+        "Number": overlay.number(&network.name), "Port": overlay.port, "Encrypted": overlay.encrypted,
         "Mtu": link.as_ref().map(|link| link.mtu), "Peers": peers,
         "RxPackets": received, "RxBytes": received_bytes, "TxPackets": sent, "TxBytes": sent_bytes,
     })
