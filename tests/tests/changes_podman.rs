@@ -45,7 +45,7 @@ fn podman_sees_the_same_changes_and_images() {
     let run =
         ["run", "--network", "none", "--cgroup-parent", enclosure.cgroup(), "--name", "box", "alpine:3.20"];
     podman(&[&run[..], &["sh", "-c", SCRIPT]].concat());
-    conex.ok(&["run", "--name", "box", alpine, "sh", "-c", SCRIPT]);
+    conex.ok(&["run", "--name", "box", "--cap-add", "MKNOD", alpine, "sh", "-c", SCRIPT]);
     let ours = conex.ok(&["diff", "box"]);
     // Podman walks in the order of names too, but puts the directories above a new file in another one.
     assert_eq!(sorted(&ours), sorted(&podman(&["diff", "box"])));

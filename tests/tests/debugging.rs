@@ -148,7 +148,7 @@ fn the_namespaces_that_were_asked_for() {
         skip!("the files: no static busybox on the host (busybox-static)");
     }
     let sleep = &["busybox", "sleep", "300"][..];
-    assert_eq!(joined(&["--all"], sleep), set(&["net", "mnt", "pid", "ipc", "uts", "cgroup"]));
+    assert_eq!(joined(&["--all"], sleep), set(&["net", "mnt", "pid", "ipc", "uts", "cgroup", "user"]));
     conex.ok(&["exec", "web", "sh", "-c", "mkdir /here; echo file >/here/file"]);
     for flags in [&["--mount", "--wd=/here"][..], &["--root", "--wd=/here"]] {
         let words = [&["nsenter"], flags, &["web", "--", "busybox", "cat", "file"]].concat();

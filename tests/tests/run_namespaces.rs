@@ -30,9 +30,8 @@ fn each_is_private_by_default_and_the_hosts_on_request() {
         assert_eq!(inside(&conex, &[flag, "host"], alpine, kind), here(kind), "{kind}");
     }
     assert_ne!(inside(&conex, &[], alpine, "mnt"), here("mnt"));
-    // Docker's default: the host's users.
-    assert_eq!(inside(&conex, &[], alpine, "user"), here("user"));
-    assert_ne!(inside(&conex, &["--userns", "private"], alpine, "user"), here("user"));
+    assert_ne!(inside(&conex, &[], alpine, "user"), here("user"));
+    assert_eq!(inside(&conex, &["--userns", "host"], alpine, "user"), here("user"));
     assert_ne!(inside(&conex, &["--timens", "private"], alpine, "time"), here("time"));
     assert_eq!(inside(&conex, &["--timens", "host"], alpine, "time"), here("time"));
 }

@@ -53,6 +53,7 @@ impl Engine {
             host: OnceLock::new(),
             init: None,
             publish_address: None,
+            host_ids: false,
             firewall: FirewallSettings::default(),
         };
         Ok(Self { parts, prepared: RefCell::new(None) })
@@ -72,6 +73,13 @@ impl Engine {
         // An ordinary user's ports are a program's of his: the host's input chains see it anyway.
         self.parts.firewall =
             FirewallSettings { ask_input: firewall.ask_input && !is_rootless(), ..firewall };
+        self
+    }
+
+    /// Gives containers that say nothing of `--userns` the host's user ids, as Docker does.
+    #[must_use]
+    pub fn with_host_ids(mut self, host: bool) -> Self {
+        self.parts.host_ids = host;
         self
     }
 
@@ -141,6 +149,8 @@ pub(crate) struct Parts {
     pub(crate) init: Option<&'static [u8]>,
     /// Where ports are published that say nothing of their own; everywhere without.
     pub(crate) publish_address: Option<std::net::IpAddr>,
+    /// `run.userns = "host"`: containers that say nothing have the host's user ids.
+    pub(crate) host_ids: bool,
     /// What holds for all containers' packets.
     pub(crate) firewall: FirewallSettings,
 }
@@ -198,16 +208,21 @@ impl Parts {
     pub(crate) fn mount(&self, record: &Record) -> Result<OwnedFd> {
         let image = self.images.resolve(&record.image_id.to_string(), None)?;
         let lowers = self.images.lowers(&image)?;
-        self.mount_over(record, &lowers)
+        self.mount_over(record, &lowers, None)
     }
 
-    /// The same over layers at hand.
-    pub(crate) fn mount_over(&self, record: &Record, lowers: &[PathBuf]) -> Result<OwnedFd> {
+    /// The same over layers at hand, and through a user namespace that is.
+    pub(crate) fn mount_over(
+        &self,
+        record: &Record,
+        lowers: &[PathBuf],
+        idmap: Option<&OwnedFd>,
+    ) -> Result<OwnedFd> {
         let directory = self.store.directory(&record.id);
         let Scratch { upper, work } = Scratch::at(&directory);
-        let idmap = match record.id_range {
-            Some(range) => Some(super::idmap::namespace(range)?),
-            None => None,
+        let made = match (idmap, record.id_range) {
+            (None, Some(range)) => Some(super::idmap::namespace(range)?),
+            _ => None,
         };
         let mount = rootfs::mount(&RootfsRequest {
             lowers,
@@ -215,7 +230,7 @@ impl Parts {
             work: &work,
             volatile: record.options.auto_remove,
             read_only: false,
-            idmap: idmap.as_ref().map(AsFd::as_fd),
+            idmap: idmap.or(made.as_ref()).map(AsFd::as_fd),
         })?;
         Ok(mount)
     }

@@ -18,7 +18,7 @@ use crate::rootless;
 use crate::sources::Source;
 use crate::terms::{Start, Terms};
 use crate::waiting::{Waiting, hold};
-use crate::{Error, Stdio, listener, network};
+use crate::{Error, Stdio, listener, network, nodes, rlimits};
 
 /// What [`create`] needs.
 pub struct Create<'a> {
@@ -68,7 +68,8 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     if spec.process.is_none() && !matches!(start, Start::BySocket(_)) {
         return Err(missing("process"));
     }
-    let plan = Plan::new(spec, cgroup, seccomp, init)?;
+    let mut plan = Plan::new(spec, cgroup, seccomp, init)?;
+    plan.nodes = nodes::make(plan.linux, &plan.namespaces)?;
     let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
     let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();
     let user = joined_user || plan.namespaces.creates(NamespaceKind::User);
@@ -84,7 +85,11 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let made = if plan.namespaces.joined_before_clone().next().is_some()
         || cgroup.is_some_and(Cgroup::is_out_of_reach)
     {
-        match by_sibling(flags, cgroup, || plan.namespaces.join_before_clone(), ours, theirs)? {
+        let join = || {
+            rlimits::raise(&plan.process.rlimits, None);
+            plan.namespaces.join_before_clone()
+        };
+        match by_sibling(flags, cgroup, join, ours, theirs)? {
             Sibling::Child(theirs) => {
                 init::run(&plan, Inheritance { rootfs, cgroups: &[], stdio, duties }, theirs)
             }
@@ -132,6 +137,7 @@ fn adjust(plan: &Plan<'_>, made: &Waiting) -> Result<(), Error> {
             .map_err(parent("set the OOM score adjustment (lowering it needs CAP_SYS_RESOURCE)"))?;
     }
     if plan.namespaces.creates(NamespaceKind::User) {
+        rlimits::raise(&plan.process.rlimits, Some(pid));
         rootless::map_ids(pid, &plan.linux.uid_mappings, &plan.linux.gid_mappings)?;
         made.channel().order(Order::Mapped).map_err(parent("tell the container of its id mappings"))?;
     }

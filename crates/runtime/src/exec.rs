@@ -21,7 +21,7 @@ use crate::plan::{ProcessPlan, parent, parent_errno};
 use crate::rootless;
 use crate::terms::{Inside, Start, Terms};
 use crate::waiting::Waiting;
-use crate::{Created, Error, Stdio, listener};
+use crate::{Created, Error, Stdio, listener, rlimits};
 
 /// What [`exec`] needs.
 pub struct Exec<'a> {
@@ -78,6 +78,9 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
         let labels = Labels::open(process)?;
         if !apart {
             init::enter_cgroups(cgroup.map_or(&[], Cgroup::join_fds))?;
+        }
+        if into_user {
+            rlimits::raise(&plan.rlimits, None);
         }
         let others = foreign & !joined;
         if others != 0 {

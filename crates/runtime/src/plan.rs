@@ -1,6 +1,7 @@
 //! The spec, read once in the parent into what the calls need: masks, descriptors, C strings. Whatever is wrong with a spec
 //! is found here, before a process exists.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -31,6 +32,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) ordinary_user: bool,
     pub(crate) mounts: Vec<PlannedMount<'a>>,
     pub(crate) cgroups: Vec<GroupMount>,
+    /// The spec's devices that were made outside, in its order.
+    pub(crate) nodes: Vec<Option<OwnedFd>>,
     /// `linux.rootfsPropagation`
     pub(crate) propagation: Option<(Propagation, Recursion)>,
     pub(crate) process: ProcessPlan<'a>,
@@ -81,6 +84,7 @@ impl<'a> Plan<'a> {
             linux,
             mounts: sources::plan(spec, linux, &namespaces)?,
             cgroups: group_mounts(spec, cgroup, &namespaces)?,
+            nodes: Vec::new(),
             namespaces,
             ordinary_user: rootless::is_ordinary_user(),
             propagation: root_propagation(linux)?,

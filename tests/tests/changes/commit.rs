@@ -211,7 +211,17 @@ fn capabilities_and_user_namespaces() {
     conex.ok(&["run", "--name", "box", alpine, "sh", "-c", "cp /bin/busybox /ping; cp /ping /plain"]);
     set(&upper("box").join("ping"), &capability).expect("a capability");
     conex.ok(&["commit", "box", "capable"]);
-    conex.ok(&["run", "--name", "after", "capable", "sh", "-c", "mv /ping /pong; touch /plain"]);
+    conex.ok(&[
+        "run",
+        "--name",
+        "after",
+        "--userns",
+        "host",
+        "capable",
+        "sh",
+        "-c",
+        "mv /ping /pong; touch /plain",
+    ]);
     let mut found = [0; 32];
     let length = rustix::fs::getxattr(upper("after").join("pong"), "security.capability", &mut found[..]);
     assert_eq!(length.map(|length| found[..length].to_vec()), Ok(capability.clone()));
@@ -246,7 +256,7 @@ fn capabilities_and_user_namespaces() {
     mapped.extend(base.to_le_bytes());
     set(&upper("mapped").join("w/ping"), &mapped).expect("a capability");
     conex.ok(&["commit", "mapped", "unmapped"]);
-    conex.ok(&["run", "--name", "back", "unmapped", "mv", "/w/ping", "/w/pong"]);
+    conex.ok(&["run", "--name", "back", "--userns", "host", "unmapped", "mv", "/w/ping", "/w/pong"]);
     let length = rustix::fs::getxattr(upper("back").join("w/pong"), "security.capability", &mut found[..]);
     assert_eq!(length.map(|length| found[..length].to_vec()), Ok(capability));
     let look = conex.ok(&["run", "--rm", "unmapped", "stat", "-c", "%n %u:%g", "/w", "/w/a"]);

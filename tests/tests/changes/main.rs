@@ -44,6 +44,7 @@ true
 
 fn changed(conex: &Conex) -> Option<&'static str> {
     let alpine = conex.alpine()?;
-    conex.ok(&["run", "--name", "box", alpine, "sh", "-c", SCRIPT]);
+    // It makes device nodes.
+    conex.ok(&["run", "--name", "box", "--cap-add", "MKNOD", alpine, "sh", "-c", SCRIPT]);
     Some(alpine)
 }

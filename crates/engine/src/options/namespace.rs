@@ -40,8 +40,10 @@ pub enum IpcMode {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UserMode {
-    /// The host's ids (Docker's default).
+    /// Nothing was said: a range of its own, or the host's ids where what else was asked needs them, or the host can do no other.
     #[default]
+    Default,
+    /// The host's ids, as in Docker.
     Host,
     /// A user namespace with a range of host ids of its own (`private` and `auto`).
     Private,
@@ -111,7 +113,8 @@ impl FromStr for UserMode {
             return Ok(Self::Container(name));
         }
         match text {
-            "" | "host" => Ok(Self::Host),
+            "" => Ok(Self::Default),
+            "host" => Ok(Self::Host),
             "private" | "auto" => Ok(Self::Private),
             _ => Err(OptionError::syntax(WHAT, text, "expected host, private, auto or container:NAME")),
         }
@@ -133,7 +136,7 @@ macro_rules! display {
 
 display!(NamespaceMode { Private => "private", Host => "host" });
 display!(IpcMode { Private => "private", Shareable => "shareable", None => "none", Host => "host" });
-display!(UserMode { Host => "host", Private => "private" });
+display!(UserMode { Default => "", Host => "host", Private => "private" });
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,14 @@ pub enum SpecError {
     /// An id outside 0 to 2^31-1.
     #[error("user and group ids must be in the range 0-2147483647: {0}")]
     IdRange(String),
+    /// One that the container's user namespace has not.
+    #[error("invalid user {id}: the container's user namespace maps 0 to {}; take --userns host for others", size - 1)]
+    UnmappedUser {
+        /// A user's or a group's.
+        id: u32,
+        /// How many it has.
+        size: u32,
+    },
     /// The image's passwd or group cannot be read.
     #[error("cannot read {} of the image: {source}", path.display())]
     ImageFile {

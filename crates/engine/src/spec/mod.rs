@@ -28,6 +28,7 @@ mod user;
 pub use error::SpecError;
 pub use exec::{ExecProcess, exec};
 pub use host::{Host, HostDevice, HostPropagation};
+pub(crate) use idrange::SIZE as RANGE_SIZE;
 pub use idrange::{IdRange, free_range, id_pool};
 pub use image_files::{ImageFiles, RootfsFiles};
 pub use live_host::LiveHost;
@@ -142,7 +143,7 @@ impl<'a> SpecRequest<'a> {
     /// The host ids of the container's user namespace, its own or a joined one's; `None` when it has the host's.
     fn id_range(&self) -> Result<Option<IdRange>, SpecError> {
         match &self.options.namespaces.user {
-            UserMode::Host => Ok(None),
+            UserMode::Default | UserMode::Host => Ok(None),
             UserMode::Private => match self.id_range {
                 Some(range) => Ok(Some(range)),
                 None => Err(SpecError::NoIdRange(idrange::SIZE)),
@@ -186,8 +187,8 @@ pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
     let process = process::build(request, &identity, &capabilities, range)?;
     let (seccomp, source) = confine::seccomp(&options.security, &capabilities.bounding)?;
     let etc = etc::build(request, &identity)?;
-    let devices = devices::build(request, range.is_some(), &mut warnings)?;
-    let mounts = mounts::build(request, &etc, devices.binds)?;
+    let devices = devices::build(request, &mut warnings)?;
+    let mounts = mounts::build(request, &etc, devices.binds, range.is_some())?;
     let paths = paths::build(request.host, &options.security);
     let mapping = range.map(|range| IdMapping { container_id: 0, host_id: range.base, size: range.size });
     // A joined user namespace brings its mappings along.

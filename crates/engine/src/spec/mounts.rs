@@ -20,7 +20,12 @@ pub(super) struct Mounts {
 /// Bytes.
 const SHM_SIZE: u64 = 64 << 20;
 
-pub(super) fn build(request: &SpecRequest<'_>, etc: &Etc, devices: Vec<Mount>) -> Result<Mounts, SpecError> {
+pub(super) fn build(
+    request: &SpecRequest<'_>,
+    etc: &Etc,
+    devices: Vec<Mount>,
+    user_namespace: bool,
+) -> Result<Mounts, SpecError> {
     let storage = &request.options.storage;
     let mut directories = Vec::new();
     let mut rootfs_propagation = None;
@@ -29,7 +34,7 @@ pub(super) fn build(request: &SpecRequest<'_>, etc: &Etc, devices: Vec<Mount>) -
         check_source(request, bind, &mut directories)?;
         check_label(request, bind)?;
         raise(&mut rootfs_propagation, check_propagation(request, bind)?);
-        users.push(bind_mount(bind));
+        users.push(bind_mount(bind, user_namespace));
     }
     users.extend(storage.tmpfs.iter().map(tmpfs_mount));
     // Where the user mounts something himself, that is what he gets.
@@ -198,7 +203,8 @@ fn raise(held: &mut Option<String>, need: Option<&'static str>) {
     }
 }
 
-fn bind_mount(bind: &Bind) -> Mount {
+/// In a user namespace a file's owner is the same number inside and outside, as without one.
+fn bind_mount(bind: &Bind, user_namespace: bool) -> Mount {
     let mut options = vec![if bind.recursion == Recursion::Disabled { "bind" } else { "rbind" }.to_owned()];
     if bind.read_only {
         // `rro` reaches the mounts below too (mount_setattr with AT_RECURSIVE, Linux 5.12).
@@ -206,6 +212,9 @@ fn bind_mount(bind: &Bind) -> Mount {
         options.push(if deep { "rro" } else { "ro" }.to_owned());
     }
     options.push(bind.propagation.as_str().to_owned());
+    if user_namespace {
+        options.push(if bind.recursion == Recursion::Disabled { "idmap" } else { "ridmap" }.to_owned());
+    }
     Mount {
         destination: bind.target.clone(),
         kind: Some("bind".to_owned()),

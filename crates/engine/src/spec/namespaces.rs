@@ -52,7 +52,7 @@ pub(super) fn list(request: &SpecRequest<'_>, range: Option<IdRange>) -> Result<
         NamespaceMode::Container(name) => request.joined(option, name, of).map(Place::Of),
     };
     let user = match &asked.user {
-        UserMode::Host => Place::Host,
+        UserMode::Default | UserMode::Host => Place::Host,
         UserMode::Private => Place::Own,
         UserMode::Container(name) => {
             let of = request.joined("--userns", name, joined.user.as_ref())?;

@@ -106,11 +106,7 @@ impl Account {
     pub(super) fn within(&self, range: Option<IdRange>) -> Result<(), SpecError> {
         let Some(range) = range else { return Ok(()) };
         match [self.uid].iter().chain(&self.groups).find(|id| **id >= range.size) {
-            Some(id) => Err(SpecError::Invalid {
-                what: "user or group id",
-                text: id.to_string(),
-                why: format!("the container's user namespace maps 0 to {}", range.size - 1),
-            }),
+            Some(id) => Err(SpecError::UnmappedUser { id: *id, size: range.size }),
             None => Ok(()),
         }
     }

@@ -36,6 +36,9 @@ pub struct Record {
     /// With a user namespace of its own: the host ids that it has.
     #[serde(default)]
     pub id_range: Option<IdRange>,
+    /// Why it has the host's ids, if nobody asked for those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_notice: Option<String>,
     /// What `stop` sends.
     pub stop_signal: i32,
     /// Its hostname, also when the namespace is another's.

@@ -7,7 +7,7 @@ use conex_oci::runtime::{Process, SeccompText};
 use conex_runtime::{Exec, Terms, exec};
 
 use super::container::{First, first_client, reap, refusal, started};
-use super::launch::stdio;
+use super::launch::{outside, stdio};
 use super::spawn::spawn;
 use super::streams::{Ends, Happening, Streams};
 use super::wire::Reply;
@@ -86,7 +86,8 @@ fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> 
         Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
         None => None,
     };
-    let (stdio, ours) = stdio(job.process.terminal, job.interactive)?;
+    let owner = outside(&job.record, job.process.user.uid);
+    let (stdio, ours) = stdio(job.process.terminal, job.interactive, owner)?;
     let created = exec(Exec {
         process: &job.process,
         target: job.target,

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use conex_cgroup::{Cgroup, Properties};
 use conex_oci::runtime::{NamespaceKind, Spec};
 use conex_runtime::{Create, Rootfs, Stdio, Terms, create};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::streams::Ends;
@@ -93,7 +93,8 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
         true => Some(parts.init.ok_or(Error::NoInit)?),
         false => None,
     };
-    let (stdio, ours) = stdio(record.options.tty, record.options.interactive)?;
+    let owner = spec.process.as_ref().and_then(|process| outside(&record, process.user.uid));
+    let (stdio, ours) = stdio(record.options.tty, record.options.interactive, owner)?;
     let mut wired = Wired::prepare(parts, &record)?;
     // Made while the process is at work on its mounts. The runtime knows no errors of ours: what went wrong is told by this one.
     let (mut unwired, mut names) = (None, None);
@@ -142,11 +143,18 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
 }
 
 /// The process's ends and ours; ours are `None` for a terminal, which is made inside.
-pub(super) fn stdio(tty: bool, interactive: bool) -> Result<(Stdio, Option<Ends>)> {
+/// `owner`, a host's id, may open them again as /dev/stdout; nobody in a user namespace could make himself their owner.
+pub(super) fn stdio(tty: bool, interactive: bool, owner: Option<u32>) -> Result<(Stdio, Option<Ends>)> {
     if tty {
         return Ok((Stdio::Terminal, None));
     }
-    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(pipes);
+    let pipe = || {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(pipes)?;
+        if let Some(owner) = owner {
+            rustix::fs::fchown(&write, Some(Uid::from_raw(owner)), None).map_err(pipes)?;
+        }
+        Ok::<_, Error>((read, write))
+    };
     let (stdin, input) = match interactive {
         true => pipe().map(|(read, write)| (read, Some(write)))?,
         false => {
@@ -157,6 +165,11 @@ pub(super) fn stdio(tty: bool, interactive: bool) -> Result<(Stdio, Option<Ends>
     let ((out, stdout), (err, stderr)) = (pipe()?, pipe()?);
     let ends = Ends::Pipes { stdin: input, stdout: Some(out), stderr: Some(err) };
     Ok((Stdio::Pipes { stdin, stdout, stderr }, Some(ends)))
+}
+
+/// What the host calls a user of a container that has a user namespace of its own.
+pub(super) fn outside(record: &Record, user: u32) -> Option<u32> {
+    Some(record.id_range?.base + user)
 }
 
 fn pipes(errno: rustix::io::Errno) -> Error {

@@ -1,7 +1,7 @@
 //! `create`: everything about a container that can be known before it runs, on disk, all or nothing.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use conex_image::rootfs::Scratch;
@@ -10,7 +10,7 @@ use conex_oci::{ContainerId, ContainerName, Platform};
 
 use crate::engine::Parts;
 use crate::options::{CreateOptions, Made, PullPolicy};
-use crate::spec::{self, IdRange, LiveHost, RootfsFiles, SpecRequest};
+use crate::spec::{self, Joined, LiveHost, RootfsFiles, SpecRequest};
 use crate::store::lock::Owned;
 use crate::store::names::{self, Claim, Claimed};
 use crate::store::write::Durability;
@@ -18,6 +18,8 @@ use crate::store::{Record, Store, write};
 use crate::supervise::Job;
 use crate::time::Time;
 use crate::{Engine, Error, Result};
+
+use super::users::{self, Users};
 
 impl Engine {
     /// Makes a container. All or nothing: after an error, or a kill, nothing of it is left. Pulls as
@@ -56,17 +58,11 @@ impl Engine {
         let draft = Draft::new(&parts.store)?;
         let id = draft.id.clone();
         let (name, _name) = claim_name(&parts.store, &id, options.name.as_ref())?;
-        let range = claim_range(&parts.store, &id, &options)?;
-        let (joined, joined_ids) = self.joined(&options)?;
+        let (mut joined, mut joined_ids) = self.joined(&options)?;
+        let config = &image.document.config;
+        let mut users = Users::settle(parts, &id, &mut options, config, (&mut joined, &mut joined_ids))?;
         let cgroup = parts.group_path(options.limits.cgroup_parent.as_deref(), &id)?;
         let directory = parts.store.directory(&id);
-        // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
-        let id_range = range
-            .as_ref()
-            .map(|(range, _)| *range)
-            .or_else(|| joined.user.as_ref().and_then(|of| of.id_range));
-        let root = id_range.map_or(0, |range| range.base);
-        Scratch::at(&directory).create(lowers.last().map(PathBuf::as_path), (root, root))?;
         let mut record = Record {
             id: id.clone(),
             name: name.clone(),
@@ -77,25 +73,26 @@ impl Engine {
             command: Vec::new(),
             labels: labels(&image, &options),
             cgroup,
-            id_range,
+            id_range: None,
+            id_notice: None,
             stop_signal: 15,
             hostname: String::new(),
             joined: joined_ids,
             options,
         };
-        let rootfs = parts.mount_over(&record, &lowers)?;
-        let plan = spec::build(&SpecRequest {
-            options: &record.options,
-            image: &image.document.config,
-            id: &id,
-            host: &LiveHost,
-            files: &RootfsFiles(rootfs.as_fd()),
-            joined: &joined,
-            directory: &directory,
-            id_range: record.id_range,
-            cgroups_path: record.cgroup.name(),
-            rootfs: Path::new("rootfs"),
-        })?;
+        let (rootfs, plan) = loop {
+            match self.furnish(&mut record, &image, &lowers, &joined, &users) {
+                Err(error) if users.may_do_without(&error) => {
+                    Scratch::at(&directory).remove()?;
+                    users.as_docker(&mut record.options, error.to_string())?;
+                }
+                furnished => break furnished?,
+            }
+        };
+        record.id_notice = users.notice.take();
+        if let Some(why) = users.warning.take().filter(|why| users::first_time(&parts.paths.run, why)) {
+            warnings.push(format!("the container has the host's user ids, as in Docker: {why}"));
+        }
         for (file, content) in &plan.files {
             write::shared_file(&directory.join(file), content.as_bytes(), plan.owner)?;
         }
@@ -121,6 +118,37 @@ impl Engine {
         let made = Made { id, name, image: record.reference.clone(), warnings };
         let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None };
         Ok((made, draft.commit(), job))
+    }
+
+    /// The writable layer, the root filesystem and the spec that is made for it.
+    fn furnish(
+        &self,
+        record: &mut Record,
+        image: &Image,
+        lowers: &[PathBuf],
+        joined: &Joined,
+        users: &Users,
+    ) -> Result<(OwnedFd, spec::Plan)> {
+        let parts = &self.parts;
+        let directory = parts.store.directory(&record.id);
+        // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
+        record.id_range = users.range().or_else(|| joined.user.as_ref().and_then(|of| of.id_range));
+        let root = record.id_range.map_or(0, |range| range.base);
+        Scratch::at(&directory).create(lowers.last().map(PathBuf::as_path), (root, root))?;
+        let rootfs = parts.mount_over(record, lowers, users.idmap())?;
+        let plan = spec::build(&SpecRequest {
+            options: &record.options,
+            image: &image.document.config,
+            id: &record.id,
+            host: &LiveHost,
+            files: &RootfsFiles(rootfs.as_fd()),
+            joined,
+            directory: &directory,
+            id_range: record.id_range,
+            cgroups_path: record.cgroup.name(),
+            rootfs: Path::new("rootfs"),
+        })?;
+        Ok((rootfs, plan))
     }
 
     /// The image, pulled when the policy says so.
@@ -251,33 +279,6 @@ pub(super) fn claim(store: &Store, id: &ContainerId, name: &ContainerName) -> Re
     names::claim(&store.names(), name.as_str(), id, |holder| {
         Ok(store.record(holder)?.is_some_and(|record| record.name == *name))
     })
-}
-
-/// With `--userns private`: a range of host ids that nobody else has.
-fn claim_range(store: &Store, id: &ContainerId, options: &CreateOptions) -> Result<Option<(IdRange, Claim)>> {
-    if options.namespaces.user != crate::options::UserMode::Private {
-        return Ok(None);
-    }
-    if crate::rootless::is_rootless() {
-        return Err(Error::UserMode);
-    }
-    let mut taken: Vec<IdRange> = Vec::new();
-    if let Ok(entries) = std::fs::read_dir(store.ranges()) {
-        let bases = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        taken.extend(bases.map(|base| IdRange { base, size: 65_536 }));
-    }
-    let ids = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let pool = spec::id_pool(&ids("/etc/subuid"), &ids("/etc/subgid"))?;
-    loop {
-        let range = spec::free_range(pool, &taken)?;
-        let claimed = names::claim(&store.ranges(), &range.base.to_string(), id, |holder| {
-            Ok(store.record(holder)?.is_some_and(|record| record.id_range == Some(range)))
-        })?;
-        match claimed {
-            Claimed::Ours(claim) => return Ok(Some((range, claim))),
-            Claimed::Taken(_) => taken.push(range),
-        }
-    }
 }
 
 fn labels(image: &Image, options: &CreateOptions) -> BTreeMap<String, String> {

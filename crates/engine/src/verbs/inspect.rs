@@ -53,6 +53,12 @@ impl Engine {
             "AppArmorProfile": process.apparmor_profile.clone().unwrap_or_default(),
             "ExecIDs": null,
             "HostConfig": host_config(&record),
+            // Ours: which of the host's users its root is, and why if that is the host's own.
+            "UserNamespace": {
+                "HostId": record.id_range.map_or(0, |range| range.base),
+                "Size": record.id_range.map(|range| range.size),
+                "Notice": record.id_notice.clone().unwrap_or_default(),
+            },
             "GraphDriver": {
                 "Name": "overlay",
                 "Data": {

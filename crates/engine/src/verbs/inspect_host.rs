@@ -57,7 +57,7 @@ pub(super) fn host_config(record: &Record) -> Value {
         "Tmpfs": storage.tmpfs.iter().map(tmpfs).collect::<Map<_, _>>(),
         "UTSMode": mode(&spaces.uts, joined("uts"), ""),
         "UsernsMode": match &spaces.user {
-            UserMode::Host => "host".to_owned(),
+            UserMode::Default | UserMode::Host => "host".to_owned(),
             UserMode::Private => "private".to_owned(),
             UserMode::Container(name) => container(name, joined("user")),
         },

@@ -39,7 +39,7 @@ impl Engine {
         };
         let user = match &spaces.user {
             UserMode::Container(name) => Some(name.as_str()),
-            UserMode::Host | UserMode::Private => None,
+            UserMode::Default | UserMode::Host | UserMode::Private => None,
         };
         let joined = Joined {
             network: join("network", network)?,

@@ -25,6 +25,7 @@ mod start;
 mod stop;
 mod top;
 mod usage;
+mod users;
 mod wait;
 
 pub use attach::AttachOptions;

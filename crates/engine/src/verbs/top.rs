@@ -134,7 +134,14 @@ fn terminal(number: u64) -> String {
 
 /// The host's ps, reduced to the container's processes, as Docker does it.
 fn hosts(pids: &[u32], options: &[String]) -> Result<Top> {
-    let output = Command::new("ps").args(options).output().map_err(|source| Error::Ps { source })?;
+    let mut ps = Command::new("ps");
+    ps.args(options);
+    // By itself ps shows the caller's processes, and a container's are another user's. BSD's options have their own way to say it.
+    if options.first().is_some_and(|option| option.starts_with('-')) {
+        let list: Vec<String> = pids.iter().map(u32::to_string).collect();
+        ps.args(["-p", &list.join(",")]);
+    }
+    let output = ps.output().map_err(|source| Error::Ps { source })?;
     if !output.status.success() {
         let mut why = String::new();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -50,7 +50,7 @@ impl RootfsError {
     }
 
     /// Whether the kernel does not know what it was asked for.
-    pub(super) fn is_invalid(&self) -> bool {
+    pub fn is_invalid(&self) -> bool {
         let (Self::Directory { source, .. } | Self::Overlay { source, .. }) = self else { return false };
         // EBADF is what Linux before 6.13 says to a layer given by descriptor.
         let invalid = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::BADF].map(Errno::raw_os_error);

@@ -1,7 +1,7 @@
 //! The container's /dev: the nodes and links that every container has (config-linux.md#default-devices), and the spec's.
 //!
-//! Nodes are made with mknod; in a user namespace, where that is refused, the host's are bound. They are made when all mounts
-//! are there, in whatever /dev is then, so a volume below may hold anything: what stands in a node's place is left alone when
+//! Nodes are made with mknod; in a user namespace, where that is refused, those made outside (`nodes`) or the host's are bound. They are
+//! made when all mounts are there, in whatever /dev is then, so a volume below may hold anything: what stands in a node's place is left alone when
 //! it is that device and an error otherwise.
 
 use std::ffi::OsStr;
@@ -53,12 +53,13 @@ pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
             maker.make_in(dev, OsStr::new(name), &node, &path).during(|| format!("make /dev/{name}"))?;
         }
     }
-    for device in &plan.linux.devices {
+    for (index, device) in plan.linux.devices.iter().enumerate() {
         // It is the link to this container's own.
         if device.path != Path::new("/dev/ptmx") {
             let node = Node::of(device)?;
+            let made = plan.nodes.get(index).and_then(Option::as_ref);
             maker
-                .make(&device.path, &node)
+                .make(&device.path, &node, made.map(AsFd::as_fd))
                 .during(|| format!("make the device {}", device.path.display()))?;
         }
     }
@@ -81,15 +82,16 @@ fn link(dev: BorrowedFd<'_>, target: &str, name: &str) -> Result<(), Errno> {
     }
 }
 
-struct Node {
-    kind: FileType,
-    mode: u32,
-    device: Dev,
+/// A node as the kernel takes it.
+pub(crate) struct Node {
+    pub(crate) kind: FileType,
+    pub(crate) mode: u32,
+    pub(crate) device: Dev,
     owner: (u32, u32),
 }
 
 impl Node {
-    fn of(device: &Device) -> Result<Self, Fault> {
+    pub(crate) fn of(device: &Device) -> Result<Self, Fault> {
         let wrong = |why: &str| {
             Fault::new(format!("make the device {} ({why})", device.path.display()), Errno::INVAL)
         };
@@ -140,17 +142,23 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn make(&mut self, path: &Path, node: &Node) -> Result<(), Errno> {
+    fn make(&mut self, path: &Path, node: &Node, made: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
         let file = path.file_name().ok_or(Errno::INVAL)?;
         let parent = path.parent().unwrap_or(Path::new("/"));
-        if parent == Path::new("/dev") {
-            return self.make_in(self.dev, file, node, path);
+        let opened;
+        let parent = if parent == Path::new("/dev") {
+            self.dev
+        } else {
+            opened = beneath::ensure(self.root, parent, Make::Directory)?;
+            if beneath::is_procfs(opened.as_fd())? {
+                return Err(Errno::PERM);
+            }
+            opened.as_fd()
+        };
+        match made {
+            Some(made) => attach(made, beneath::ensure_here(parent, file, Make::File)?.as_fd()),
+            None => self.make_in(parent, file, node, path),
         }
-        let parent = beneath::ensure(self.root, parent, Make::Directory)?;
-        if beneath::is_procfs(parent.as_fd())? {
-            return Err(Errno::PERM);
-        }
-        self.make_in(parent.as_fd(), file, node, path)
     }
 
     fn make_in(

@@ -13,6 +13,7 @@ pub(crate) mod rights;
 mod scheduling;
 mod terminal;
 
+pub(crate) use devices::Node;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -151,7 +151,10 @@ fn user_namespaces_have_a_range() {
         user_namespace(bed);
         bed.options.process.user = Some("70000".into());
     });
-    assert_eq!(text, "invalid user or group id \"70000\": the container's user namespace maps 0 to 65535");
+    assert_eq!(
+        text,
+        "invalid user 70000: the container's user namespace maps 0 to 65535; take --userns host for others"
+    );
 }
 
 #[test]
