@@ -1,5 +1,5 @@
 //! Builds what the program carries in itself: the `hello` image, made of `images/hello` compiled for the same target, static
-//! and small, in an OCI archive; and the init of `--init` (docs/adr/0007). The same sources and compiler give the same bytes.
+//! and small, in an OCI archive; the init of `--init` (docs/adr/0007), and the image of pods that it is alone in. The same sources and compiler give the same bytes.
 
 #[path = "build/archive.rs"]
 mod archive;
@@ -38,9 +38,26 @@ fn main() {
     compile(&rustc, &target, &source.join("main.rs"), &program, &hello);
     let program =
         fs::read(&program).unwrap_or_else(|error| panic!("cannot read {}: {error}", program.display()));
-    let image = archive::image(&program, &variable("CARGO_CFG_TARGET_ARCH"), &variable("CARGO_PKG_VERSION"));
-    let path = out.join("hello.oci.tar");
-    fs::write(&path, image).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    let hello = archive::Content {
+        name: "hello",
+        reference: "docker.io/library/hello:latest",
+        description: "What a container is made of, told from inside",
+        program: &program,
+    };
+    let init = out.join("init");
+    let init = fs::read(&init).unwrap_or_else(|error| panic!("cannot read {}: {error}", init.display()));
+    let pause = archive::Content {
+        name: "pause",
+        reference: "localhost/conex/pause:latest",
+        description: "Keeps what a pod's containers share",
+        program: &init,
+    };
+    for content in [hello, pause] {
+        let image =
+            archive::image(&content, &variable("CARGO_CFG_TARGET_ARCH"), &variable("CARGO_PKG_VERSION"));
+        let path = out.join(format!("{}.oci.tar", content.name));
+        fs::write(&path, image).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    }
 }
 
 fn compile(rustc: &str, target: &str, source: &Path, program: &Path, options: &[String]) {

@@ -9,13 +9,25 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Fixed, so that the image is the same whenever it is built.
 const CREATED: &str = "2026-11-22T00:00:00Z";
 
-/// The whole archive, with `program` as `/hello` in the image.
-pub(crate) fn image(program: &[u8], arch: &str, version: &str) -> Vec<u8> {
+/// What is in an image, and what it is called.
+pub(crate) struct Content<'a> {
+    /// The program's file in the root directory, and the image's title.
+    pub(crate) name: &'a str,
+    /// The reference, in full.
+    pub(crate) reference: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) program: &'a [u8],
+}
+
+/// The whole archive.
+pub(crate) fn image(content: &Content<'_>, arch: &str, version: &str) -> Vec<u8> {
+    let Content { name, reference, description, program } = content;
+    let passwd = format!("root:x:0:0:root:/:/{name}\nnobody:x:65534:65534:nobody:/:/{name}\n");
     let layer = tar(&[
         Entry::Folder("etc/"),
         Entry::File("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n"),
-        Entry::File("etc/passwd", 0o644, b"root:x:0:0:root:/:/hello\nnobody:x:65534:65534:nobody:/:/hello\n"),
-        Entry::File("hello", 0o755, program),
+        Entry::File("etc/passwd", 0o644, passwd.as_bytes()),
+        Entry::File(name, 0o755, program),
     ]);
     let architecture = match arch {
         "x86_64" => "amd64",
@@ -26,9 +38,9 @@ pub(crate) fn image(program: &[u8], arch: &str, version: &str) -> Vec<u8> {
     };
     let config = format!(
         "{{\"created\":\"{CREATED}\",\"author\":\"Conex\",\"architecture\":\"{architecture}\",\"os\":\"linux\",\
-         \"config\":{{\"Env\":[\"PATH=/\"],\"Entrypoint\":[\"/hello\"],\"WorkingDir\":\"/\",\"Labels\":{{\
-         \"org.opencontainers.image.title\":\"hello\",\
-         \"org.opencontainers.image.description\":\"What a container is made of, told from inside\",\
+         \"config\":{{\"Env\":[\"PATH=/\"],\"Entrypoint\":[\"/{name}\"],\"WorkingDir\":\"/\",\"Labels\":{{\
+         \"org.opencontainers.image.title\":\"{name}\",\
+         \"org.opencontainers.image.description\":\"{description}\",\
          \"org.opencontainers.image.version\":\"{version}\",\
          \"org.opencontainers.image.licenses\":\"Apache-2.0\"}}}},\
          \"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"{}\"]}},\
@@ -42,7 +54,7 @@ pub(crate) fn image(program: &[u8], arch: &str, version: &str) -> Vec<u8> {
     );
     let extra = format!(
         ",\"platform\":{{\"architecture\":\"{architecture}\",\"os\":\"linux\"}},\
-         \"annotations\":{{\"org.opencontainers.image.ref.name\":\"docker.io/library/hello:latest\"}}"
+         \"annotations\":{{\"org.opencontainers.image.ref.name\":\"{reference}\"}}"
     );
     let index = format!(
         "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[{}]}}",

@@ -1,31 +1,37 @@
-//! What comes with the program, made by `build.rs`: the image `hello`, and the init of `--init`.
+//! What comes with the program, made by `build.rs`: the images `hello` and that of pods, and the init of `--init`.
 
 use conex_image::Store;
 use conex_oci::{Platform, Reference};
 
 use crate::errors::Error;
 
-/// An OCI archive. Its image is named as [`NAME`] says.
-static HELLO_IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.oci.tar"));
+/// OCI archives, each with the one image that is named as the text says.
+static IMAGES: [(&str, &[u8]); 2] = [
+    ("docker.io/library/hello:latest", include_bytes!(concat!(env!("OUT_DIR"), "/hello.oci.tar"))),
+    (PAUSE, include_bytes!(concat!(env!("OUT_DIR"), "/pause.oci.tar"))),
+];
+
+/// The image of a pod's own container.
+pub(crate) const PAUSE: &str = "localhost/conex/pause:latest";
 
 /// A static program, called as `init -- PATH ARGV0 ARGV1…`.
 pub(crate) static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
-/// What people write as `hello`.
-const NAME: &str = "docker.io/library/hello:latest";
-
-/// Puts the image in the store if it is the one that is meant, and tells whether it was. An image of that name that is
+/// Puts the image in the store if it is one of those that are meant, and tells whether it was. An image of that name that is
 /// there already is to be preferred: the caller asks only when none is.
 ///
 /// # Errors
 /// A store that cannot be written.
 pub(crate) fn provide(store: &Store, image: &str, platform: Option<&Platform>) -> Result<bool, Error> {
-    let is_meant = image.parse::<Reference>().is_ok_and(|reference| reference.to_string() == NAME);
-    if !is_meant || platform.is_some_and(|wanted| !Platform::host().serves(wanted)) {
-        return Ok(false);
+    let Ok(reference) = image.parse::<Reference>() else { return Ok(false) };
+    let reference = reference.to_string();
+    match IMAGES.iter().find(|(name, _)| *name == reference) {
+        Some((_, archive)) if platform.is_none_or(|wanted| Platform::host().serves(wanted)) => {
+            store.import_builtin(archive)?;
+            Ok(true)
+        }
+        _ => Ok(false),
     }
-    store.import_builtin(HELLO_IMAGE)?;
-    Ok(true)
 }
 
 #[cfg(test)]
@@ -35,8 +41,11 @@ mod tests {
 
     /// The blobs of the archive are what their names say, and nothing is missing.
     #[test]
-    fn the_image_is_whole() {
-        let mut rest = HELLO_IMAGE;
+    fn the_images_are_whole() {
+        IMAGES.iter().for_each(|(_, archive)| is_whole(archive));
+    }
+
+    fn is_whole(mut rest: &[u8]) {
         let mut blobs = Vec::new();
         let mut index = String::new();
         while rest[0] != 0 {
@@ -70,7 +79,12 @@ mod tests {
         assert!(provide(&store, "hello", Some(&Platform::host())).unwrap());
         let image = store.resolve("hello", None).unwrap();
         assert_eq!(image.document.config.entrypoint, Some(vec!["/hello".to_owned()]));
-        assert!(provide(&store, NAME, None).unwrap(), "again");
+        assert!(provide(&store, "docker.io/library/hello:latest", None).unwrap(), "again");
+        assert!(provide(&store, PAUSE, None).unwrap());
+        assert_eq!(
+            store.resolve(PAUSE, None).unwrap().document.config.entrypoint,
+            Some(vec!["/pause".to_owned()])
+        );
         std::fs::remove_dir_all(&root).unwrap();
     }
 }

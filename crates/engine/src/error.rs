@@ -268,6 +268,20 @@ pub enum Error {
     /// A signal.
     #[error("cannot send signal {signal}: {source}")]
     Kill { signal: i32, source: io::Error },
+    /// `--pod`, `pod …`
+    #[error("no such pod: {name}")]
+    NoSuchPod { name: String },
+    /// What a pod's containers share cannot be another's.
+    #[error("conflicting options: {option} and --pod: pod {pod} shares that; see 'conex pod create --share'")]
+    PodShares { option: &'static str, pod: String },
+    /// `pod rm` without force.
+    #[error("cannot remove pod {name}: container {} runs in it; stop the pod or take --force", container.short())]
+    PodRunning { name: String, container: ContainerId },
+    /// A pod's own container.
+    #[error(
+        "container {name} holds what the containers of pod {name} share; remove it with 'conex pod rm {name}'"
+    )]
+    IsPod { name: String },
     /// A user namespace for an idmapped mount.
     #[error("cannot make a user namespace: {source}")]
     UserNamespace { source: io::Error },

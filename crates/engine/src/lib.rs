@@ -30,6 +30,6 @@ pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
     AttachOptions, CommitOptions, ContainerSummary, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
-    ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PrunedContainers,
-    RemoveOptions, Spaces, StartMode, SystemUsage, Top, WaitCondition,
+    ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PodFilter, PodState,
+    PodSummary, PrunedContainers, RemoveOptions, Spaces, StartMode, SystemUsage, Top, WaitCondition,
 };

@@ -1,6 +1,7 @@
 //! The init that `--init` puts at PID 1: reaps orphans, passes signals on, ends with its child's status.
 //!
-//! Called as `init -- PATH ARGV0 ARGV1…`. It is not part of the library: the command line's build script compiles this one
+//! Called as `init -- PATH ARGV0 ARGV1…`. Called alone it is a pod's pause: it keeps the namespaces that the pod's containers share, reaps
+//! what they leave, and ends when it is told to. It is not part of the library: the command line's build script compiles this one
 //! file with neither a standard nor a C library, so that it is a few kilobytes, copied into a sealed memory file at each
 //! start. Whatever goes wrong ends it; it never allocates and opens nothing.
 
@@ -48,6 +49,9 @@ mod number {
     pub const EXIT_GROUP: usize = 94;
 }
 
+const SIGHUP: isize = 1;
+const SIGINT: isize = 2;
+const SIGTERM: isize = 15;
 const SIGCHLD: isize = 17;
 const SIGTTIN: isize = 21;
 const SIGTTOU: isize = 22;
@@ -84,6 +88,9 @@ fn exit(status: usize) -> ! {
 extern "C" fn start(stack: *const usize) -> ! {
     // SAFETY: the kernel put argc there, then argv and a null, then the environment.
     let (argc, argv) = unsafe { (*stack, stack.add(1)) };
+    if argc == 1 {
+        pause();
+    }
     if argc < 4 {
         exit(125);
     }
@@ -106,6 +113,19 @@ extern "C" fn start(stack: *const usize) -> ! {
         exit(125);
     }
     serve(child, &all)
+}
+
+/// PID 1 of a pod.
+fn pause() -> ! {
+    let all = u64::MAX;
+    mask(&all, None);
+    loop {
+        match call(number::RT_SIGTIMEDWAIT, (&raw const all) as usize, 0, 0, 8) {
+            SIGCHLD => reap(0),
+            SIGHUP | SIGINT | SIGTERM => exit(0),
+            _ => {}
+        }
+    }
 }
 
 fn serve(child: isize, all: &u64) -> ! {

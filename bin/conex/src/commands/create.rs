@@ -48,8 +48,32 @@ pub(super) fn make(
         images::fetch(&context.images()?, &options.image, options.platform.as_ref(), quiet)?;
     }
     // From here on the engine takes what is there; whether to pull is decided here, where progress can be shown.
-    let here = CreateOptions { pull: PullPolicy::Never, ..options.clone() };
-    let made = match create(engine, &here) {
+    let mut here = CreateOptions { pull: PullPolicy::Never, ..options.clone() };
+    let pod = super::pod::enter(context, engine, given, &mut here)?;
+    let made = bring(context, engine, options, &here, quiet, create);
+    if made.is_err() {
+        super::pod::leave(engine, pod.as_ref());
+    }
+    let made = made?;
+    for warning in &made.warnings {
+        output::note(format!("WARNING: {warning}"));
+    }
+    if let Some(file) = cidfile {
+        file.write(made.id.as_str())?;
+    }
+    Ok(made)
+}
+
+/// Makes it; when its image is not here, after having brought that.
+fn bring(
+    context: &Context,
+    engine: &Engine,
+    options: &CreateOptions,
+    here: &CreateOptions,
+    quiet: bool,
+    create: fn(&Engine, &CreateOptions) -> Result<Made, conex_engine::Error>,
+) -> Result<Made, Error> {
+    match create(engine, here) {
         Err(error) if options.pull != PullPolicy::Always => {
             let (store, platform) = (context.images()?, options.platform.as_ref());
             if !images::is_missing(&store, &options.image, platform) {
@@ -61,17 +85,10 @@ pub(super) fn make(
                 }
                 images::provide(&store, &options.image, platform, quiet)?;
             }
-            create(engine, &here)?
+            Ok(create(engine, here)?)
         }
-        other => other?,
-    };
-    for warning in &made.warnings {
-        output::note(format!("WARNING: {warning}"));
+        other => Ok(other?),
     }
-    if let Some(file) = cidfile {
-        file.write(made.id.as_str())?;
-    }
-    Ok(made)
 }
 
 /// `--cidfile`: made before the container, so that two runs with one file cannot both go on; removed when nothing

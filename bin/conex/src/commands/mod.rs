@@ -34,6 +34,7 @@ mod netns;
 mod network;
 mod nsenter;
 mod pause;
+mod pod;
 mod port;
 mod prune;
 mod ps;
@@ -177,6 +178,25 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("prune", &network::PRUNE),
             ("reload", &network::RELOAD),
             ("rm", &network::REMOVE),
+        ],
+    },
+    Noun {
+        name: "pod",
+        about: "Manage pods: containers that share namespaces",
+        verbs: &[
+            ("create", &pod::CREATE),
+            ("exists", &pod::EXISTS),
+            ("inspect", &pod::INSPECT),
+            ("kill", &pod::KILL),
+            ("pause", &pod::PAUSE),
+            ("prune", &pod::PRUNE),
+            ("ps", &pod::LIST),
+            ("restart", &pod::RESTART),
+            ("rm", &pod::REMOVE),
+            ("start", &pod::START),
+            ("stop", &pod::STOP),
+            ("top", &pod::TOP),
+            ("unpause", &pod::UNPAUSE),
         ],
     },
     Noun {

@@ -1,6 +1,7 @@
 //! `top`
 
 use clap::Command;
+use conex_engine::Top;
 
 use crate::cli::args::words;
 use crate::cli::{Arity, Context, Given, Verb};
@@ -31,7 +32,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let options: Vec<String> = words.collect();
     let engine = context.engine()?;
     let id = engine.find(&container)?;
-    let top = engine.top(&id, &options)?;
+    show(&engine.top(&id, &options)?)
+}
+
+/// Prints a table of processes.
+pub(super) fn show(top: &Top) -> Result<u8, Error> {
     let mut lines = top.titles.join("\t");
     for process in &top.processes {
         lines.push('\n');

@@ -76,6 +76,7 @@ fn general() -> Vec<Arg> {
     vec![
         list("attach", "list").short('a').help("Attach to STDIN, STDOUT or STDERR"),
         value("name", "string").help("Assign a name to the container"),
+        value("pod", "string").help("Run the container in a pod (NAME, new:NAME)"),
         value("cidfile", "string").help("Write the container ID to the file"),
         value("pull", "string")
             .help("Pull image before creating (\"always\", \"missing\", \"never\") (default \"missing\")"),
@@ -114,6 +115,7 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         limits: limits::read(given)?,
         security: security::read(given)?,
         supervision: supervision::read(given)?,
+        pod: None,
     };
     if options.auto_remove && options.supervision.restart != Default::default() {
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));

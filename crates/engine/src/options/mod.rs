@@ -17,6 +17,7 @@ mod mount;
 mod namespace;
 mod network;
 mod path;
+mod pod;
 mod restart;
 mod security;
 mod signal;
@@ -42,6 +43,7 @@ pub use log::{LogDriver, LogOptions};
 pub use mount::MountOption;
 pub use namespace::{IpcMode, NamespaceMode, UserMode};
 pub use network::{Connection, Exposed, NetworkMode, PortOptions, parse_mac, parse_publish};
+pub use pod::{ExitPolicy, PodOptions, PodPart, Shared, SharedKind};
 pub use restart::RestartPolicy;
 pub use security::{SeccompMode, SecurityOpt, SecurityOptions, Unmask};
 pub use signal::{parse_signal, signal_name};
@@ -94,6 +96,9 @@ pub struct CreateOptions {
     pub security: SecurityOptions,
     /// How it is watched.
     pub supervision: SupervisionOptions,
+    /// `--pod`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodPart>,
 }
 
 /// `--pull`

@@ -84,6 +84,8 @@ pub struct Asked {
     pub namespaces: AskedNamespaces,
     /// Its file systems.
     pub storage: AskedStorage,
+    /// Its pod.
+    pub pod: Option<crate::options::PodPart>,
 }
 
 /// What `ps` needs of the namespaces.

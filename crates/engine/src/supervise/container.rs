@@ -17,12 +17,13 @@ use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
 use crate::log::Sink;
 use crate::network::{Names, release, tell};
+use crate::options::PodPart;
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
 use crate::store::{Exit, LastRun, Live, write};
 use crate::time::Time;
-use crate::verbs::AttachOptions;
+use crate::verbs::{AttachOptions, stop_if_left};
 use crate::{Attachment, Error, Failure, Result};
 
 /// SIGHUP, SIGINT and SIGTERM to the supervisor itself (a service manager's) stop the container.
@@ -135,6 +136,8 @@ struct Life<'a> {
     lean_at: Option<Instant>,
     /// Whether it is frozen for a client that holds it, and not by a person.
     held: bool,
+    /// The pod that it is in.
+    pod: Option<ContainerId>,
 }
 
 impl<'a> Life<'a> {
@@ -153,6 +156,10 @@ impl<'a> Life<'a> {
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
             lean_at: None,
             held: false,
+            pod: match &record.options.pod {
+                Some(PodPart::Member { pod }) => Some(pod.clone()),
+                _ => None,
+            },
         }
     }
 
@@ -450,6 +457,11 @@ impl<'a> Life<'a> {
             settled
         };
         if let Err(error) = settled {
+            log::warn!("{error}");
+        }
+        if let Some(pod) = &self.pod
+            && let Err(error) = stop_if_left(self.parts, pod)
+        {
             log::warn!("{error}");
         }
         self.streams.linger();

@@ -39,6 +39,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::create`].
     pub fn prepare(&self, options: &CreateOptions) -> Result<Made> {
+        self.start_pod_of(options.pod.as_ref())?;
         let (made, owned, job) = self.make(options)?;
         *self.prepared.borrow_mut() = Some((owned, job));
         Ok(made)

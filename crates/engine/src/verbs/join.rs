@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use conex_oci::ContainerId;
 
-use crate::options::{CreateOptions, IpcMode, NamespaceMode, NetworkMode, UserMode};
+use crate::options::{CreateOptions, IpcMode, NamespaceMode, NetworkMode, PodPart, UserMode};
 use crate::spec::{Joined, JoinedContainer};
 use crate::{Engine, Error, Result};
 
@@ -12,11 +12,13 @@ impl Engine {
     /// The containers that the options name, and their ids by the kind of namespace.
     pub(super) fn joined(&self, options: &CreateOptions) -> Result<(Joined, BTreeMap<String, ContainerId>)> {
         let spaces = &options.namespaces;
+        // Its pod runs when it is started.
+        let is_member = matches!(options.pod, Some(PodPart::Member { .. }));
         let mut ids = BTreeMap::new();
         let mut join = |kind: &str, name: Option<&str>| -> Result<Option<JoinedContainer>> {
             let Some(name) = name else { return Ok(None) };
             let id = self.find(name)?;
-            let mut container = self.join_one(kind, &id)?;
+            let mut container = self.join_one(kind, &id, is_member)?;
             if spaces.debugs {
                 container.ipc = IpcMode::Shareable;
             }
@@ -53,14 +55,20 @@ impl Engine {
         Ok((joined, ids))
     }
 
-    fn join_one(&self, kind: &str, id: &ContainerId) -> Result<JoinedContainer> {
+    fn join_one(&self, kind: &str, id: &ContainerId, later: bool) -> Result<JoinedContainer> {
         let record = self.parts.store.must_record(id)?;
         let state = self.parts.store.state(id)?;
         let process = state.as_ref().and_then(|state| state.process());
-        let process = process
-            .ok_or_else(|| Error::JoinNotRunning { kind: kind.to_owned(), name: record.name.to_string() })?;
+        let pid = match process {
+            Some(process) => process.pid,
+            // A start puts the number of then in its place.
+            None if later => 0,
+            None => {
+                return Err(Error::JoinNotRunning { kind: kind.to_owned(), name: record.name.to_string() });
+            }
+        };
         Ok(JoinedContainer {
-            pid: process.pid,
+            pid,
             directory: self.parts.store.directory(id),
             hostname: record.hostname,
             ipc: record.options.namespaces.ipc,

@@ -4,6 +4,7 @@ use conex_image::{PruneFilter, PruneOptions, Pruned, Users};
 use conex_oci::ContainerId;
 
 use super::list::tree_size;
+use crate::options::PodPart;
 use crate::store::record::Summary;
 use crate::store::write;
 use crate::{Engine, Error, Result};
@@ -54,6 +55,10 @@ impl Engine {
             return Ok(None);
         };
         if !filter.passes(Some(summary.created.0.into()), &summary.labels) {
+            return Ok(None);
+        }
+        // A pod goes as a whole (`pod prune`).
+        if matches!(summary.options.pod, Some(PodPart::Infra(_))) {
             return Ok(None);
         }
         let Some(owned) = store.own_settled(id)? else { return Ok(None) };

@@ -5,7 +5,8 @@ use std::time::Instant;
 use conex_oci::ContainerId;
 
 use super::start::{PATIENCE, PAUSE};
-use crate::store::{ContainerState, Store};
+use crate::options::PodPart;
+use crate::store::{ContainerState, Record, Store};
 use crate::{Engine, Error, Result};
 
 /// What `rm` takes.
@@ -23,8 +24,22 @@ impl Engine {
     /// # Errors
     /// [`Error::RemoveRunning`] and its like without force.
     pub fn remove(&self, id: &ContainerId, options: RemoveOptions) -> Result<()> {
+        match self.parts.store.must_record(id)? {
+            Record { options, name, .. } if matches!(options.pod, Some(PodPart::Infra(_))) => {
+                Err(Error::IsPod { name: name.to_string() })
+            }
+            record => self.remove_any(id, record.name.to_string(), options),
+        }
+    }
+
+    /// The same for what holds a pod.
+    pub(super) fn remove_infra(&self, id: &ContainerId, options: RemoveOptions) -> Result<()> {
+        let name = self.parts.store.must_record(id)?.name.to_string();
+        self.remove_any(id, name, options)
+    }
+
+    fn remove_any(&self, id: &ContainerId, name: String, options: RemoveOptions) -> Result<()> {
         let store = &self.parts.store;
-        let name = store.must_record(id)?.name.to_string();
         let until = Instant::now() + PATIENCE;
         loop {
             let state = store.state(id)?;

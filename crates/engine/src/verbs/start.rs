@@ -63,6 +63,7 @@ impl Engine {
     fn own_to_start(&self, id: &ContainerId, mode: StartMode) -> Result<Turn> {
         let store = &self.parts.store;
         let until = Instant::now() + PATIENCE;
+        self.start_pod_of(store.must_record(id)?.options.pod.as_ref())?;
         loop {
             let record = store.must_record(id)?;
             match store.state(id)? {

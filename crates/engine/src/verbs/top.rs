@@ -36,6 +36,24 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The same for all of a pod's containers that run.
+    ///
+    /// # Errors
+    /// As [`Engine::top`], of a pod in which nothing runs.
+    pub fn top_pod(&self, pod: &ContainerId, ps: &[String]) -> Result<Top> {
+        let mut top = self.top(pod, ps)?;
+        for member in self.pod_members(pod)? {
+            match self.top(&member, ps) {
+                Ok(more) => top.processes.extend(more.processes),
+                Err(Error::NotRunning { .. } | Error::NoSuchContainer { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(top)
+    }
+}
+
 /// The processes in the pid namespace of one, in order: an ordinary user's container may have no control group.
 fn in_its_namespace(pid: u32) -> Vec<u32> {
     let of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();

@@ -1,0 +1,100 @@
+//! `pod rm`, `pod prune`.
+
+use conex_engine::{Grace, PodFilter};
+
+use super::{each, several};
+use crate::cli::args::{flag, list, value};
+use crate::cli::{Arity, Context, Given, Verb};
+use crate::commands::prune::confirmed;
+use crate::commands::stop::grace;
+use crate::errors::Error;
+use crate::output;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "rm",
+    aliases: &["remove"],
+    about: "Remove one or more pods with their containers",
+    usage: "[POD...]",
+    arity: Arity::Any,
+    examples: "  conex pod rm web\n  conex pod rm -f -t 2 --all",
+    unsupported: &["--pod-id-file"],
+    failure: 1,
+    define: |command| {
+        several(command).args([
+            flag("force").short('f').help("Stop running containers first"),
+            flag("ignore").short('i').help("Pods that are not there are no error"),
+            value("timeout", "int")
+                .short('t')
+                .alias("time")
+                .help("Seconds to wait before killing a container (default 10)"),
+        ])
+    },
+    run,
+};
+
+pub(crate) const PRUNE: Verb = Verb {
+    name: "prune",
+    aliases: &[],
+    about: "Remove all pods in which nothing runs",
+    usage: "",
+    arity: Arity::None,
+    examples: "  conex pod prune -f",
+    define: |command| {
+        command.args([
+            flag("force").short('f').help("Do not prompt for confirmation"),
+            list("filter", "filter").help("Provide filter values (label=<key>=<value>, name=)"),
+        ])
+    },
+    run: prune,
+    ..VERB
+};
+
+fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let (force, grace) = (given.on("force"), grace(given)?);
+    if given.on("ignore") {
+        let engine = context.engine()?;
+        let is_there = |name: &&str| engine.find_pod(name).is_ok();
+        let mut code = 0;
+        for name in given.texts("pod").filter(is_there) {
+            let id = engine.find_pod(name)?;
+            match engine.remove_pod(&id, force, grace) {
+                Ok(()) => output::line(id.as_str())?,
+                Err(error) => {
+                    Error::from(error).tell();
+                    code = 1;
+                }
+            }
+        }
+        return Ok(code);
+    }
+    each(context, given, |engine, id| Ok(engine.remove_pod(id, force, grace)?))
+}
+
+fn prune(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let mut filter = PodFilter::default();
+    given.texts("filter").try_for_each(|text| filter.add(text))?;
+    if !confirmed(
+        given,
+        "WARNING! This will remove all pods in which nothing runs.\nAre you sure you want to continue?",
+    )? {
+        return Ok(0);
+    }
+    let engine = context.engine()?;
+    let mut code = 0;
+    for pod in engine.pods(&filter)? {
+        let runs = pod.containers[1..].iter().any(|(_, _, state)| !matches!(*state, "created" | "exited"));
+        // Only its own container, which waits for others: one was perhaps just made.
+        let waits = pod.containers.len() == 1 && pod.containers[0].2 == "running";
+        if runs || waits {
+            continue;
+        }
+        match engine.remove_pod(&pod.id, false, Grace::Default) {
+            Ok(()) => output::line(pod.id.as_str())?,
+            Err(error) => {
+                Error::from(error).tell();
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}
