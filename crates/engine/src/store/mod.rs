@@ -82,6 +82,9 @@ pub struct Store {
     cni: conex_network::cni::Settings,
 }
 
+/// In a container's directory while a `rename` is going on: both names.
+pub(crate) const RENAMING: &str = "renaming.json";
+
 impl Store {
     /// Makes nothing yet.
     pub fn new(root: &Path, run: &Path) -> Self {

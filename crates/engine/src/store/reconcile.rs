@@ -3,13 +3,13 @@
 use std::os::fd::AsFd;
 
 use conex_cgroup::{Cgroup, CgroupPath, Host};
-use conex_oci::ContainerId;
+use conex_oci::{ContainerId, ContainerName};
 use serde::Deserialize;
 
 use super::lock::Owned;
 use super::names;
 use super::state::{Exit, LastRun, Live};
-use super::{Store, write};
+use super::{RENAMING, Store, write};
 use crate::spec::IdRange;
 use crate::time::Time;
 use crate::{Error, Result};
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// What removal needs of a record, whatever else is wrong with it.
 #[derive(Deserialize)]
 struct Remains {
-    name: conex_oci::ContainerName,
+    name: ContainerName,
     cgroup: CgroupPath,
     #[serde(default)]
     id_range: Option<IdRange>,
@@ -184,6 +184,7 @@ impl Store {
 
     /// Gives up its name and its range of ids.
     fn forget(&self, id: &ContainerId, remains: &Remains) -> Result<()> {
+        self.settle_names(id, None)?;
         if let Some(held) = names::hold(&self.names(), remains.name.as_str(), id)? {
             held.forfeit()?;
         }
@@ -193,6 +194,29 @@ impl Store {
             held.forfeit()?;
         }
         Ok(())
+    }
+
+    /// Gives up what a killed `rename` of it left: of the two names that it was between, those that are not `kept`.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub(crate) fn settle_names(&self, id: &ContainerId, kept: Option<&ContainerName>) -> Result<()> {
+        let note = self.directory(id).join(RENAMING);
+        let between = match write::read_json::<Vec<String>>(&note) {
+            Ok(None) => return Ok(()),
+            Ok(Some(names)) => names,
+            // It was not written whole, so that nothing had been claimed.
+            Err(_) => Vec::new(),
+        };
+        for name in between.iter().filter(|name| kept.is_none_or(|kept| kept.as_str() != **name)) {
+            // A name from a file may be anything.
+            if name.parse::<ContainerName>().is_ok()
+                && let Some(held) = names::hold(&self.names(), name, id)?
+            {
+                held.forfeit()?;
+            }
+        }
+        write::unlink(&note)
     }
 
     pub(crate) fn remove_directory(&self, id: &ContainerId) -> Result<()> {

@@ -1,8 +1,10 @@
-//! `rename`: the new name is claimed before the old one is given up, and both are locked while the record changes.
+//! `rename`: the new name is claimed before the old one is given up, and both are locked while the record changes. A note in the container's
+//! directory has both until that is done, for whoever comes after a kill.
 
 use conex_oci::{ContainerId, ContainerName};
 
 use super::create::claim;
+use crate::store::RENAMING;
 use crate::store::names::{self, Claimed};
 use crate::store::write::{self, Durability};
 use crate::supervise::wire::Request;
@@ -21,9 +23,15 @@ impl Engine {
                 return Err(Error::SameName);
             }
             let Some(old) = names::hold(&store.names(), record.name.as_str(), id)? else {
-                // Lost to a damaged file system: then the record alone says the name, and claiming it is free.
+                // Another rename was faster; or it was lost to a damaged file system: then the record alone says the name, and
+                // claiming it is free.
                 match claim(store, id, &record.name)? {
-                    Claimed::Ours(_) => continue,
+                    Claimed::Ours(lost) => {
+                        if store.must_record(id)?.name != record.name {
+                            lost.forfeit()?;
+                        }
+                        continue;
+                    }
                     Claimed::Taken(holder) => {
                         return Err(Error::NameInUse { name: record.name.to_string(), id: holder });
                     }
@@ -34,9 +42,18 @@ impl Engine {
             if current.name != record.name {
                 continue;
             }
+            // What a killed one left; then what will be left if this one is.
+            store.settle_names(id, Some(&current.name))?;
+            write::replace_json(
+                &store.directory(id),
+                RENAMING,
+                &[current.name.as_str(), name.as_str()],
+                Durability::Lasting,
+            )?;
             let new = match claim(store, id, name)? {
                 Claimed::Ours(new) => new,
                 Claimed::Taken(holder) => {
+                    write::unlink(&store.directory(id).join(RENAMING))?;
                     return Err(Error::NameInUse { name: name.to_string(), id: holder });
                 }
             };
@@ -45,9 +62,11 @@ impl Engine {
                 write::replace_json(&store.directory(id), "config.json", &current, Durability::Lasting)
             {
                 new.forfeit()?;
+                write::unlink(&store.directory(id).join(RENAMING))?;
                 return Err(error);
             }
             old.forfeit()?;
+            write::unlink(&store.directory(id).join(RENAMING))?;
             return self.tell_names(id);
         }
     }

@@ -1,0 +1,64 @@
+//! What is told of a container, held against what the kernel says.
+
+use conex_tests::{Conex, eventually, processes};
+
+/// A number that no other sleep of this machine's has: `test` is the test's own digit.
+pub(crate) fn mark(test: u64, round: u64) -> String {
+    format!("{test}{:07}{:04}", std::process::id() % 10_000_000, round % 10_000)
+}
+
+/// Processes of the container with this mark, wherever they are.
+pub(crate) fn alive(mark: &str) -> usize {
+    processes(|words| words == format!("sleep\0{mark}\0"))
+}
+
+/// Docker's word for a container's state; `absent` when there is none.
+pub(crate) fn told(conex: &Conex, name: &str) -> String {
+    let words = ["ps", "-a", "--no-trunc", "--filter", "name=", "--format", "{{.Names}} {{.State}}"];
+    let list = conex.ok(&words);
+    let of = |line: &str| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned);
+    let found: Vec<String> = list.lines().filter_map(of).collect();
+    assert!(found.len() <= 1, "{name} is there twice: {list}");
+    found.into_iter().next().unwrap_or_else(|| "absent".to_owned())
+}
+
+/// Asserts that what is told is so; gives it. A start whose command was killed goes on without it, and processes go a moment after their
+/// state is known to; so it is asked until both agree, and never may a state be told that lives and does not.
+#[track_caller]
+pub(crate) fn true_state(conex: &Conex, name: &str, mark: &str, why: &str) -> String {
+    // Between two runs of a `restart` there is one or none.
+    let lives = |state: &str| matches!(state, "running" | "paused");
+    let mut last = String::new();
+    let state = eventually(&format!("{why}: the truth about {name}"), || {
+        let state = told(conex, name);
+        let count = alive(mark);
+        if std::mem::replace(&mut last, format!("{state}, {count} alive")) != last {
+            println!("{why}: {last}");
+        }
+        assert!(count <= 1, "{why}: {count} alive");
+        (lives(&state) == (count == 1) && state != "restarting").then_some(state)
+    });
+    if state == "paused" {
+        conex.ok(&["unpause", name]);
+        assert_eq!(alive(mark), 1, "{why}");
+        conex.ok(&["pause", name]);
+    }
+    state
+}
+
+/// Removes what there is, and asserts that nothing is left of it anywhere.
+#[track_caller]
+pub(crate) fn clear(conex: &Conex, mark: &str, why: &str) {
+    for id in conex.ok(&["ps", "-aq"]).lines() {
+        conex.run(&["rm", "-f", id]);
+    }
+    assert_eq!(conex.ok(&["ps", "-aq"]), "", "{why}");
+    for directory in ["root/containers", "root/names", "root/userns", "run/containers"] {
+        let path = conex.scratch().join(directory);
+        let names = || -> Vec<_> {
+            std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
+        };
+        eventually(&format!("{why}: {directory} to be empty"), || names().is_empty().then_some(()));
+    }
+    eventually(&format!("{why}: the processes' end"), || (alive(mark) == 0).then_some(()));
+}
