@@ -54,6 +54,7 @@ mod time;
 mod top;
 mod unpause;
 mod unshare;
+mod update;
 mod verify;
 mod version;
 mod wait;
@@ -88,6 +89,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &top::VERB,
     &pause::VERB,
     &unpause::VERB,
+    &update::VERB,
     &diff::VERB,
     &commit::VERB,
     &export::VERB,
@@ -135,6 +137,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("stop", &stop::VERB),
             ("top", &top::VERB),
             ("unpause", &unpause::VERB),
+            ("update", &update::VERB),
             ("wait", &wait::VERB),
         ],
     },

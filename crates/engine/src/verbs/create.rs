@@ -82,6 +82,7 @@ impl Engine {
             hostname: String::new(),
             joined: joined_ids,
             options,
+            limits_changed: false,
         };
         let rootfs = parts.mount_over(&record, &lowers)?;
         let plan = spec::build(&SpecRequest {

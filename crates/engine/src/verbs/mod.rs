@@ -24,6 +24,7 @@ mod rename;
 mod start;
 mod stop;
 mod top;
+mod update;
 mod usage;
 mod wait;
 

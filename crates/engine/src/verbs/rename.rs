@@ -48,6 +48,8 @@ impl Engine {
                 return Err(error);
             }
             old.forfeit()?;
+            // Its supervisor may want the name's lock before it hears.
+            drop(new);
             return self.tell_names(id);
         }
     }
