@@ -62,7 +62,7 @@ pub use error::{Error, Result};
 pub use host::{Hierarchy, Host, Version};
 pub use path::{CgroupPath, Driver};
 pub use stats::{
-    BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, Event, HugetlbStats, IntelRdtStats, MemoryEntry,
+    BlkioEntry, BlkioStats, Counted, CpuStats, CpuUsage, CpusetStats, Event, HugetlbStats, IntelRdtStats, MemoryEntry,
     MemoryStats, PidsStats, Pressure, PressureShare, Stats, Throttling,
 };
 pub use systemd::Properties;

@@ -29,7 +29,7 @@ pub use engine::{Engine, Paths};
 pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
-    AttachOptions, CommitOptions, ContainerSummary, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
-    ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PrunedContainers,
-    RemoveOptions, Spaces, StartMode, SystemUsage, Top, WaitCondition,
+    AttachOptions, CommitOptions, ContainerStats, ContainerSummary, ContainerUsage, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
+    ExecOptions, Grace, Interface, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PrunedContainers,
+    RemoveOptions, Spaces, StartMode, StatsWatch, SystemUsage, Top, Traffic, WaitCondition,
 };

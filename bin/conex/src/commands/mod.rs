@@ -48,6 +48,7 @@ mod run;
 mod save;
 mod session;
 mod start;
+mod stats;
 mod stop;
 mod tag;
 mod time;
@@ -86,6 +87,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &ps::VERB,
     &port::VERB,
     &inspect::VERB,
+    &stats::VERB,
     &top::VERB,
     &pause::VERB,
     &unpause::VERB,
@@ -134,6 +136,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("rm", &rm::VERB),
             ("run", &run::VERB),
             ("start", &start::VERB),
+            ("stats", &stats::VERB),
             ("stop", &stop::VERB),
             ("top", &top::VERB),
             ("unpause", &unpause::VERB),
