@@ -18,6 +18,11 @@ pub mod network;
 pub mod options;
 pub mod rootless;
 pub mod spec;
+pub mod stats {
+    //! What containers use.
+
+    pub use crate::verbs::stats::*;
+}
 pub mod store;
 pub mod supervise;
 pub mod time;
@@ -29,7 +34,7 @@ pub use engine::{Engine, Paths};
 pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
-    AttachOptions, CommitOptions, ContainerStats, ContainerSummary, ContainerUsage, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
-    ExecOptions, Grace, Interface, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PrunedContainers,
-    RemoveOptions, Spaces, StartMode, StatsWatch, SystemUsage, Top, Traffic, WaitCondition,
+    AttachOptions, CommitOptions, ContainerSummary, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
+    ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PrunedContainers,
+    RemoveOptions, Spaces, StartMode, SystemUsage, Top, WaitCondition,
 };

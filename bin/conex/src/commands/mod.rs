@@ -30,6 +30,7 @@ mod login;
 mod logout;
 mod logs;
 mod man;
+mod metrics;
 mod netns;
 mod network;
 mod nsenter;
@@ -88,6 +89,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &port::VERB,
     &inspect::VERB,
     &stats::VERB,
+    &metrics::VERB,
     &top::VERB,
     &pause::VERB,
     &unpause::VERB,

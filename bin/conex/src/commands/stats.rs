@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::Command;
-use conex_engine::{ContainerStats, ContainerUsage, Engine};
+use conex_engine::Engine;
+use conex_engine::stats::{ContainerStats, ContainerUsage};
 use conex_oci::ContainerId;
 use serde_json::{Value, json};
 
@@ -44,7 +45,8 @@ const COLUMNS: &[Column] = &[
     ("IOPressure", "I/O WAIT"),
 ];
 
-const TABLE: &str = "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
+const TABLE: &str =
+    "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
 
 /// Between the two looks that the first use of processors is counted from.
 const FIRST: Duration = Duration::from_millis(200);

@@ -36,7 +36,8 @@ pub(super) fn of(pid: u32) -> Vec<Interface> {
 fn parse(text: &str) -> Vec<Interface> {
     let line = |line: &str| {
         let (name, numbers) = line.rsplit_once(':')?;
-        let numbers: Vec<u64> = numbers.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
+        let numbers: Vec<u64> =
+            numbers.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
         let traffic = |numbers: &[u64]| match *numbers {
             [bytes, packets, errors, dropped, ..] => Some(Traffic { bytes, packets, errors, dropped }),
             _ => None,

@@ -11,14 +11,15 @@ mod processes;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use conex_cgroup::{Cgroup, CgroupPath, Pressure, Stats};
+pub use conex_cgroup::{BlkioEntry, Counted, Pressure, PressureShare, Stats};
+use conex_cgroup::{Cgroup, CgroupPath};
 use conex_oci::{ContainerId, ContainerName, Reference};
 use serde::Deserialize;
 
 pub use interfaces::{Interface, Traffic};
 
 use self::processes::{Namespaces, Processes};
-use crate::options::NetworkMode;
+use crate::options::{LimitOptions, NetworkMode};
 use crate::store::record::AskedNamespaces;
 use crate::store::{ContainerState, Process, write};
 use crate::time::Time;
@@ -43,6 +44,10 @@ pub struct ContainerStats {
     pub started_at: Option<Time>,
     /// How often the restart policy has started it.
     pub restarts: u32,
+    /// Its control group, from the root of the hierarchies.
+    pub cgroup: String,
+    /// What it may use.
+    pub limits: LimitOptions,
     /// Nothing of one that does not run.
     pub usage: Option<ContainerUsage>,
 }
@@ -66,6 +71,10 @@ pub struct ContainerUsage {
     pub pids: u64,
     /// Processes.
     pub processes: u64,
+    /// How many processes the kernel has killed because of the memory limit.
+    pub oom_kills: u64,
+    /// Which of these the control group counts; the others are added up over the processes.
+    pub counted: Counted,
     /// What the control group counts; parts are zero where its controller has no group.
     pub group: Stats,
 }
@@ -100,6 +109,7 @@ struct Known {
 #[serde(default)]
 struct KnownOptions {
     namespaces: AskedNamespaces,
+    limits: LimitOptions,
 }
 
 /// Containers that are looked at again and again. It keeps two numbers a container, of those that were there the last time.
@@ -203,17 +213,14 @@ impl StatsWatch<'_> {
             state: state.word(),
             started_at: state.process().map(|process| process.started_at),
             restarts: state.process().map_or(0, |process| process.restarts),
+            cgroup: known.cgroup.name().to_owned(),
+            limits: known.options.limits,
             usage,
         };
         Ok(Some((stats, looked)))
     }
 
-    fn usage(
-        &self,
-        known: &Known,
-        process: &Process,
-        namespaces: &mut Namespaces,
-    ) -> Result<ContainerUsage> {
+    fn usage(&self, known: &Known, process: &Process, namespaces: &mut Namespaces) -> Result<ContainerUsage> {
         let cgroup = Cgroup::open(self.engine.parts.host()?, &known.cgroup)?;
         let group = if cgroup.exists() { cgroup.stats()? } else { Stats::default() };
         let pids = if cgroup.exists() { cgroup.procs()? } else { namespaces.pids_beside(process.pid) };
@@ -238,6 +245,8 @@ impl StatsWatch<'_> {
             blocks: if counted.io { blocks(&group) } else { (own.read, own.written) },
             pids: if counted.pids { group.pids.current } else { own.threads },
             processes: pids.len() as u64,
+            oom_kills: if counted.memory { cgroup.oom_kills()? } else { 0 },
+            counted,
             group,
         })
     }
@@ -258,8 +267,8 @@ fn percent(used: u64, passed: Duration) -> f64 {
     if passed.is_zero() { 0.0 } else { used as f64 * 100.0 / passed.as_nanos() as f64 }
 }
 
-/// What nobody has limited can use.
-fn memory_of_the_machine() -> u64 {
+/// Bytes: what nobody has limited can use.
+pub fn memory_of_the_machine() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kilobytes = total.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());

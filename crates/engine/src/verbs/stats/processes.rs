@@ -58,7 +58,8 @@ impl Processes {
     /// utime, stime, cutime, cstime: fields 14 to 17 of proc_pid_stat(5), in ticks.
     fn add_stat(&mut self, text: &str) {
         let Some((_, fields)) = text.rsplit_once(')') else { return };
-        let ticks = fields.split_ascii_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok());
+        let ticks =
+            fields.split_ascii_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok());
         self.cpu += ticks.sum::<u64>() * (1_000_000_000 / rustix::param::clock_ticks_per_second().max(1));
     }
 }
@@ -93,7 +94,9 @@ mod tests {
     #[test]
     fn files_of_proc() {
         let mut sum = Processes::default();
-        sum.add_status("Name:\tx\nRssAnon:\t     100 kB\nRssFile:\t    9000 kB\nRssShmem:\t       4 kB\nThreads:\t3\n");
+        sum.add_status(
+            "Name:\tx\nRssAnon:\t     100 kB\nRssFile:\t    9000 kB\nRssShmem:\t       4 kB\nThreads:\t3\n",
+        );
         sum.add_io("rchar: 9\nwchar: 9\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 1\n");
         sum.add_stat("7 (a) b) S 1 7 7 0 -1 4194560 0 0 0 0 1 2 3 4 20 0 1 0 100 0 0\n");
         assert_eq!((sum.memory, sum.threads), (104 << 10, 3));
