@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::EDGE;
 use crate::Result;
+use crate::scene::output;
+
+/// Makes the command of a verb with these words.
+type Verb<'a> = dyn Fn(&[&str]) -> Command + 'a;
 
 /// An engine, as far as a crowd needs it.
 pub(super) struct Crowd<'a> {
@@ -13,9 +17,10 @@ pub(super) struct Crowd<'a> {
     /// Starts the container of a number.
     pub(super) start: Box<dyn Fn(usize) -> Command + 'a>,
     /// Any other verb.
-    pub(super) verb: Box<dyn Fn(&[&str]) -> Command + 'a>,
-    /// What the process is called that it keeps for each container.
-    pub(super) supervisor: &'static str,
+    pub(super) verb: Box<Verb<'a>>,
+    /// What is in the command line of the process that it keeps for each container, where that is not the parent of the
+    /// container's: a daemon in a pid namespace of its own numbers them otherwise.
+    pub(super) supervisor: Option<[String; 2]>,
 }
 
 /// A crowd that is there.
@@ -30,14 +35,11 @@ pub(super) struct Settled {
     /// KiB of the supervisors that they share with nobody: mean and largest.
     pub(super) private: f64,
     pub(super) largest: f64,
-    /// KiB that the machine has less for each, the kernel's and the container's own included.
-    pub(super) whole: f64,
 }
 
 impl Crowd<'_> {
     /// Starts `count` of them, or as many as it can in a time.
     pub(super) fn gather(&self, count: usize, within: Option<Duration>) -> Result<Settled> {
-        let before = available()?;
         let begun = Instant::now();
         let mut times = Vec::with_capacity(count);
         while times.len() < count && within.is_none_or(|within| begun.elapsed() < within) {
@@ -59,45 +61,50 @@ impl Crowd<'_> {
         let edge = EDGE.min(count.div_ceil(2));
         let (first, last) =
             (median(&mut times[..edge].to_vec()), median(&mut times[count - edge..].to_vec()));
-        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-        let whole = (before - available()?) / count as f64;
-        let (private, largest) = self.supervisors()?;
-        Ok(Settled { count, took, first, last, private, largest, whole })
+        let (private, largest) = private(&self.supervisors(count)?)?;
+        Ok(Settled { count, took, first, last, private, largest })
     }
 
-    /// KiB that each of the processes of that name has for itself: the mean, and the most.
-    fn supervisors(&self) -> Result<(f64, f64)> {
-        let mut sizes = Vec::new();
-        for entry in fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
-            let path = entry.path();
-            // Its name is cut after 15 characters; a command of the moment has no session of its own.
-            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-            if name.trim_end() != &self.supervisor[..self.supervisor.len().min(15)] {
-                continue;
-            }
-            let rollup = fs::read_to_string(path.join("smaps_rollup")).unwrap_or_default();
-            let private = rollup
-                .lines()
-                .filter(|line| line.starts_with("Private_Clean:") || line.starts_with("Private_Dirty:"));
-            let sum: f64 =
-                private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum();
-            sizes.push(sum);
-        }
-        if sizes.is_empty() {
-            return Err(format!("{}: there is no process {}", self.name, self.supervisor));
-        }
-        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-        let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
-        Ok((mean, sizes.into_iter().fold(0.0, f64::max)))
+    /// The processes that are kept for the containers.
+    fn supervisors(&self, count: usize) -> Result<Vec<String>> {
+        let Some(words) = &self.supervisor else {
+            let mut inspect = (self.verb)(&["inspect", "--format", "{{.State.Pid}}"]);
+            let pids = output(inspect.args((0..count).map(|number| format!("crowd-{number}"))))?;
+            return Ok(pids.lines().filter_map(|pid| parent(pid.trim())).collect());
+        };
+        let all = fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten();
+        let pids = all.filter_map(|entry| entry.file_name().into_string().ok());
+        let is_one = |pid: &String| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line);
+            words.iter().all(|word| line.contains(word.as_str()))
+        };
+        Ok(pids.filter(is_one).collect())
     }
 }
 
-/// KiB that are to be had.
-fn available() -> Result<f64> {
-    let text = fs::read_to_string("/proc/meminfo").map_err(|error| error.to_string())?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .ok_or_else(|| "no MemAvailable".to_owned())
+fn parent(pid: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().to_owned())
+}
+
+/// KiB that each of these has for itself: the mean, and the most.
+fn private(pids: &[String]) -> Result<(f64, f64)> {
+    let mut sizes = Vec::new();
+    for pid in pids {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let private = |line: &&str| line.starts_with("Private_Clean:") || line.starts_with("Private_Dirty:");
+        let sizes_of = rollup.lines().filter(private);
+        sizes.push(
+            sizes_of.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum::<f64>(),
+        );
+    }
+    if sizes.is_empty() {
+        return Err("no process is kept for its containers".to_owned());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
+    Ok((mean, sizes.into_iter().fold(0.0, f64::max)))
 }
 
 pub(super) fn median(times: &mut [f64]) -> f64 {

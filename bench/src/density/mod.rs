@@ -20,6 +20,8 @@ use crate::scene::{Scene, output, run};
 
 /// How long a peer may start containers.
 const PEER: Duration = Duration::from_secs(45);
+/// What docker's daemon calls the image.
+const IMPORTED: &str = "crowd:latest";
 /// Starts at either end that the median is taken of.
 const EDGE: usize = 25;
 /// Times that things are listed.
@@ -38,39 +40,52 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
                 command.args(words);
                 command
             }),
-            supervisor: "conmon",
+            supervisor: None,
         };
         theirs(&crowd, options, &mut report);
     }
     match Docker::start(scene, Networks::Hosts) {
-        Ok(docker) => {
-            let loaded = output(docker.command().args(["load", "--quiet", "--input"]).arg(&scene.archive));
-            let image = loaded.map(|said| said.split_whitespace().last().unwrap_or_default().to_owned());
-            match image {
-                Ok(image) => {
-                    let crowd = Crowd {
-                        name: "docker".to_owned(),
-                        start: Box::new(|number| {
-                            let mut command = docker.command();
-                            command.args(["run", "--detach", "--network", "none", "--name"]);
-                            command.args([&format!("crowd-{number}"), &image, "sleep", "36000"]);
-                            command
-                        }),
-                        verb: Box::new(|words| {
-                            let mut command = docker.command();
-                            command.args(words);
-                            command
-                        }),
-                        supervisor: "containerd-shim",
-                    };
-                    theirs(&crowd, options, &mut report);
-                }
-                Err(why) => report.left_out(format!("docker: {why}")),
+        Ok(docker) => match import(scene, &docker) {
+            Ok(()) => {
+                let verb = |words: &[&str]| {
+                    let mut command = docker.command();
+                    command.args(words);
+                    command
+                };
+                let crowd = Crowd {
+                    name: "docker".to_owned(),
+                    start: Box::new(|number| {
+                        let mut command = verb(&["run", "--detach", "--network", "none", "--name"]);
+                        command.args([&format!("crowd-{number}"), IMPORTED, "sleep", "36000"]);
+                        command
+                    }),
+                    verb: Box::new(verb),
+                    supervisor: Some([
+                        "containerd-shim".to_owned(),
+                        docker.data().with_file_name("exec").display().to_string(),
+                    ]),
+                };
+                theirs(&crowd, options, &mut report);
             }
-        }
+            Err(why) => report.left_out(format!("docker: {why}")),
+        },
         Err(why) => report.left_out(why),
     }
     Ok(report)
+}
+
+/// The image, as docker's daemon has it: an older one does not read the archive.
+fn import(scene: &Scene, docker: &Docker) -> Result<()> {
+    let mut tar =
+        Command::new("tar").arg("-C").arg(&scene.rootfs).args(["-c", "."]).stdout(Stdio::piped()).spawn();
+    let stdout = tar.as_mut().map_err(|error| error.to_string())?.stdout.take().ok_or("tar says nothing")?;
+    let mut import = docker.command();
+    let status = import.args(["import", "-", IMPORTED]).stdin(stdout).stdout(Stdio::null()).status();
+    let _ended = tar.map(|mut tar| tar.wait());
+    match status.map_err(|error| error.to_string())? {
+        status if status.success() => Ok(()),
+        status => Err(format!("import: {status}")),
+    }
 }
 
 /// All that were asked for; what is not kept of our own is a budget that is missed.
@@ -88,7 +103,7 @@ fn ours(scene: &Scene, options: &Options, report: &mut Report) -> Result<()> {
             command.args(words);
             command
         }),
-        supervisor: "conex",
+        supervisor: None,
     };
     let before = floor(scene)?;
     let settled = crowd.gather(options.count, None);
@@ -135,7 +150,6 @@ fn describe(crowd: &Crowd<'_>, settled: &Settled, report: &mut Report) -> Result
     report.figure(name("start of the last"), settled.last, "ms");
     report.figure(name("supervisor, private"), settled.private, "KiB");
     report.figure(name("supervisor, private, the largest"), settled.largest, "KiB");
-    report.figure(name("the machine's memory for each"), settled.whole, "KiB");
     let ps = listing(&mut (crowd.verb)(&["ps"]), settled.count)?;
     let stats = listing(&mut (crowd.verb)(&["stats", "--no-stream"]), settled.count)?;
     report.figure(name("ps"), ps, "ms");

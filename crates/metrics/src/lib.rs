@@ -18,15 +18,9 @@ use std::time::Instant;
 
 use conex_engine::Engine;
 
-/// What can go wrong.
+/// What can go wrong with the server itself; what cannot be looked at is the engine's to say.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] conex_engine::Error),
-    /// The images.
-    #[error(transparent)]
-    Image(#[from] conex_image::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -47,7 +41,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// # Errors
 /// When containers or images cannot be listed; a single container that cannot be looked at is left out and logged.
-pub fn collect(engine: &Engine) -> Result<Page> {
+pub fn collect(engine: &Engine) -> conex_engine::Result<Page> {
     let began = Instant::now();
     let containers = engine.watch_stats(None, true).look()?;
     let images = engine.images().list(&conex_image::Filter::default())?.len();

@@ -6,6 +6,7 @@ use clap::Command;
 use conex_metrics::{Format, Options, Server};
 use conex_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::cli::args::{flag, value};
 use crate::cli::{Arity, Context, Given, Verb};
@@ -53,17 +54,21 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     if !listen.ip().is_loopback() {
         output::note("Anybody who reaches this address learns what the containers are called and use.");
     }
+    // Closed when the server ends by itself, which it does not but for a fault.
+    let (ended, held) =
+        pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Error::Signals { source: errno.into() })?;
     let serve = move || {
         let result = server.run();
-        // Wakes the one that waits, to tell of it.
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+        drop(held);
         result
     };
     let served = std::thread::Builder::new().name("metrics".to_owned()).spawn(serve);
     let served = served.map_err(|source| Error::Signals { source })?;
+    let mut fds = [PollFd::new(&signals, PollFlags::IN), PollFd::new(&ended, PollFlags::IN)];
+    while let Err(rustix::io::Errno::INTR) = rustix::event::poll(&mut fds, None) {}
+    let is_told_to_end = !fds[0].revents().is_empty();
     // Nothing is under way that the end of the process would leave half done.
-    wait(&signals);
-    match served.is_finished().then(|| served.join()) {
+    match (!is_told_to_end).then(|| served.join()) {
         Some(Ok(result)) => Ok(result.map(|()| 0)?),
         _ => Ok(0),
     }
@@ -78,9 +83,4 @@ fn listen(text: &str) -> Result<SocketAddr, Error> {
     full.parse().map_err(|_| {
         Error::usage(format!("invalid address {text:?}: expected ADDRESS:PORT, as 127.0.0.1:9655"))
     })
-}
-
-fn wait(signals: &SignalFd) {
-    let mut fds = [PollFd::new(signals, PollFlags::IN)];
-    while let Err(rustix::io::Errno::INTR) = rustix::event::poll(&mut fds, None) {}
 }
