@@ -1,10 +1,11 @@
 //! Comparisons: Conex against the bare system calls (`bench/floor.c`) and the engines that are installed, in one
 //! run, interleaved, as medians and ratios. Absolute times say little about another machine; ratios do.
 //!
-//! `cargo xtask bench [run|layers|exec|memory|size|pull|network|runtime|inflate]... [--rounds N] [--peer NAME=PATH]... [--no-save]`; without names, all of
+//! `cargo xtask bench [run|layers|exec|memory|size|pull|network|density|runtime|inflate]... [--rounds N] [--count N] [--peer NAME=PATH]... [--no-save]`; without names, all of
 //! them. Results are printed and kept in `bench/results/` as data.
 
 mod bundle;
+mod density;
 mod docker;
 mod exec;
 mod inflate;
@@ -69,6 +70,7 @@ fn all(options: &options::Options) -> Result<()> {
             "layers" => vec![layers::bench(&scene, options)?],
             "exec" => vec![exec::bench(&scene, options)?],
             "memory" => vec![memory::bench(&scene)?],
+            "density" => vec![density::bench(&scene, options)?],
             "pull" => pull::bench(&scene, options)?,
             _ => vec![size::bench(&scene)?],
         };

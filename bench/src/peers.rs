@@ -176,6 +176,14 @@ impl Peer {
         }
     }
 
+    /// The start of another one, of an engine's.
+    pub(crate) fn start_named(&self, name: &str) -> Command {
+        let mut command = self.command();
+        command.args(["run", "--detach", "--name", name, "--network", "none"]);
+        command.args(self.limits()).args([&self.image, "sleep", "36000"]);
+        command
+    }
+
     /// The pid of that container's first process.
     pub(crate) fn sleeping(&self) -> crate::Result<String> {
         let container = self.container("sleep");

@@ -6,7 +6,7 @@ use crate::command::{cargo, run as run_command, shipped_runtime};
 use crate::debian::PYTHON;
 
 /// What the engine takes part in.
-const ENGINE: [&str; 7] = ["run", "layers", "exec", "memory", "size", "pull", "network"];
+const ENGINE: [&str; 8] = ["run", "layers", "exec", "memory", "size", "pull", "network", "density"];
 
 /// Passes its arguments on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

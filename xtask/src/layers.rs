@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conex-sys", 0),
     ("conex-archive", 1),
     ("conex-dns", 1),
+    ("conex-http", 1),
     ("conex-netlink", 1),
     ("conex-cgroup", 1),
     ("conex-seccomp", 1),
@@ -26,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conex-image", 3),
     ("conex-engine", 4),
     ("conex-distribution", 5),
+    ("conex-metrics", 5),
     ("conex", 6),
     ("conex-runtime-cli", 6),
 ];

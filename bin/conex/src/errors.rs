@@ -89,6 +89,15 @@ pub(crate) enum Error {
     /// The registry that is served here.
     #[error(transparent)]
     Distribution(#[from] conex_distribution::Error),
+    /// What containers use, for others.
+    #[error(transparent)]
+    Metrics(#[from] conex_metrics::Error),
+    /// A server's signals and threads.
+    #[error("cannot set up the server: {source}")]
+    Signals {
+        /// Why.
+        source: io::Error,
+    },
     /// Registries.
     #[error(transparent)]
     Registry(#[from] conex_registry::Error),

@@ -28,6 +28,16 @@ pub(crate) fn text(text: &str) -> Result<(), Error> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
 }
 
+/// Draws a text over what is on the terminal: from its corner, each line to its end, and nothing below.
+///
+/// # Errors
+/// [`Error::Output`]
+pub(crate) fn screen(text: &str) -> Result<(), Error> {
+    let text = harmless(text, true).replace('\n', "\x1b[K\n");
+    let mut out = io::stdout().lock();
+    write!(out, "\x1b[H{text}\x1b[J").and_then(|()| out.flush()).map_err(Error::Output)
+}
+
 /// Says something on standard error that is no error.
 pub(crate) fn note(text: impl AsRef<str>) {
     // Whoever closed standard error does not want to know.

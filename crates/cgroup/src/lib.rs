@@ -62,8 +62,8 @@ pub use error::{Error, Result};
 pub use host::{Hierarchy, Host, Version};
 pub use path::{CgroupPath, Driver};
 pub use stats::{
-    BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, Event, HugetlbStats, IntelRdtStats, MemoryEntry,
-    MemoryStats, PidsStats, Pressure, PressureShare, Stats, Throttling,
+    BlkioEntry, BlkioStats, Counted, CpuStats, CpuUsage, CpusetStats, Event, HugetlbStats, IntelRdtStats,
+    MemoryEntry, MemoryStats, PidsStats, Pressure, PressureShare, Stats, Throttling,
 };
 pub use systemd::Properties;
 pub use watch::{Notice, OomWatch};

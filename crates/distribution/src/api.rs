@@ -1,10 +1,10 @@
 //! What every part of the API shares: the state, and errors in the specification's words.
 
 use conex_content::Content;
+use conex_http::Response;
 use serde_json::json;
 
 use crate::holds::Holds;
-use crate::http::Response;
 use crate::uploads::Sessions;
 
 /// What requests are answered from.

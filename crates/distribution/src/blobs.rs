@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use conex_http::{Head, Payload, Response};
 use conex_oci::Digest;
 
 use crate::api::{Answer, Api, Code, Refusal};
-use crate::http::{Head, Payload, Response};
 
 impl Api {
     pub(crate) fn get_blob(&self, digest: &Digest, head: &Head) -> Answer {

@@ -13,7 +13,6 @@ mod api;
 mod blobs;
 mod error;
 mod holds;
-mod http;
 mod manifests;
 mod referrers;
 mod repository;

@@ -4,11 +4,11 @@
 use std::io::Read;
 
 use conex_content::{DOCUMENT_LIMIT, Lease, Name, Root};
+use conex_http::{Body, Head, Response};
 use conex_oci::{Descriptor, Digest, media_type};
 use serde::Deserialize;
 
 use crate::api::{Answer, Api, Code, Refusal};
-use crate::http::{Body, Head, Response};
 use crate::repository::Repository;
 
 /// The most blobs or manifests that one document lists: each is looked up, and leased.

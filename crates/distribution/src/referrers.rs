@@ -1,10 +1,10 @@
 //! What refers to a manifest: found by looking at all manifests of the repository.
 
+use conex_http::{Head, Response};
 use conex_oci::image::ImageIndex;
 use conex_oci::{Descriptor, Digest, media_type};
 
 use crate::api::{Answer, Api};
-use crate::http::{Head, Response};
 use crate::manifests::Shape;
 use crate::repository::Repository;
 

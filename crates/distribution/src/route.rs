@@ -1,9 +1,9 @@
 //! From a method and a path to what is meant (distribution-spec 1.1, "Endpoints").
 
+use conex_http::{Body, Head, Response};
 use conex_oci::Digest;
 
 use crate::api::{Answer, Api, Code, Refusal};
-use crate::http::{Body, Head, Response};
 use crate::repository::Repository;
 
 /// What a path names.
@@ -51,7 +51,7 @@ fn parse(path: &str) -> Option<(&str, Thing<'_>)> {
 
 impl Api {
     /// Answers a request.
-    pub(crate) fn answer(&self, head: &Head, body: &mut Body<'_, '_>) -> Response {
+    pub(crate) fn route(&self, head: &Head, body: &mut Body<'_, '_>) -> Response {
         let answered = self.dispatch(head, body);
         let response = answered.unwrap_or_else(Refusal::response);
         // Docker's clients look for it.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use conex_http::{Head, Response};
 use conex_oci::Reference;
 use serde_json::json;
 
 use crate::api::{Answer, Api, Code, Refusal};
-use crate::http::{Head, Response};
 use crate::repository::Repository;
 
 /// The most entries of a page.

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conex_content::Upload;
+use conex_http::{Body, Head, Response};
 use conex_oci::Digest;
 
 use crate::api::{Answer, Api, Code, Refusal};
-use crate::http::{Body, Head, Response};
 use crate::repository::Repository;
 use crate::route::digest;
 

@@ -188,6 +188,9 @@ impl Parts {
         let record = self.store.must_record(id)?;
         let mut spec = self.spec(id)?;
         self.rejoin(&record, &mut spec)?;
+        if record.limits_changed {
+            crate::spec::limit_anew(&mut spec, &record.options.limits, &crate::spec::LiveHost)?;
+        }
         Ok(Job { record, spec, rootfs: None, size: None })
     }
 

@@ -196,9 +196,19 @@ pub enum Error {
     UserMode,
     /// An ordinary user without control groups.
     #[error(
-        "container {name} has no control group of its own to be paused by: none was delegated to this user"
+        "container {name} has no control group of its own to be paused or limited by: none was delegated to this user"
     )]
     NoGroup { name: String },
+    /// `update`: v2 would kill instead.
+    #[error(
+        "cannot lower the memory limit to {limit} bytes: {used} bytes are in use that the kernel cannot take back"
+    )]
+    MemoryInUse { limit: u64, used: u64 },
+    /// `update`: Docker's words.
+    #[error(
+        "cannot update container {name}: Restart policy cannot be updated because AutoRemove is enabled for the container"
+    )]
+    RestartOfRemoved { name: String },
     /// An ordinary user's own networks.
     #[error("cannot make the network namespace of one's own networks: {source}")]
     NetworkNamespace { source: io::Error },

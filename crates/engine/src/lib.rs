@@ -18,6 +18,11 @@ pub mod network;
 pub mod options;
 pub mod rootless;
 pub mod spec;
+pub mod stats {
+    //! What containers use.
+
+    pub use crate::verbs::stats::*;
+}
 pub mod store;
 pub mod supervise;
 pub mod time;

@@ -101,7 +101,9 @@ fn supervisor(mark: &str) -> Option<u32> {
 fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
     // It may have ended.
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    if let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+        let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
+    }
 }
 
 #[test]

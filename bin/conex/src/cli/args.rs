@@ -37,6 +37,11 @@ pub(crate) fn many(name: &'static str) -> Arg {
     one(name).num_args(1..).action(ArgAction::Append)
 }
 
+/// Any number of positional arguments, with flags between them.
+pub(crate) fn any(name: &'static str) -> Arg {
+    Arg::new(name).num_args(0..).action(ArgAction::Append).value_name(name)
+}
+
 /// All words from the first that is no flag on: what follows belongs to the container.
 pub(crate) fn words(id: &'static str, shown: &'static str) -> Arg {
     Arg::new(id)

@@ -30,6 +30,7 @@ mod login;
 mod logout;
 mod logs;
 mod man;
+mod metrics;
 mod netns;
 mod network;
 mod nsenter;
@@ -49,12 +50,14 @@ mod run;
 mod save;
 mod session;
 mod start;
+mod stats;
 mod stop;
 mod tag;
 mod time;
 mod top;
 mod unpause;
 mod unshare;
+mod update;
 mod verify;
 mod version;
 mod wait;
@@ -86,9 +89,12 @@ pub(crate) static VERBS: &[&Verb] = &[
     &ps::VERB,
     &port::VERB,
     &inspect::VERB,
+    &stats::VERB,
+    &metrics::VERB,
     &top::VERB,
     &pause::VERB,
     &unpause::VERB,
+    &update::VERB,
     &diff::VERB,
     &commit::VERB,
     &export::VERB,
@@ -133,9 +139,11 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("rm", &rm::VERB),
             ("run", &run::VERB),
             ("start", &start::VERB),
+            ("stats", &stats::VERB),
             ("stop", &stop::VERB),
             ("top", &top::VERB),
             ("unpause", &unpause::VERB),
+            ("update", &update::VERB),
             ("wait", &wait::VERB),
         ],
     },

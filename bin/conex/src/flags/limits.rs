@@ -2,13 +2,14 @@
 
 use clap::Arg;
 use conex_engine::options::{
-    LimitOptions, parse_blkio_weight, parse_cpus, parse_cpuset, parse_memory_swap, parse_pids_limit,
-    parse_size,
+    DeviceRate, LimitOptions, OptionError, parse_blkio_weight, parse_cpus, parse_cpuset, parse_device_bps,
+    parse_device_iops, parse_device_weight, parse_memory_swap, parse_pids_limit, parse_size,
+    parse_swappiness,
 };
 
 use super::under;
 use crate::cli::Given;
-use crate::cli::args::value;
+use crate::cli::args::{flag, list, value};
 use crate::errors::Error;
 
 pub(super) fn define() -> Vec<Arg> {
@@ -29,11 +30,31 @@ pub(super) fn define() -> Vec<Arg> {
             value("blkio-weight", "uint16")
                 .help("Block IO (relative weight), between 10 and 1000, or 0 to disable"),
             value("cgroup-parent", "string").help("Optional parent cgroup for the container"),
+            value("memory-swappiness", "int")
+                .help("Tune container memory swappiness (0 to 100) (default -1)"),
+            flag("oom-kill-disable").help("Disable OOM Killer"),
+            value("kernel-memory", "bytes").help("Ignored: kernel memory is counted in --memory").hide(true),
+            value("cpu-rt-period", "int").help("Limit CPU real-time period in microseconds"),
+            value("cpu-rt-runtime", "int").help("Limit CPU real-time runtime in microseconds"),
+            list("blkio-weight-device", "list").help("Block IO weight (relative device weight)"),
+            list("device-read-bps", "list").help("Limit read rate (bytes per second) from a device"),
+            list("device-write-bps", "list").help("Limit write rate (bytes per second) to a device"),
+            list("device-read-iops", "list").help("Limit read rate (IO per second) from a device"),
+            list("device-write-iops", "list").help("Limit write rate (IO per second) to a device"),
         ],
     )
 }
 
-pub(super) fn read(given: &Given<'_>) -> Result<LimitOptions, Error> {
+/// Those of a container that `update` cannot change.
+const FIXED: [&str; 4] = ["cgroup-parent", "memory-swappiness", "oom-kill-disable", "kernel-memory"];
+
+/// The flags that `update` shares with `run`.
+pub(crate) fn define_changes() -> Vec<Arg> {
+    let is_changed = |arg: &Arg| !FIXED.contains(&arg.get_id().as_str());
+    define().into_iter().filter(is_changed).map(|arg| arg.help_heading(None::<&str>)).collect()
+}
+
+pub(crate) fn read(given: &Given<'_>) -> Result<LimitOptions, Error> {
     let size = |name, what| given.parsed(name, |text| parse_size(what, text));
     Ok(LimitOptions {
         memory: size("memory", "--memory")?,
@@ -48,7 +69,41 @@ pub(super) fn read(given: &Given<'_>) -> Result<LimitOptions, Error> {
         pids: given.parsed("pids-limit", parse_pids_limit)?,
         blkio_weight: given.parsed("blkio-weight", parse_blkio_weight)?,
         cgroup_parent: given.filled("cgroup-parent").map(str::to_owned),
+        memory_swappiness: given.parsed("memory-swappiness", parse_swappiness)?.flatten(),
+        oom_kill_disable: given.on("oom-kill-disable"),
+        kernel_memory: size("kernel-memory", "--kernel-memory")?,
+        cpu_rt_period: number(given, "cpu-rt-period")?,
+        cpu_rt_runtime: number(given, "cpu-rt-runtime")?,
+        blkio_weight_devices: given
+            .texts("blkio-weight-device")
+            .map(parse_device_weight)
+            .collect::<Result<_, _>>()?,
+        device_read_bps: rates(given, "device-read-bps", |text| parse_device_bps("--device-read-bps", text))?,
+        device_write_bps: rates(given, "device-write-bps", |text| {
+            parse_device_bps("--device-write-bps", text)
+        })?,
+        device_read_iops: rates(given, "device-read-iops", |text| {
+            parse_device_iops("--device-read-iops", text)
+        })?,
+        device_write_iops: rates(given, "device-write-iops", |text| {
+            parse_device_iops("--device-write-iops", text)
+        })?,
     })
+}
+
+/// What is said last of a device counts.
+fn rates(
+    given: &Given<'_>,
+    name: &str,
+    parse: impl Fn(&str) -> Result<DeviceRate, OptionError>,
+) -> Result<Vec<DeviceRate>, Error> {
+    let mut rates: Vec<DeviceRate> = Vec::new();
+    for text in given.texts(name) {
+        let rate = parse(text)?;
+        rates.retain(|known| known.path != rate.path);
+        rates.push(rate);
+    }
+    Ok(rates)
 }
 
 fn number<T: std::str::FromStr>(given: &Given<'_>, name: &str) -> Result<Option<T>, Error> {

@@ -3,7 +3,7 @@
 //! Docker's flags that Conex does not have yet are listed in [`UNSUPPORTED`]: using one is an error with its name,
 //! never silence.
 
-mod limits;
+pub(crate) mod limits;
 mod namespaces;
 mod network;
 mod process;
@@ -40,17 +40,7 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--health-timeout",
     "--isolation",
     "--disable-content-trust",
-    "--kernel-memory",
-    "--memory-swappiness",
-    "--oom-kill-disable",
-    "--blkio-weight-device",
     "--device-cgroup-rule",
-    "--device-read-bps",
-    "--device-read-iops",
-    "--device-write-bps",
-    "--device-write-iops",
-    "--cpu-rt-period",
-    "--cpu-rt-runtime",
     "--cpu-count",
     "--cpu-percent",
     "--io-maxbandwidth",

@@ -26,6 +26,19 @@ fn with_digits(bytes: u64, digits: usize) -> String {
     format!("{}{}", general(value, Some(digits)), UNITS[unit])
 }
 
+/// `1.293MiB`: four significant digits, powers of 1024, as where Docker tells of memory.
+pub(crate) fn binary(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{}{}", general(value, Some(4)), UNITS[unit])
+}
+
 /// `Less than a second`, `About an hour`, `5 weeks`: go-units' words, which Docker's tables show.
 pub(crate) fn duration(seconds: i64) -> String {
     let minutes = seconds / 60;
@@ -111,6 +124,20 @@ mod tests {
             (16_431_000, "16.43MB"),
         ] {
             assert_eq!(sum(bytes), shown, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn memory_is_counted_in_powers_of_two() {
+        for (bytes, shown) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (1_355_776, "1.293MiB"),
+            (25_281_753_088, "23.55GiB"),
+            (u64::MAX, "16EiB"),
+        ] {
+            assert_eq!(binary(bytes), shown, "{bytes}");
         }
     }
 

@@ -50,6 +50,17 @@ pub struct Stats {
     pub network_interfaces: Option<()>,
 }
 
+/// Which parts of [`Stats`] a controller counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Memory.
+    pub memory: bool,
+    /// Processes and threads.
+    pub pids: bool,
+    /// Block devices.
+    pub io: bool,
+}
+
 /// Nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct IntelRdtStats {}
@@ -281,6 +292,32 @@ impl Cgroup {
             stats.hugetlb = read(group)?;
         }
         Ok(stats)
+    }
+
+    /// Processor time that was used, nanoseconds; 0 where nothing counts it. What [`Cgroup::stats`] has in `cpu.usage.total`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Read`].
+    pub fn cpu_time(&self) -> Result<u64> {
+        let mut stats = CpuStats::default();
+        if let Some(group) = &self.unified {
+            v2::cpu(group, &mut stats)?;
+        } else if let Some(group) = self.v1.iter().find(|group| group.carries("cpuacct")) {
+            return Ok(group.number_if_there("cpuacct.usage")?.unwrap_or(0));
+        }
+        Ok(stats.usage.total)
+    }
+
+    /// What a controller counts for this container: where none does, [`Cgroup::stats`] says 0.
+    pub fn counted(&self) -> Counted {
+        let has = |controller, v1: &str, v2: &str| {
+            self.group_of(controller).is_some_and(|group| group.has(if group.is_v2() { v2 } else { v1 }))
+        };
+        Counted {
+            memory: has(Controller::Memory, "memory.usage_in_bytes", "memory.current"),
+            pids: has(Controller::Pids, "pids.current", "pids.current"),
+            io: has(Controller::Io, "blkio.throttle.io_service_bytes_recursive", "io.stat"),
+        }
     }
 
     fn pids_stats(&self) -> Result<PidsStats> {

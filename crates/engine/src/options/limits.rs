@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::throttle::{DeviceRate, DeviceWeight};
 use super::{OptionError, parse_size};
 
 /// Its budget. `None` is no limit.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LimitOptions {
     /// `--memory`, bytes, at least 6 MiB.
@@ -32,6 +33,36 @@ pub struct LimitOptions {
     pub blkio_weight: Option<u16>,
     /// `--cgroup-parent`
     pub cgroup_parent: Option<String>,
+    /// `--memory-swappiness`, 0 to 100; cgroup v1 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_swappiness: Option<u8>,
+    /// `--oom-kill-disable`; cgroup v1 only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub oom_kill_disable: bool,
+    /// `--kernel-memory`: nobody can limit it any more, which is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_memory: Option<u64>,
+    /// `--cpu-rt-period`, microseconds; cgroup v1 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_rt_period: Option<u64>,
+    /// `--cpu-rt-runtime`, microseconds; cgroup v1 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_rt_runtime: Option<i64>,
+    /// `--blkio-weight-device`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blkio_weight_devices: Vec<DeviceWeight>,
+    /// `--device-read-bps`, bytes a second.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_read_bps: Vec<DeviceRate>,
+    /// `--device-write-bps`, bytes a second.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_write_bps: Vec<DeviceRate>,
+    /// `--device-read-iops`, operations a second.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_read_iops: Vec<DeviceRate>,
+    /// `--device-write-iops`, operations a second.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_write_iops: Vec<DeviceRate>,
 }
 
 /// `--memory-swap`: a size, or -1 for unlimited.
@@ -93,6 +124,15 @@ pub fn parse_blkio_weight(text: &str) -> Result<u16, OptionError> {
     })
 }
 
+/// `--memory-swappiness`: 0 to 100; -1 is the host's own.
+pub fn parse_swappiness(text: &str) -> Result<Option<u8>, OptionError> {
+    match text.parse() {
+        Ok(-1) => Ok(None),
+        Ok(percent @ 0..=100) => Ok(u8::try_from(percent).ok()),
+        _ => Err(OptionError::syntax("--memory-swappiness", text, "expected a number from 0 to 100, or -1")),
+    }
+}
+
 /// `--oom-score-adj`: -1000 to 1000.
 pub fn parse_oom_score_adj(text: &str) -> Result<i32, OptionError> {
     text.parse()
@@ -133,6 +173,9 @@ mod tests {
         assert_eq!(parse_blkio_weight("0").unwrap(), 0);
         assert!(parse_blkio_weight("9").is_err());
         assert!(parse_blkio_weight("1001").is_err());
+        assert_eq!(parse_swappiness("-1").unwrap(), None);
+        assert_eq!(parse_swappiness("0").unwrap(), Some(0));
+        assert!(parse_swappiness("101").is_err() && parse_swappiness("-2").is_err());
         assert!(parse_oom_score_adj("1001").is_err());
         assert_eq!(parse_oom_score_adj("-1000").unwrap(), -1000);
     }

@@ -24,8 +24,10 @@ mod signal;
 mod size;
 mod suggest;
 mod sysctl;
+mod throttle;
 mod tmpfs;
 mod ulimit;
+mod update;
 mod validate;
 
 pub use bind::{Bind, Propagation, Recursion, Relabel};
@@ -37,7 +39,7 @@ pub(crate) use hosts::HOST_GATEWAY;
 pub use hosts::{parse_dns_server, parse_extra_host, parse_hostname};
 pub use limits::{
     LimitOptions, parse_blkio_weight, parse_cpus, parse_cpuset, parse_memory_swap, parse_oom_score_adj,
-    parse_pids_limit,
+    parse_pids_limit, parse_swappiness,
 };
 pub use log::{LogDriver, LogOptions};
 pub use mount::MountOption;
@@ -51,8 +53,10 @@ pub use size::{format_size, parse_size};
 pub use suggest::nearest;
 pub use sysctl::parse_sysctl;
 pub(crate) use sysctl::{Holder as SysctlHolder, holder as sysctl_holder};
+pub use throttle::{DeviceRate, DeviceWeight, parse_device_bps, parse_device_iops, parse_device_weight};
 pub use tmpfs::Tmpfs;
 pub use ulimit::Ulimit;
+pub use update::UpdateOptions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -191,7 +191,7 @@ impl CreateOptions {
 }
 
 impl LimitOptions {
-    fn check(&self, warnings: &mut Vec<String>) -> Result<(), OptionError> {
+    pub(super) fn check(&self, warnings: &mut Vec<String>) -> Result<(), OptionError> {
         self.check_memory(warnings)?;
         self.check_processor()?;
         if let Some(weight) = self.blkio_weight.filter(|weight| *weight != 0 && !(10..=1000).contains(weight))
@@ -201,6 +201,14 @@ impl LimitOptions {
                 &weight.to_string(),
                 "range of blkio weight is from 10 to 1000",
             ));
+        }
+        if self.kernel_memory.is_some_and(|bytes| bytes != 0) {
+            let text = "--kernel-memory is ignored: Linux counts the kernel's memory in --memory, and since 5.16 limits it no other way";
+            warnings.push(text.to_owned());
+        }
+        if self.oom_kill_disable && self.memory.is_none_or(|bytes| bytes == 0) {
+            let text = "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.";
+            warnings.push(text.to_owned());
         }
         if let Some(parent) = &self.cgroup_parent
             && (parent.contains('\0') || parent.split('/').any(|part| part == ".."))
@@ -282,6 +290,13 @@ impl LimitOptions {
         if let Some(quota) = quota.filter(|quota| *quota < 1_000 && *quota != -1) {
             let why = "CPU cfs quota can not be less than 1ms (i.e. 1000)";
             return Err(OptionError::syntax("--cpu-quota", &quota.to_string(), why));
+        }
+        if let (Some(period), Some(runtime)) = (self.cpu_rt_period, self.cpu_rt_runtime)
+            && i64::try_from(period).is_ok_and(|period| period != 0 && runtime > period)
+        {
+            return conflict(
+                "cpu real-time runtime cannot be higher than cpu real-time period (--cpu-rt-runtime, --cpu-rt-period)",
+            );
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ pub use image_files::{ImageFiles, RootfsFiles};
 pub use live_host::LiveHost;
 pub(crate) use mounts::point_shm_at;
 pub(crate) use process::merge as merge_env;
+pub(crate) use resources::{difference, limit_anew, limits};
 
 use std::path::{Path, PathBuf};
 

@@ -98,7 +98,7 @@ impl Store {
     pub(crate) fn change_record(
         &self,
         id: &ContainerId,
-        change: impl Fn(&mut Record) -> Result<()>,
+        mut change: impl FnMut(&mut Record) -> Result<()>,
     ) -> Result<Record> {
         let until = Instant::now() + PATIENCE;
         loop {

@@ -1,4 +1,4 @@
-//! What a container is: `config.json`, written at create and changed by `rename` only.
+//! What a container is: `config.json`, written at create and changed by `rename`, `update` and `network connect` only.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,9 @@ pub struct Record {
     pub joined: BTreeMap<String, ContainerId>,
     /// What the user asked.
     pub options: CreateOptions,
+    /// Whether `update` has changed the limits since `spec.json` was made: a start takes them from [`Record::options`] then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limits_changed: bool,
 }
 
 /// What `ps` needs of a [`Record`]; reading it skips the rest.

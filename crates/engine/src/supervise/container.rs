@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use conex_cgroup::Cgroup;
 use conex_oci::ContainerId;
 use conex_sys::memory;
 use conex_sys::signal::{self, SignalFd};
@@ -13,11 +14,12 @@ use super::launch::{Job, Launched, launch, listen};
 use super::restart::Restarts;
 use super::spawn::spawn;
 use super::streams::{Happening, Streams};
+use super::update;
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
 use crate::log::Sink;
 use crate::network::{Names, release, tell};
-use crate::options::PodPart;
+use crate::options::{PodPart, UpdateOptions};
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
@@ -273,6 +275,7 @@ impl<'a> Life<'a> {
     ) -> Result<()> {
         let name = || self.id.short().to_owned();
         match *request {
+            Request::Update(ref change) => self.update(Some(&mut launched.group), change)?,
             Request::Attach { stdin, stdout, stderr, size } => {
                 if *paused {
                     return Err(Error::AttachPaused);
@@ -307,6 +310,14 @@ impl<'a> Life<'a> {
             Request::Unpause if !*paused => return Err(Error::NotPaused { name: name() }),
             Request::Unpause => self.thaw(launched, paused)?,
         }
+        Ok(())
+    }
+
+    /// Limits in the group and on record, the policy here as well.
+    fn update(&mut self, group: Option<&mut Cgroup>, change: &UpdateOptions) -> Result<()> {
+        let record = update::apply(self.parts, &self.id, group, change)?;
+        self.memory_limit = record.options.limits.memory.is_some();
+        self.restarts.policy = record.options.supervision.restart;
         Ok(())
     }
 
@@ -386,6 +397,12 @@ impl<'a> Life<'a> {
                 match happening {
                     Happening::Ended | Happening::Names => {}
                     Happening::Signal(_) => return None,
+                    // The next start takes them from the record.
+                    Happening::Asked(client, Request::Update(change)) => {
+                        let reply =
+                            self.update(None, &change).map_or_else(|error| refusal(&error), |()| Reply::Ok);
+                        self.streams.clients[client].reply(&reply);
+                    }
                     Happening::Asked(client, request) => {
                         let client = &mut self.streams.clients[client];
                         match request {
@@ -408,7 +425,8 @@ impl<'a> Life<'a> {
                             | Request::Pause
                             | Request::Unpause
                             | Request::Hold
-                            | Request::Release => {
+                            | Request::Release
+                            | Request::Update(_) => {
                                 client
                                     .reply(&refusal(&Error::Restarting { name: self.id.short().to_owned() }));
                             }

@@ -14,6 +14,7 @@ mod launch;
 mod restart;
 mod spawn;
 mod streams;
+pub(crate) mod update;
 pub mod wire;
 
 pub(crate) use container::{First, code, supervise};

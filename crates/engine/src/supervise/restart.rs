@@ -12,7 +12,7 @@ const STABLE: Duration = Duration::from_secs(10);
 /// Counts the restarts of one container.
 #[derive(Debug)]
 pub(super) struct Restarts {
-    policy: RestartPolicy,
+    pub(super) policy: RestartPolicy,
     wait: Duration,
     /// How often the policy has started it.
     pub(super) count: u32,

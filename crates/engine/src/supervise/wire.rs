@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
+use crate::options::UpdateOptions;
 
 /// No frame's payload is longer.
 pub const LARGEST: usize = 64 << 10;
@@ -66,6 +67,8 @@ pub enum Request {
     Hold,
     /// Ends a hold. What a person has frozen or thawed meanwhile stays as it is.
     Release,
+    /// Limits and the restart policy become others, in force and on record.
+    Update(Box<UpdateOptions>),
 }
 
 /// What follows a container's end.

@@ -80,6 +80,7 @@ impl Engine {
             hostname: String::new(),
             joined: joined_ids,
             options,
+            limits_changed: false,
         };
         let (rootfs, plan) = loop {
             match self.furnish(&mut record, &image, &lowers, &joined, &users) {

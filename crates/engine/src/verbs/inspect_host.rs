@@ -4,7 +4,7 @@ use conex_oci::ContainerId;
 use serde_json::{Map, Value, json};
 
 use super::inspect::ipc_mode;
-use crate::options::{NamespaceMode, NetworkMode, RestartPolicy, SeccompMode, Tmpfs, UserMode};
+use crate::options::{DeviceRate, NamespaceMode, NetworkMode, RestartPolicy, SeccompMode, Tmpfs, UserMode};
 use crate::store::Record;
 
 pub(super) fn host_config(record: &Record) -> Value {
@@ -70,15 +70,17 @@ pub(super) fn host_config(record: &Record) -> Value {
         "NanoCpus": limits.nano_cpus.unwrap_or(0),
         "CgroupParent": limits.cgroup_parent.clone().unwrap_or_default(),
         "BlkioWeight": limits.blkio_weight.unwrap_or(0),
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": [],
-        "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [],
-        "BlkioDeviceWriteIOps": [],
+        "BlkioWeightDevice": limits.blkio_weight_devices.iter().map(|one| json!({
+            "Path": one.path, "Weight": one.weight,
+        })).collect::<Vec<_>>(),
+        "BlkioDeviceReadBps": rates(&limits.device_read_bps),
+        "BlkioDeviceWriteBps": rates(&limits.device_write_bps),
+        "BlkioDeviceReadIOps": rates(&limits.device_read_iops),
+        "BlkioDeviceWriteIOps": rates(&limits.device_write_iops),
         "CpuPeriod": limits.cpu_period.unwrap_or(0),
         "CpuQuota": limits.cpu_quota.unwrap_or(0),
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
+        "CpuRealtimePeriod": limits.cpu_rt_period.unwrap_or(0),
+        "CpuRealtimeRuntime": limits.cpu_rt_runtime.unwrap_or(0),
         "CpusetCpus": limits.cpuset_cpus.clone().unwrap_or_default(),
         "CpusetMems": limits.cpuset_mems.clone().unwrap_or_default(),
         "Devices": storage.devices.iter().map(|device| json!({
@@ -88,8 +90,8 @@ pub(super) fn host_config(record: &Record) -> Value {
         "DeviceRequests": null,
         "MemoryReservation": limits.memory_reservation.unwrap_or(0),
         "MemorySwap": limits.memory_swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(0)),
-        "MemorySwappiness": null,
-        "OomKillDisable": false,
+        "MemorySwappiness": limits.memory_swappiness,
+        "OomKillDisable": limits.oom_kill_disable,
         "PidsLimit": limits.pids,
         "Ulimits": options.process.ulimits.iter().map(|ulimit| json!({
             "Name": ulimit.name, "Soft": ulimit.soft, "Hard": ulimit.hard,
@@ -101,6 +103,10 @@ pub(super) fn host_config(record: &Record) -> Value {
         "MaskedPaths": security.mask,
         "Init": options.process.init,
     })
+}
+
+fn rates(list: &[DeviceRate]) -> Vec<Value> {
+    list.iter().map(|one| json!({ "Path": one.path, "Rate": one.rate })).collect()
 }
 
 fn container(name: &str, id: Option<&ContainerId>) -> String {

@@ -67,6 +67,8 @@ impl Engine {
             }
             old.forfeit()?;
             write::unlink(&store.directory(id).join(RENAMING))?;
+            // Its supervisor may want the name's lock before it hears.
+            drop(new);
             return self.tell_names(id);
         }
     }

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 
-use super::pace::Pace;
+use crate::pace::Pace;
 
 /// Bytes of a file between two looks at how fast they go.
 const STRETCH: u64 = 1 << 20;
 
 /// What follows the head.
 #[derive(Debug)]
-pub(crate) enum Payload {
+pub enum Payload {
+    /// All of it.
     Bytes(Vec<u8>),
     /// A part of a file: where it begins, and how many bytes.
     File(File, u64, u64),
@@ -19,26 +20,34 @@ pub(crate) enum Payload {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) payload: Payload,
+pub struct Response {
+    /// 200 to 599.
+    pub status: u16,
+    /// Beside those that say where the message ends.
+    pub headers: Vec<(&'static str, String)>,
+    /// What follows them.
+    pub payload: Payload,
 }
 
 impl Response {
     /// Without a body.
-    pub(crate) fn new(status: u16) -> Self {
+    #[must_use]
+    pub fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), payload: Payload::Bytes(Vec::new()) }
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
+    /// With a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
         // No value of ours has a line break; one that had would end here.
         let value: String = value.to_string().chars().filter(|c| !c.is_control()).collect();
         self.headers.push((name, value));
         self
     }
 
-    pub(crate) fn bytes(mut self, kind: &str, bytes: Vec<u8>) -> Self {
+    /// With a body of a media type.
+    #[must_use]
+    pub fn bytes(mut self, kind: &str, bytes: Vec<u8>) -> Self {
         self = self.with("Content-Type", kind);
         self.payload = Payload::Bytes(bytes);
         self

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::Fault;
+use crate::Fault;
 
 /// The most that a head has, in bytes.
 const LIMIT: usize = 16 << 10;
@@ -26,10 +26,11 @@ pub(crate) enum Framing {
 
 /// A request without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) method: String,
-    /// Decoded.
-    pub(crate) path: String,
+pub struct Head {
+    /// As sent: `GET`.
+    pub method: String,
+    /// Decoded, without the query.
+    pub path: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     pub(crate) framing: Framing,
@@ -41,12 +42,12 @@ pub(crate) struct Head {
 
 impl Head {
     /// A header's value; the first of several.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// A field of the query, decoded.
-    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+    pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }

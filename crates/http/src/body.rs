@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-use super::pace::Pace;
-use super::{Framing, Head};
+use crate::pace::Pace;
+use crate::{Framing, Head};
 
 /// The longest line of a chunk's size, with extensions.
 const LINE: u64 = 256;
@@ -14,7 +14,8 @@ const TRAILERS: usize = 32;
 const PAST: u64 = 256 << 10;
 
 /// A body.
-pub(crate) struct Body<'a, 'b> {
+#[derive(Debug)]
+pub struct Body<'a, 'b> {
     reader: &'a mut BufReader<&'b TcpStream>,
     state: State,
     /// The client waits to be told to go on.
