@@ -99,6 +99,12 @@ pub enum Error {
     /// The supervisor ended before it said anything.
     #[error("the container's supervisor died while it started the container")]
     SupervisorDied,
+    /// `healthcheck run` and waiting for a health, of a container without a check.
+    #[error("container {name} has no defined healthcheck")]
+    NoHealthcheck { name: String },
+    /// A health that there is not.
+    #[error("invalid health {text:?}: expected starting, healthy or unhealthy")]
+    HealthStatus { text: String },
     /// `--init` in a build without one.
     #[error("--init: this build of conex has no init program")]
     NoInit,

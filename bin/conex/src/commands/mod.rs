@@ -16,6 +16,7 @@ mod diff;
 mod document;
 mod exec;
 mod export;
+mod healthcheck;
 mod history;
 mod image_diff;
 mod image_mount;
@@ -183,6 +184,11 @@ pub(crate) static NOUNS: &[Noun] = &[
         name: "netns",
         about: "Look into the network namespaces of containers",
         verbs: &[("exec", &netns::EXEC)],
+    },
+    Noun {
+        name: "healthcheck",
+        about: "Manage health checks on containers",
+        verbs: &[("run", &healthcheck::RUN)],
     },
     Noun {
         name: "registry",

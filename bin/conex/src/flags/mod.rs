@@ -3,6 +3,7 @@
 //! Docker's flags that Conex does not have yet are listed in [`UNSUPPORTED`]: using one is an error with its name,
 //! never silence.
 
+mod health;
 mod limits;
 mod namespaces;
 mod network;
@@ -32,12 +33,6 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--storage-opt",
     "--runtime",
     "--gpus",
-    "--health-cmd",
-    "--health-interval",
-    "--health-retries",
-    "--health-start-interval",
-    "--health-start-period",
-    "--health-timeout",
     "--isolation",
     "--disable-content-trust",
     "--kernel-memory",
@@ -69,6 +64,7 @@ pub(crate) fn define(command: Command) -> Command {
         .args(network::define())
         .args(security::define())
         .args(supervision::define())
+        .args(health::define())
         .arg(words("words", "IMAGE"))
 }
 
@@ -86,7 +82,6 @@ fn general() -> Vec<Arg> {
         list("label-file", "list").help("Read in a line delimited file of labels"),
         list("annotation", "map")
             .help("Add an annotation to the container (passed through to the OCI runtime)"),
-        flag("no-healthcheck").help("Disable any container-specified HEALTHCHECK"),
     ]
 }
 
@@ -114,6 +109,7 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         limits: limits::read(given)?,
         security: security::read(given)?,
         supervision: supervision::read(given)?,
+        command_line: Vec::new(),
     };
     if options.auto_remove && options.supervision.restart != Default::default() {
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));

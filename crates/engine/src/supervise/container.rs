@@ -9,14 +9,17 @@ use conex_sys::signal::{self, SignalFd};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::client::{Client, Role};
+use super::health::{Answer, Monitor};
 use super::launch::{Job, Launched, launch, listen};
 use super::restart::Restarts;
 use super::spawn::spawn;
-use super::streams::{Happening, Streams};
+use super::streams::{Happening, Streams, Watched};
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
+use crate::health::{Health, HealthStatus};
 use crate::log::Sink;
 use crate::network::{Names, release, tell};
+use crate::options::OnUnhealthy;
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
@@ -135,6 +138,8 @@ struct Life<'a> {
     lean_at: Option<Instant>,
     /// Whether it is frozen for a client that holds it, and not by a person.
     held: bool,
+    /// Of one whose health is checked.
+    health: Option<Monitor>,
 }
 
 impl<'a> Life<'a> {
@@ -153,6 +158,7 @@ impl<'a> Life<'a> {
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
             lean_at: None,
             held: false,
+            health: Monitor::of(record),
         }
     }
 
@@ -170,6 +176,9 @@ impl<'a> Life<'a> {
         }
         self.streams.begin(std::mem::replace(&mut launched.ends, super::streams::Ends::closed()));
         self.lean_at = Some(Instant::now() + SETTLED);
+        if let Some(monitor) = &mut self.health {
+            monitor.begin(self.owned.directory());
+        }
         Ok(launched)
     }
 
@@ -181,18 +190,30 @@ impl<'a> Life<'a> {
         loop {
             let process = launched.process.clone();
             let (code, then) = self.run_to_end(&mut launched);
-            let exit = self.end(launched, code, then);
-            let wait = match then {
-                After::Stop => None,
+            let mut exit = self.end(launched, code, then);
+            let mut wait = match then {
+                After::Stop | After::Rest => None,
                 After::Restart => Some(Duration::ZERO),
+                After::Unhealthy => self.restarts.unhealthy(process.started_at.elapsed()),
                 After::Policy => self.restarts.next(code, process.started_at.elapsed()),
             };
-            let Some(wait) = wait else { return self.finish(&exit) };
-            match self.again(&exit, wait) {
-                Some(Ok(next)) => launched = next,
-                Some(Err(error)) => return self.never_ran(&error, Some(&exit)),
-                None => return self.finish(&Exit { stopped: true, ..exit }),
-            }
+            launched = loop {
+                let Some(pause) = wait else { return self.finish(&exit) };
+                match self.again(&exit, pause) {
+                    Next::Runs(next) => break *next,
+                    // To the policy a start that fails is a run that does. A person who asked for this one is told.
+                    Next::Failed(error) => match self.restarts.next(failure_code(&error), Duration::ZERO) {
+                        Some(pause) if then != After::Restart => {
+                            log::warn!("{error}");
+                            let (code, error) = (failure_code(&error), error.to_string());
+                            exit = Exit { code, error, finished_at: Time::now(), ..exit };
+                            wait = Some(pause);
+                        }
+                        _ => return self.never_ran(&error, Some(&exit)),
+                    },
+                    Next::Stopped { by_hand } => return self.finish(&Exit { stopped: by_hand, ..exit }),
+                }
+            };
         }
     }
 
@@ -201,10 +222,17 @@ impl<'a> Life<'a> {
         let (mut paused, mut then, mut kill_at) = (false, After::Policy, None);
         loop {
             let names = launched.names.as_ref();
-            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline)];
+            let health = self.health.as_ref();
+            let due = health.and_then(Monitor::deadline);
+            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline), due];
             let deadline = deadlines.into_iter().flatten().min();
-            let names = names.and_then(Names::watched);
-            let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), names, deadline);
+            let watched = Watched {
+                process: Some(launched.pidfd.as_fd()),
+                names: names.and_then(Names::watched),
+                probe: health.and_then(Monitor::watched),
+                notices: None,
+            };
+            let happenings = self.streams.turn(watched, deadline);
             if self.lean_at.is_some_and(|at| at <= Instant::now()) {
                 self.lean_at = None;
                 memory::trim_heap();
@@ -219,10 +247,11 @@ impl<'a> Life<'a> {
                 match happening {
                     Happening::Ended => code = reap(&launched.pidfd),
                     Happening::Names => launched.names.iter_mut().for_each(Names::look),
+                    Happening::Probe | Happening::Notice => {}
+                    // A service manager's, or the machine goes down: no person's word.
                     Happening::Signal(_) => {
-                        then = After::Stop;
-                        kill_at = Some(Instant::now() + self.stop_timeout);
-                        let _ = self.signal(launched, self.stop_signal, &mut paused);
+                        then = After::Rest;
+                        kill_at = self.end_by(launched, &mut paused);
                     }
                     Happening::Asked(client, request) => {
                         self.lean_at = Some(Instant::now() + SETTLED);
@@ -234,14 +263,32 @@ impl<'a> Life<'a> {
                             && *wish != After::Policy
                         {
                             then = *wish;
+                            self.health.iter_mut().for_each(Monitor::cease);
                         }
                         self.streams.clients[client].reply(&reply);
+                        if let Some(monitor) = &self.health {
+                            self.streams.clients[client].health(monitor.health.status);
+                        }
                     }
                 }
             }
             if code.is_none() && launched.names.as_mut().is_some_and(|names| names.mend(self.parts, &self.id))
             {
                 self.lean_at = Some(Instant::now() + SETTLED);
+            }
+            if code.is_none() {
+                match self.look_after(launched) {
+                    OnUnhealthy::None => {}
+                    OnUnhealthy::Restart => {
+                        then = After::Unhealthy;
+                        kill_at = self.end_by(launched, &mut paused);
+                    }
+                    OnUnhealthy::Stop => {
+                        then = After::Rest;
+                        kill_at = self.end_by(launched, &mut paused);
+                    }
+                    OnUnhealthy::Kill => kill_at = Some(Instant::now()),
+                }
             }
             self.streams.forget_gone();
             let holds = |client: &Client| client.role == Role::Hold;
@@ -254,6 +301,32 @@ impl<'a> Life<'a> {
             if let Some(code) = code {
                 return (code, then);
             }
+        }
+    }
+
+    /// Begins to stop it; gives when it has to be killed, if at all.
+    fn end_by(&mut self, launched: &Launched, paused: &mut bool) -> Option<Instant> {
+        self.health.iter_mut().for_each(Monitor::cease);
+        let _ = self.signal(launched, self.stop_signal, paused);
+        Instant::now().checked_add(self.stop_timeout)
+    }
+
+    /// Hears the probe that runs, or starts one that is due, and tells those who wait for it. What is to be done now.
+    fn look_after(&mut self, launched: &Launched) -> OnUnhealthy {
+        let Some(monitor) = &mut self.health else { return OnUnhealthy::None };
+        let directory = self.owned.directory();
+        let answer = monitor.hear(directory);
+        let answer = answer
+            .or_else(|| monitor.ask(self.parts, &self.id, &launched.process, &launched.group, directory));
+        let Some(Answer { code, turned }) = answer else { return OnUnhealthy::None };
+        self.lean_at = Some(Instant::now() + SETTLED);
+        for client in &mut self.streams.clients {
+            client.probed(code);
+            client.health(monitor.health.status);
+        }
+        match turned {
+            Some(HealthStatus::Unhealthy) => monitor.on_failure,
+            _ => OnUnhealthy::None,
         }
     }
 
@@ -287,6 +360,8 @@ impl<'a> Life<'a> {
                 return Err(Error::NoGroup { name: name() });
             }
             Request::Pause | Request::Hold => {
+                // A frozen one says nothing, and that would count.
+                self.health.iter_mut().for_each(Monitor::suspend);
                 launched.group.freeze()?;
                 *paused = true;
                 if *request == Request::Hold {
@@ -295,6 +370,15 @@ impl<'a> Life<'a> {
                 }
                 self.set_live(&Live::Paused(launched.process.clone()))?;
             }
+            Request::Probe if *paused => return Err(Error::Paused { name: name() }),
+            Request::Probe | Request::Health(_) if self.health.is_none() => {
+                return Err(Error::NoHealthcheck { name: name() });
+            }
+            Request::Probe => {
+                self.health.iter_mut().for_each(Monitor::hurry);
+                self.streams.clients[client].role = Role::Probe;
+            }
+            Request::Health(status) => self.streams.clients[client].role = Role::Health(status),
             Request::Release if !self.held => {}
             Request::Release => self.thaw(launched, paused)?,
             Request::Unpause if !*paused => return Err(Error::NotPaused { name: name() }),
@@ -307,6 +391,7 @@ impl<'a> Life<'a> {
         self.held = false;
         launched.group.thaw()?;
         *paused = false;
+        self.health.iter_mut().for_each(Monitor::resume);
         self.set_live(&Live::Running(launched.process.clone()))
     }
 
@@ -327,6 +412,7 @@ impl<'a> Life<'a> {
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
         let Launched { process, group, private_pids, wired, names, .. } = launched;
         self.held = false;
+        self.health.iter_mut().for_each(Monitor::cease);
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
@@ -351,11 +437,12 @@ impl<'a> Life<'a> {
             error: String::new(),
             restarts: process.restarts,
             stopped: then == After::Stop,
+            health: self.health.as_ref().map(|monitor| monitor.health.clone().ended()),
         }
     }
 
-    /// Waits for the next start, serving requests, and starts. `None` when somebody stopped it in between.
-    fn again(&mut self, exit: &Exit, wait: Duration) -> Option<Result<Launched>> {
+    /// Waits for the next start, serving requests, and starts.
+    fn again(&mut self, exit: &Exit, wait: Duration) -> Next {
         if !self.auto_remove {
             let ended = LastRun::Ended(exit.clone());
             if let Err(error) = self.parts.store.set_last_run(&self.id, &ended) {
@@ -375,21 +462,29 @@ impl<'a> Life<'a> {
         self.streams.clients.retain(Client::pending);
         let deadline = Instant::now() + wait;
         while Instant::now() < deadline {
-            for happening in self.streams.turn(None, None, Some(deadline)) {
+            for happening in self.streams.turn(Watched::default(), Some(deadline)) {
                 match happening {
-                    Happening::Ended | Happening::Names => {}
-                    Happening::Signal(_) => return None,
+                    Happening::Ended | Happening::Names | Happening::Probe | Happening::Notice => {}
+                    Happening::Signal(_) => return Next::Stopped { by_hand: false },
                     Happening::Asked(client, request) => {
                         let client = &mut self.streams.clients[client];
                         match request {
                             Request::Signal { then: After::Restart, .. } => {
                                 client.reply(&Reply::Ok);
-                                return Some(self.parts.job(&self.id).and_then(|job| self.start(job)));
+                                return self.next();
                             }
-                            Request::Signal { .. } => {
+                            Request::Signal { then, .. } => {
                                 client.role = Role::Wait;
                                 client.reply(&Reply::Ok);
-                                return None;
+                                return Next::Stopped { by_hand: then != After::Rest };
+                            }
+                            Request::Health(_) if self.health.is_none() => {
+                                let name = self.id.short().to_owned();
+                                client.reply(&refusal(&Error::NoHealthcheck { name }));
+                            }
+                            Request::Health(status) => {
+                                client.role = Role::Health(status);
+                                client.reply(&Reply::Ok);
                             }
                             Request::Wait => {
                                 client.role = Role::Wait;
@@ -399,6 +494,7 @@ impl<'a> Life<'a> {
                             Request::Names => client.reply(&Reply::Ok),
                             Request::Attach { .. }
                             | Request::Pause
+                            | Request::Probe
                             | Request::Unpause
                             | Request::Hold
                             | Request::Release => {
@@ -411,24 +507,27 @@ impl<'a> Life<'a> {
             }
             self.streams.forget_gone();
         }
-        Some(self.parts.job(&self.id).and_then(|job| self.start(job)))
+        self.next()
+    }
+
+    fn next(&mut self) -> Next {
+        match self.parts.job(&self.id).and_then(|job| self.start(job)) {
+            Ok(launched) => Next::Runs(Box::new(launched)),
+            Err(error) => Next::Failed(error),
+        }
     }
 
     /// A start failed; `before` is how the last run went, if there was one.
     fn never_ran(self, error: &Error, before: Option<&Exit>) {
-        let code = match error.failure() {
-            Failure::NotFound => 127,
-            Failure::NotExecutable => 126,
-            Failure::Engine => 128,
-        };
         let exit = Exit {
-            code,
+            code: failure_code(error),
             oom_killed: false,
             started_at: before.and_then(|exit| exit.started_at),
             finished_at: Time::now(),
             error: error.to_string(),
             restarts: self.restarts.count,
             stopped: false,
+            health: before.and_then(|exit| exit.health.clone()),
         };
         self.finish(&exit);
     }
@@ -438,6 +537,11 @@ impl<'a> Life<'a> {
     fn finish(mut self, exit: &Exit) {
         self.streams.close_listener();
         let (store, id) = (&self.parts.store, &self.id);
+        if self.health.is_some()
+            && let Err(error) = Health::forget(self.owned.directory())
+        {
+            log::warn!("{error}");
+        }
         // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
         let settled = if self.auto_remove {
             let disowned = store.disown_ended(id);
@@ -453,6 +557,25 @@ impl<'a> Life<'a> {
             log::warn!("{error}");
         }
         self.streams.linger();
+    }
+}
+
+/// How the wait for the next start went.
+enum Next {
+    Runs(Box<Launched>),
+    Failed(Error),
+    /// Somebody stopped it in between.
+    Stopped {
+        by_hand: bool,
+    },
+}
+
+/// The status of a container that could not be started.
+fn failure_code(error: &Error) -> i32 {
+    match error.failure() {
+        Failure::NotFound => 127,
+        Failure::NotExecutable => 126,
+        Failure::Engine => 128,
     }
 }
 

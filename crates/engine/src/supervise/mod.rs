@@ -10,7 +10,9 @@
 mod client;
 mod container;
 mod exec;
+mod health;
 mod launch;
+mod probe;
 mod restart;
 mod spawn;
 mod streams;

@@ -81,6 +81,7 @@ impl Engine {
             stop_signal: 15,
             hostname: String::new(),
             joined: joined_ids,
+            health: crate::health::Check::of(&options.supervision.health, &image.document.config),
             options,
         };
         let rootfs = parts.mount_over(&record, &lowers)?;
