@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use conex_engine::options::{CreateOptions, PullPolicy};
-use conex_engine::{Engine, Made};
+use conex_engine::{Engine, Made, RemoveOptions};
 
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
@@ -47,6 +47,9 @@ pub(super) fn make(
     if options.pull == PullPolicy::Always {
         images::fetch(&context.images()?, &options.image, options.platform.as_ref(), quiet)?;
     }
+    if given.on("replace") {
+        replace(engine, options)?;
+    }
     // From here on the engine takes what is there; whether to pull is decided here, where progress can be shown.
     let here = CreateOptions { pull: PullPolicy::Never, ..options.clone() };
     let made = match create(engine, &here) {
@@ -72,6 +75,17 @@ pub(super) fn make(
         file.write(made.id.as_str())?;
     }
     Ok(made)
+}
+
+/// `--replace`: whoever has the name goes.
+fn replace(engine: &Engine, options: &CreateOptions) -> Result<(), Error> {
+    let Some(name) = &options.name else {
+        return Err(Error::usage("cannot replace container without --name being set (--replace)"));
+    };
+    match engine.store().named(name)? {
+        Some(id) => Ok(engine.remove(&id, RemoveOptions { force: true, volumes: true })?),
+        None => Ok(()),
+    }
 }
 
 /// `--cidfile`: made before the container, so that two runs with one file cannot both go on; removed when nothing

@@ -72,6 +72,7 @@ fn general() -> Vec<Arg> {
     vec![
         list("attach", "list").short('a').help("Attach to STDIN, STDOUT or STDERR"),
         value("name", "string").help("Assign a name to the container"),
+        flag("replace").help("If a container with the same name exists, replace it"),
         value("cidfile", "string").help("Write the container ID to the file"),
         value("pull", "string")
             .help("Pull image before creating (\"always\", \"missing\", \"never\") (default \"missing\")"),
@@ -109,7 +110,7 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         limits: limits::read(given)?,
         security: security::read(given)?,
         supervision: supervision::read(given)?,
-        command_line: Vec::new(),
+        command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
     };
     if options.auto_remove && options.supervision.restart != Default::default() {
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));

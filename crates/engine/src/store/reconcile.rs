@@ -115,6 +115,7 @@ impl Store {
         write::unlink(&owned.directory().join("state.json"))?;
         write::unlink(&owned.directory().join("sock"))?;
         Health::forget(owned.directory())?;
+        crate::supervise::clear_notices(owned.directory())?;
         Ok(true)
     }
 

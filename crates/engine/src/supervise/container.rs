@@ -11,6 +11,7 @@ use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use super::client::{Client, Role};
 use super::health::{Answer, Monitor};
 use super::launch::{Job, Launched, launch, listen};
+use super::notify::{Notices, passed_descriptors};
 use super::restart::Restarts;
 use super::spawn::spawn;
 use super::streams::{Happening, Streams, Watched};
@@ -47,9 +48,11 @@ pub(crate) enum First {
 ///
 /// # Errors
 /// Why it does not run.
-pub(crate) fn supervise(parts: &Parts, job: Job, owned: Owned, first: First) -> Result<Attachment> {
+pub(crate) fn supervise(parts: &Parts, mut job: Job, owned: Owned, first: First) -> Result<Attachment> {
     let mut keep = vec![owned.as_fd().as_raw_fd()];
     keep.extend(job.rootfs.as_ref().map(AsRawFd::as_raw_fd));
+    job.descriptors = passed_descriptors();
+    keep.extend((3..).take(job.descriptors as usize));
     let socket = spawn(&keep, |socket| run(parts, job, owned, socket, first))?;
     started(Attachment::new(socket))
 }
@@ -73,40 +76,46 @@ pub(super) fn first_client(socket: OwnedFd, first: First) -> Client {
     }
 }
 
-fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) {
+/// Gives the status for a service manager, to which this process is the service: the container's, or 0 when it was asked to end.
+fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) -> u8 {
     let _member = Member::or_warn(&parts.paths.run);
     let mut client = first_client(socket, first);
-    let streams = match open(parts, &job, &owned) {
-        Ok(streams) => streams,
+    let (streams, notices) = match open(parts, &job, &owned) {
+        Ok(opened) => opened,
         Err(error) => {
             if let Err(error) = let_go(parts, &job, owned) {
                 log::warn!("{error}");
             }
-            return client.reply(&refusal(&error));
+            client.reply(&refusal(&error));
+            return status(failure_code(&error));
         }
     };
     let mut life = Life::new(parts, &job, owned, streams);
+    life.notices = notices;
     match life.start(job) {
         Ok(launched) => {
             client.reply(&Reply::Ok);
             life.streams.clients.push(client);
-            life.watch(launched);
+            life.watch(launched)
         }
         Err(error) => {
-            life.never_ran(&error, None);
+            let status = life.never_ran(&error, None);
             client.reply(&refusal(&error));
+            status
         }
     }
 }
 
 /// What a supervisor needs before anything runs: whoever sees it running can connect.
-fn open(parts: &Parts, job: &Job, owned: &Owned) -> Result<Streams> {
+fn open(parts: &Parts, job: &Job, owned: &Owned) -> Result<(Streams, Option<Notices>)> {
     owned.supervise()?;
     let listener = listen(owned.directory())?;
     let sink = Sink::open(&job.record, &parts.store.directory(&job.record.id))?;
     let mut streams = Streams::new(Some(listener), sink);
     streams.signals = Some(SignalFd::new(&STOPPING).map_err(|source| Error::Supervisor { source })?);
-    Ok(streams)
+    // Last: what it leaves is taken away at the end only.
+    let notices = Notices::of(&job.record, parts.notify, owned.directory())?;
+    Ok((streams, notices))
 }
 
 /// Leaves a container that could not even be begun with as it was; one for a single run goes.
@@ -140,6 +149,12 @@ struct Life<'a> {
     held: bool,
     /// Of one whose health is checked.
     health: Option<Monitor>,
+    /// Of one that a service manager has started.
+    notices: Option<Notices>,
+    /// Descriptors that it has passed.
+    descriptors: u32,
+    /// It was stopped because its health is bad.
+    failed: bool,
 }
 
 impl<'a> Life<'a> {
@@ -159,11 +174,18 @@ impl<'a> Life<'a> {
             lean_at: None,
             held: false,
             health: Monitor::of(record),
+            notices: None,
+            descriptors: job.descriptors,
+            failed: false,
         }
     }
 
     /// One start, on record before it begins.
-    fn start(&mut self, job: Job) -> Result<Launched> {
+    fn start(&mut self, mut job: Job) -> Result<Launched> {
+        job.descriptors = self.descriptors;
+        if let Some(notices) = &self.notices {
+            notices.give(&mut job.spec);
+        }
         if !self.auto_remove {
             self.parts.store.set_last_run(&self.id, &LastRun::Started { at: Time::now() })?;
         }
@@ -179,6 +201,7 @@ impl<'a> Life<'a> {
         if let Some(monitor) = &mut self.health {
             monitor.begin(self.owned.directory());
         }
+        self.notices.iter_mut().for_each(Notices::begin);
         Ok(launched)
     }
 
@@ -186,7 +209,7 @@ impl<'a> Life<'a> {
         write::replace_json(self.owned.directory(), "state.json", live, Durability::Passing)
     }
 
-    fn watch(mut self, mut launched: Launched) {
+    fn watch(mut self, mut launched: Launched) -> u8 {
         loop {
             let process = launched.process.clone();
             let (code, then) = self.run_to_end(&mut launched);
@@ -198,7 +221,7 @@ impl<'a> Life<'a> {
                 After::Policy => self.restarts.next(code, process.started_at.elapsed()),
             };
             launched = loop {
-                let Some(pause) = wait else { return self.finish(&exit) };
+                let Some(pause) = wait else { return self.finish(&exit, then) };
                 match self.again(&exit, pause) {
                     Next::Runs(next) => break *next,
                     // To the policy a start that fails is a run that does. A person who asked for this one is told.
@@ -211,7 +234,10 @@ impl<'a> Life<'a> {
                         }
                         _ => return self.never_ran(&error, Some(&exit)),
                     },
-                    Next::Stopped { by_hand } => return self.finish(&Exit { stopped: by_hand, ..exit }),
+                    Next::Stopped { by_hand } => {
+                        let then = if by_hand { After::Stop } else { After::Rest };
+                        return self.finish(&Exit { stopped: by_hand, ..exit }, then);
+                    }
                 }
             };
         }
@@ -224,15 +250,19 @@ impl<'a> Life<'a> {
             let names = launched.names.as_ref();
             let health = self.health.as_ref();
             let due = health.and_then(Monitor::deadline);
-            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline), due];
+            let quiet = self.notices.as_ref().and_then(Notices::deadline);
+            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline), due, quiet];
             let deadline = deadlines.into_iter().flatten().min();
             let watched = Watched {
                 process: Some(launched.pidfd.as_fd()),
                 names: names.and_then(Names::watched),
                 probe: health.and_then(Monitor::watched),
-                notices: None,
+                notices: self.notices.as_ref().and_then(Notices::watched),
             };
             let happenings = self.streams.turn(watched, deadline);
+            if quiet.is_some_and(|at| at <= Instant::now()) {
+                self.notices.iter_mut().for_each(Notices::hear);
+            }
             if self.lean_at.is_some_and(|at| at <= Instant::now()) {
                 self.lean_at = None;
                 memory::trim_heap();
@@ -247,7 +277,8 @@ impl<'a> Life<'a> {
                 match happening {
                     Happening::Ended => code = reap(&launched.pidfd),
                     Happening::Names => launched.names.iter_mut().for_each(Names::look),
-                    Happening::Probe | Happening::Notice => {}
+                    Happening::Probe => {}
+                    Happening::Notice => self.notices.iter_mut().for_each(Notices::hear),
                     // A service manager's, or the machine goes down: no person's word.
                     Happening::Signal(_) => {
                         then = After::Rest;
@@ -284,6 +315,7 @@ impl<'a> Life<'a> {
                         kill_at = self.end_by(launched, &mut paused);
                     }
                     OnUnhealthy::Stop => {
+                        self.failed = true;
                         then = After::Rest;
                         kill_at = self.end_by(launched, &mut paused);
                     }
@@ -323,6 +355,9 @@ impl<'a> Life<'a> {
         for client in &mut self.streams.clients {
             client.probed(code);
             client.health(monitor.health.status);
+        }
+        if monitor.health.status == HealthStatus::Healthy {
+            self.notices.iter_mut().for_each(Notices::healthy);
         }
         match turned {
             Some(HealthStatus::Unhealthy) => monitor.on_failure,
@@ -413,6 +448,7 @@ impl<'a> Life<'a> {
         let Launched { process, group, private_pids, wired, names, .. } = launched;
         self.held = false;
         self.health.iter_mut().for_each(Monitor::cease);
+        self.notices.iter_mut().for_each(Notices::hear);
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
@@ -518,7 +554,7 @@ impl<'a> Life<'a> {
     }
 
     /// A start failed; `before` is how the last run went, if there was one.
-    fn never_ran(self, error: &Error, before: Option<&Exit>) {
+    fn never_ran(self, error: &Error, before: Option<&Exit>) -> u8 {
         let exit = Exit {
             code: failure_code(error),
             oom_killed: false,
@@ -529,12 +565,12 @@ impl<'a> Life<'a> {
             stopped: false,
             health: before.and_then(|exit| exit.health.clone()),
         };
-        self.finish(&exit);
+        self.finish(&exit, After::Policy)
     }
 
     /// Puts the end on record, lets go of the container, then tells. One that is removed is told of when it is gone for
     /// everybody; its files go after that.
-    fn finish(mut self, exit: &Exit) {
+    fn finish(mut self, exit: &Exit, then: After) -> u8 {
         self.streams.close_listener();
         let (store, id) = (&self.parts.store, &self.id);
         if self.health.is_some()
@@ -542,6 +578,16 @@ impl<'a> Life<'a> {
         {
             log::warn!("{error}");
         }
+        if let Some(notices) = &self.notices
+            && let Err(error) = notices.forget()
+        {
+            log::warn!("{error}");
+        }
+        let status = match then {
+            After::Rest if self.failed => status(exit.code).max(1),
+            After::Stop | After::Rest => 0,
+            _ => status(exit.code),
+        };
         // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
         let settled = if self.auto_remove {
             let disowned = store.disown_ended(id);
@@ -557,7 +603,13 @@ impl<'a> Life<'a> {
             log::warn!("{error}");
         }
         self.streams.linger();
+        status
     }
+}
+
+/// As a process's own.
+fn status(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(255)
 }
 
 /// How the wait for the next start went.

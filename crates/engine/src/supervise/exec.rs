@@ -44,7 +44,10 @@ pub(crate) struct ExecJob {
 /// Why it does not run.
 pub(crate) fn supervise_exec(parts: &Parts, job: ExecJob) -> Result<Attachment> {
     let keep = [job.pidfd.as_raw_fd()];
-    let socket = spawn(&keep, |socket| run(parts, job, socket))?;
+    let socket = spawn(&keep, |socket| {
+        run(parts, job, socket);
+        0
+    })?;
     started(Attachment::new(socket))
 }
 
