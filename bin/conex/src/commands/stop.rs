@@ -46,10 +46,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let grace = grace(given)?;
     let shutdown = given.on("shutdown");
     chosen::each(&context.engine()?, given, &VERB, (Those::Live, true), |engine, id| {
-        Ok(match shutdown {
-            true => engine.shut_down(id, signal, grace)?,
-            false => engine.stop(id, signal, grace)?,
-        })
+        let stopped = match shutdown {
+            true => engine.shut_down(id, signal, grace),
+            false => engine.stop(id, signal, grace),
+        };
+        Ok(stopped?)
     })
 }
 

@@ -187,7 +187,9 @@ fn allowed(message: &[u8], pid: i32) -> Option<String> {
             ("MONOTONIC_USEC", _) if digits() => line.to_owned(),
             ("STATUS", text) => {
                 let mut status: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-                status.truncate(status.floor_char_boundary(LONGEST_STATUS));
+                let end =
+                    (0..=LONGEST_STATUS.min(status.len())).rev().find(|end| status.is_char_boundary(*end));
+                status.truncate(end.unwrap_or(0));
                 format!("STATUS={status}")
             }
             _ => continue,
