@@ -37,10 +37,13 @@ fn a_container_that_is_there() {
     let (conex, alpine) = alpine!();
     conex.ok(&["create", "--name", "web", "--stop-timeout", "7", alpine, "sleep", "1000"]);
     let unit = conex.ok(&["generate", "systemd", "--name", "web"]);
-    let binary = Conex::binary().canonicalize().unwrap().display().to_string();
     let roots = format!("--root {} --run-root {}", conex.root().display(), conex.run_root().display());
-    assert_eq!(lines(&unit, "ExecStart"), [format!("{binary} {roots} start --sdnotify=conmon web")]);
-    assert_eq!(lines(&unit, "ExecStop"), [format!("{binary} {roots} stop --ignore -t 7 web")]);
+    for (key, command) in
+        [("ExecStart", "start --sdnotify=conmon web"), ("ExecStop", "stop --ignore -t 7 web")]
+    {
+        let line = lines(&unit, key)[0];
+        assert!(line.starts_with('/') && line.ends_with(&format!("/conex {roots} {command}")), "{line}");
+    }
     assert_eq!(lines(&unit, "TimeoutStopSec"), ["67"]);
     assert_eq!(lines(&unit, "Type"), ["notify"]);
     assert_eq!(lines(&unit, "Restart"), ["on-failure"]);
