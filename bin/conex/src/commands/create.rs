@@ -51,7 +51,8 @@ pub(super) fn make(
         replace(engine, options)?;
     }
     // From here on the engine takes what is there; whether to pull is decided here, where progress can be shown.
-    let here = CreateOptions { pull: PullPolicy::Never, ..options.clone() };
+    let command_line = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let here = CreateOptions { pull: PullPolicy::Never, command_line, ..options.clone() };
     let made = match create(engine, &here) {
         Err(error) if options.pull != PullPolicy::Always => {
             let (store, platform) = (context.images()?, options.platform.as_ref());

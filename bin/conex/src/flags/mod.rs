@@ -110,7 +110,7 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         limits: limits::read(given)?,
         security: security::read(given)?,
         supervision: supervision::read(given)?,
-        command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command_line: Vec::new(),
     };
     if options.auto_remove && options.supervision.restart != Default::default() {
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
