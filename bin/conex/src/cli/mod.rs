@@ -95,7 +95,17 @@ fn perform(context: &Context, verb: &'static Verb, path: &str, words: &[OsString
         }
         Err(error) => return Err(failed(usage::explain(verb, path, &verb.command(), &error))),
     };
-    (verb.run)(context, &Given::new(&matches)).map_err(failed)
+    let given = Given::new(&matches);
+    if verb.arity == Arity::Containers && !names_containers(given) {
+        return Err(failed(usage::names_none(verb, path)));
+    }
+    (verb.run)(context, &given).map_err(failed)
+}
+
+/// Whether containers are named, or meant by a flag.
+fn names_containers(given: Given<'_>) -> bool {
+    let counted = ["container", "cidfile", "filter"].into_iter().any(|name| given.count(name) > 0);
+    counted || given.on("all") || given.on("running")
 }
 
 /// Takes the flags before the verb. Without a context, what was asked for has been done.

@@ -7,8 +7,8 @@ use clap::{Arg, ArgAction, Command};
 use conex_engine::{Engine, ListFilter};
 use conex_oci::ContainerId;
 
+use crate::cli::Given;
 use crate::cli::args::{flag, list};
-use crate::cli::{Given, Verb};
 use crate::errors::Error;
 use crate::output;
 
@@ -55,11 +55,10 @@ pub(super) fn containers() -> Arg {
 pub(super) fn each(
     engine: &Engine,
     given: &Given<'_>,
-    verb: &Verb,
     (those, backwards): (Those, bool),
     act: impl Fn(&Engine, &ContainerId) -> Result<(), Error> + Sync,
 ) -> Result<u8, Error> {
-    let mut code = tell(named(engine, given, verb)?, |id| act(engine, id))?;
+    let mut code = tell(named(engine, given)?, |id| act(engine, id))?;
     let mut waves = waves(engine, given, those)?;
     if !backwards {
         for id in waves.into_iter().flatten() {
@@ -114,7 +113,7 @@ fn tell(
 }
 
 /// Those of the command line and of files.
-fn named(engine: &Engine, given: &Given<'_>, verb: &Verb) -> Result<Vec<Found>, Error> {
+fn named(engine: &Engine, given: &Given<'_>) -> Result<Vec<Found>, Error> {
     let (ignore, chosen) = (given.on("ignore"), is_chosen(given));
     let mut names: Vec<String> = given.texts("container").map(str::to_owned).collect();
     if chosen && !names.is_empty() {
@@ -126,13 +125,6 @@ fn named(engine: &Engine, given: &Given<'_>, verb: &Verb) -> Result<Vec<Found>, 
             Err(error) if ignore && error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(Error::File { action: "read", path: path.to_owned(), source }),
         }
-    }
-    if names.is_empty() && !chosen && given.count("cidfile") == 0 {
-        let name = verb.name;
-        return Err(Error::Arguments(format!(
-            "\"conex {name}\" requires at least 1 argument; usage: conex {name} [OPTIONS] {}",
-            verb.usage
-        )));
     }
     let mut found = Vec::new();
     for name in names {

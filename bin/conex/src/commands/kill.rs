@@ -14,7 +14,7 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Kill one or more running containers",
     usage: "CONTAINER [CONTAINER...]",
-    arity: Arity::AtLeast(0),
+    arity: Arity::Containers,
     examples: "  conex kill web\n  conex kill -s HUP web",
     unsupported: &[],
     failure: 1,
@@ -31,7 +31,5 @@ fn define(command: Command) -> Command {
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let signal = given.parsed("signal", parse_signal)?.unwrap_or(Signal::KILL.as_raw());
-    chosen::each(&context.engine()?, given, &VERB, (Those::Live, false), |engine, id| {
-        Ok(engine.kill(id, signal)?)
-    })
+    chosen::each(&context.engine()?, given, (Those::Live, false), |engine, id| Ok(engine.kill(id, signal)?))
 }

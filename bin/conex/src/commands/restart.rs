@@ -15,7 +15,7 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Restart one or more containers",
     usage: "CONTAINER [CONTAINER...]",
-    arity: Arity::AtLeast(0),
+    arity: Arity::Containers,
     examples: "  conex restart -t 2 web",
     unsupported: &[],
     failure: 1,
@@ -32,7 +32,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let signal = given.parsed("signal", parse_signal)?;
     let grace = stop::grace(given)?;
     let those = if given.on("running") { Those::Live } else { Those::Any };
-    chosen::each(&context.engine()?, given, &VERB, (those, false), |engine, id| {
+    chosen::each(&context.engine()?, given, (those, false), |engine, id| {
         Ok(engine.restart(id, signal, grace)?)
     })
 }

@@ -14,7 +14,7 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Remove one or more containers",
     usage: "CONTAINER [CONTAINER...]",
-    arity: Arity::AtLeast(0),
+    arity: Arity::Containers,
     examples: "  conex rm job\n  conex rm -f $(conex ps -aq)",
     unsupported: &["--link", "-l"],
     failure: 1,
@@ -37,7 +37,7 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let options = RemoveOptions { force: given.on("force"), volumes: given.on("volumes") };
     let grace = given.parsed("time", |text| seconds("time", text))?.filter(|_| options.force);
-    chosen::each(&context.engine()?, given, &VERB, (Those::Any, true), |engine, id| {
+    chosen::each(&context.engine()?, given, (Those::Any, true), |engine, id| {
         if let Some(grace) = grace {
             engine.stop(id, None, Grace::For(grace))?;
         }

@@ -15,7 +15,7 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Start one or more stopped containers",
     usage: "CONTAINER [CONTAINER...]",
-    arity: Arity::AtLeast(0),
+    arity: Arity::Containers,
     examples: "  conex start web\n  conex start -ai shell\n  conex start --all --filter should-start-on-boot=true",
     unsupported: &["--checkpoint", "--checkpoint-dir"],
     failure: 1,
@@ -36,7 +36,7 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let engine = context.engine()?.with_notify(given.parsed("sdnotify", str::parse)?);
     if !given.on("attach") && !given.on("interactive") {
-        return chosen::each(&engine, given, &VERB, (Those::AtRest, false), |engine, id| {
+        return chosen::each(&engine, given, (Those::AtRest, false), |engine, id| {
             engine.start(id, StartMode::Detached)?;
             Ok(())
         });

@@ -15,7 +15,7 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Stop one or more running containers",
     usage: "CONTAINER [CONTAINER...]",
-    arity: Arity::AtLeast(0),
+    arity: Arity::Containers,
     examples: "  conex stop -t 2 web\n  conex stop -s INT $(conex ps -q)",
     unsupported: &[],
     failure: 1,
@@ -45,7 +45,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let signal = given.parsed("signal", parse_signal)?;
     let grace = grace(given)?;
     let shutdown = given.on("shutdown");
-    chosen::each(&context.engine()?, given, &VERB, (Those::Live, true), |engine, id| {
+    chosen::each(&context.engine()?, given, (Those::Live, true), |engine, id| {
         let stopped = match shutdown {
             true => engine.shut_down(id, signal, grace),
             false => engine.stop(id, signal, grace),
