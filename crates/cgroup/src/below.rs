@@ -1,5 +1,8 @@
-//! Groups below a container's own, which the container itself has made: for a process that is to join one of them.
-//! The container may do with them what it likes; a path is followed beneath its own group only.
+//! Groups below a container's own. Those that the container itself has made, for a process that is to join one of them: the
+//! container may do with them what it likes; a path is followed beneath its own group only. And those that we make there, for
+//! what is to be killed by itself.
+
+use conex_oci::runtime::Resources;
 
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
@@ -32,6 +35,19 @@ impl Cgroup {
             }
         }
         Ok(self)
+    }
+
+    /// A group of ours below the container's, made when it is not there: its limits are the container's, and what is in it can
+    /// be killed, with all that it has forked, and nothing else. `None` where that takes more than a v2 group: in v1 each
+    /// hierarchy that limits the container would need one.
+    ///
+    /// # Errors
+    /// [`Error::Path`] for a name that no group can have; when it cannot be made.
+    pub fn inner(&self, name: &str) -> Result<Option<Self>> {
+        if self.unified.is_none() || !self.v1.is_empty() {
+            return Ok(None);
+        }
+        Self::create(&self.host, &self.path.inner(name)?, &Resources::default()).map(Some)
     }
 
     /// These groups with v2's replaced by the one that `pid` is in, when that is beneath: a v2 group with controllers and groups

@@ -82,6 +82,15 @@ impl CgroupPath {
         }
     }
 
+    /// The group `name` right below; ours to make and to remove, whoever made this one.
+    ///
+    /// # Errors
+    /// [`Error::Path`], as for [`CgroupPath::new`].
+    pub(crate) fn inner(&self, name: &str) -> Result<Self> {
+        let name = normal(&format!("{}/{name}", self.name))?;
+        Ok(Self { name, beginnings: self.beginnings.clone(), scope: None, is_given: false })
+    }
+
     /// The path alone, `/conex/ID`, as another runtime or a person would want it.
     pub fn name(&self) -> &str {
         &self.name

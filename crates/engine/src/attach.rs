@@ -174,15 +174,23 @@ impl AsFd for Attachment {
 /// The address of `directory/sock`, through a descriptor when the path is longer than an address may be (108 bytes). The
 /// descriptor has to live as long as the address is used. `None` when there is no such directory.
 pub(crate) fn address(directory: &Path) -> rustix::io::Result<Option<(Option<OwnedFd>, SocketAddrUnix)>> {
+    address_of(directory, "sock")
+}
+
+/// The same for another socket in the directory.
+pub(crate) fn address_of(
+    directory: &Path,
+    name: &str,
+) -> rustix::io::Result<Option<(Option<OwnedFd>, SocketAddrUnix)>> {
     use std::os::fd::AsRawFd;
-    let path = directory.join("sock");
+    let path = directory.join(name);
     if path.as_os_str().len() < 108 {
         return SocketAddrUnix::new(path).map(|address| Some((None, address)));
     }
     use rustix::fs::{Mode, OFlags};
     match rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(held) => {
-            let address = SocketAddrUnix::new(format!("/proc/self/fd/{}/sock", held.as_raw_fd()))?;
+            let address = SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", held.as_raw_fd()))?;
             Ok(Some((Some(held), address)))
         }
         Err(rustix::io::Errno::NOENT) => Ok(None),

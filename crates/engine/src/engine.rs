@@ -11,6 +11,7 @@ use conex_oci::ContainerId;
 use conex_oci::runtime::Spec;
 
 use crate::network::FirewallSettings;
+use crate::options::NotifyMode;
 use crate::rootless::is_rootless;
 use crate::store::lock::Owned;
 use crate::store::{Record, Store, write};
@@ -52,6 +53,7 @@ impl Engine {
             images,
             host: OnceLock::new(),
             init: None,
+            notify: None,
             publish_address: None,
             host_ids: false,
             firewall: FirewallSettings::default(),
@@ -63,6 +65,13 @@ impl Engine {
     #[must_use]
     pub fn with_init(mut self, program: &'static [u8]) -> Self {
         self.parts.init = Some(program);
+        self
+    }
+
+    /// Who tells the service manager, whatever the containers' own `--sdnotify` says.
+    #[must_use]
+    pub fn with_notify(mut self, mode: Option<NotifyMode>) -> Self {
+        self.parts.notify = mode;
         self
     }
 
@@ -147,6 +156,8 @@ pub(crate) struct Parts {
     pub(crate) images: conex_image::Store,
     host: OnceLock<Host>,
     pub(crate) init: Option<&'static [u8]>,
+    /// `--sdnotify` of the command, over the container's own.
+    pub(crate) notify: Option<NotifyMode>,
     /// Where ports are published that say nothing of their own; everywhere without.
     pub(crate) publish_address: Option<std::net::IpAddr>,
     /// `run.userns = "host"`: containers that say nothing have the host's user ids.
@@ -191,7 +202,7 @@ impl Parts {
         if record.limits_changed {
             crate::spec::limit_anew(&mut spec, &record.options.limits, &crate::spec::LiveHost)?;
         }
-        Ok(Job { record, spec, rootfs: None, size: None })
+        Ok(Job { record, spec, rootfs: None, size: None, descriptors: 0 })
     }
 
     /// A container's spec.

@@ -99,6 +99,18 @@ pub enum Error {
     /// The supervisor ended before it said anything.
     #[error("the container's supervisor died while it started the container")]
     SupervisorDied,
+    /// `healthcheck run` and waiting for a health, of a container without a check.
+    #[error("container {name} has no defined healthcheck")]
+    NoHealthcheck { name: String },
+    /// A health that there is not.
+    #[error("invalid health {text:?}: expected starting, healthy or unhealthy")]
+    HealthStatus { text: String },
+    /// `--sdnotify healthy` without a check.
+    #[error("--sdnotify healthy needs a health check (--health-cmd, or the image's HEALTHCHECK)")]
+    NotifyHealthy,
+    /// NOTIFY_SOCKET.
+    #[error("cannot reach the service manager at NOTIFY_SOCKET={}: {source}", socket.display())]
+    Notify { socket: PathBuf, source: io::Error },
     /// `--init` in a build without one.
     #[error("--init: this build of conex has no init program")]
     NoInit,

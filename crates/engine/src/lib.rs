@@ -12,6 +12,7 @@
 pub mod attach;
 mod engine;
 mod error;
+pub mod health;
 mod idmap;
 pub mod log;
 pub mod network;

@@ -71,6 +71,11 @@ impl Context {
         })
     }
 
+    /// Where everything is.
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
     /// What is gone after a reboot.
     pub(crate) fn run_directory(&self) -> &std::path::Path {
         &self.paths.run

@@ -62,6 +62,22 @@ fn dispatch(words: &[OsString]) -> Result<u8, Failed> {
     perform(&context, verb, &format!("conex {name}"), rest)
 }
 
+/// The verb of a command line (with the program's name first), and the words after it; `None` when there is none.
+pub(crate) fn verb_of(line: &[String]) -> Option<(&'static Verb, Vec<OsString>)> {
+    let words: Vec<OsString> = line.iter().skip(1).map(OsString::from).collect();
+    let matches = root().try_get_matches_from(&words).ok()?;
+    let taken = Given::new(&matches).count("words");
+    let (first, rest) = words[words.len() - taken..].split_first()?;
+    let name = first.to_str()?;
+    match NOUNS.iter().find(|noun| noun.name == name) {
+        Some(noun) => {
+            let (second, rest) = rest.split_first()?;
+            Some((noun.find(second.to_str()?)?, rest.to_vec()))
+        }
+        None => Some((find(name)?, rest.to_vec())),
+    }
+}
+
 /// The verb of that name or alias.
 fn find(name: &str) -> Option<&'static Verb> {
     VERBS.iter().copied().find(|verb| verb.name == name || verb.aliases.contains(&name))
@@ -79,7 +95,17 @@ fn perform(context: &Context, verb: &'static Verb, path: &str, words: &[OsString
         }
         Err(error) => return Err(failed(usage::explain(verb, path, &verb.command(), &error))),
     };
-    (verb.run)(context, &Given::new(&matches)).map_err(failed)
+    let given = Given::new(&matches);
+    if verb.arity == Arity::Containers && !names_containers(given) {
+        return Err(failed(usage::names_none(verb, path)));
+    }
+    (verb.run)(context, &given).map_err(failed)
+}
+
+/// Whether containers are named, or meant by a flag.
+fn names_containers(given: Given<'_>) -> bool {
+    let counted = ["container", "cidfile", "filter"].into_iter().any(|name| given.count(name) > 0);
+    counted || given.on("all") || given.on("running")
 }
 
 /// Takes the flags before the verb. Without a context, what was asked for has been done.

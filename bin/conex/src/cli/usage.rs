@@ -65,6 +65,11 @@ pub(crate) fn explain(verb: &Verb, path: &str, command: &Command, error: &clap::
     }
 }
 
+/// Containers are neither named nor meant by a flag.
+pub(crate) fn names_none(verb: &Verb, path: &str) -> Error {
+    Error::Arguments(arity(verb, path))
+}
+
 /// A command line whose flags before the verb do not fit.
 pub(crate) fn explain_root(command: &Command, error: &clap::Error) -> Error {
     let found = Found::of(error);
@@ -157,6 +162,7 @@ fn arity(verb: &Verb, path: &str) -> String {
         Arity::None => "accepts no arguments".to_owned(),
         Arity::Exactly(count) => format!("requires exactly {count} {}", plural(count)),
         Arity::AtLeast(count) => format!("requires at least {count} {}", plural(count)),
+        Arity::Containers => "requires at least 1 argument".to_owned(),
         Arity::AtMost(count) => format!("accepts at most {count} {}", plural(count)),
         Arity::Between(least, most) => {
             format!("requires at least {least} and at most {most} {}", plural(most))

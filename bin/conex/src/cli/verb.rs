@@ -18,6 +18,8 @@ pub(crate) enum Arity {
     Exactly(usize),
     /// "requires at least …"
     AtLeast(usize),
+    /// "requires at least 1 …", or a flag that stands for containers
+    Containers,
     /// "requires at most …"
     AtMost(usize),
     /// "requires at least … and at most …"

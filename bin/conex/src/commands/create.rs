@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use conex_engine::options::{CreateOptions, PullPolicy};
-use conex_engine::{Engine, Made};
+use conex_engine::{Engine, Made, RemoveOptions};
 
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
@@ -47,8 +47,12 @@ pub(super) fn make(
     if options.pull == PullPolicy::Always {
         images::fetch(&context.images()?, &options.image, options.platform.as_ref(), quiet)?;
     }
+    if given.on("replace") {
+        replace(engine, options)?;
+    }
     // From here on the engine takes what is there; whether to pull is decided here, where progress can be shown.
-    let mut here = CreateOptions { pull: PullPolicy::Never, ..options.clone() };
+    let command_line = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut here = CreateOptions { pull: PullPolicy::Never, command_line, ..options.clone() };
     let pod = super::pod::enter(context, engine, given, &mut here)?;
     let made = bring(context, engine, options, &here, quiet, create);
     if made.is_err() {
@@ -88,6 +92,17 @@ fn bring(
             Ok(create(engine, here)?)
         }
         other => Ok(other?),
+    }
+}
+
+/// `--replace`: whoever has the name goes.
+fn replace(engine: &Engine, options: &CreateOptions) -> Result<(), Error> {
+    let Some(name) = &options.name else {
+        return Err(Error::usage("cannot replace container without --name being set (--replace)"));
+    };
+    match engine.store().named(name)? {
+        Some(id) => Ok(engine.remove(&id, RemoveOptions { force: true, volumes: true })?),
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,8 @@ use clap::Command;
 use conex_engine::options::parse_signal;
 use rustix::process::Signal;
 
-use crate::cli::args::{many, value};
+use super::chosen::{self, Those};
+use crate::cli::args::{list, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
 
@@ -13,7 +14,7 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Kill one or more running containers",
     usage: "CONTAINER [CONTAINER...]",
-    arity: Arity::AtLeast(1),
+    arity: Arity::Containers,
     examples: "  conex kill web\n  conex kill -s HUP web",
     unsupported: &[],
     failure: 1,
@@ -22,13 +23,13 @@ pub(crate) const VERB: Verb = Verb {
 };
 
 fn define(command: Command) -> Command {
-    command.args([
+    chosen::define(command, "Signal all running containers").args([
         value("signal", "string").short('s').help("Signal to send to the container (default KILL)"),
-        many("container"),
+        list("cidfile", "file").help("Read a container's ID from the file"),
     ])
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let signal = given.parsed("signal", parse_signal)?.unwrap_or(Signal::KILL.as_raw());
-    super::each_container(context, given, |engine, id| Ok(engine.kill(id, signal)?))
+    chosen::each(&context.engine()?, given, (Those::Live, false), |engine, id| Ok(engine.kill(id, signal)?))
 }

@@ -7,6 +7,7 @@ mod archive_file;
 mod artifact;
 mod attach;
 mod check;
+mod chosen;
 mod commit;
 mod completion;
 mod create;
@@ -16,6 +17,8 @@ mod diff;
 mod document;
 mod exec;
 mod export;
+mod generate;
+mod healthcheck;
 mod history;
 mod image_diff;
 mod image_mount;
@@ -211,6 +214,16 @@ pub(crate) static NOUNS: &[Noun] = &[
         name: "netns",
         about: "Look into the network namespaces of containers",
         verbs: &[("exec", &netns::EXEC)],
+    },
+    Noun {
+        name: "generate",
+        about: "Write files for other programs",
+        verbs: &[("systemd", &generate::SYSTEMD)],
+    },
+    Noun {
+        name: "healthcheck",
+        about: "Manage health checks on containers",
+        verbs: &[("run", &healthcheck::RUN)],
     },
     Noun {
         name: "registry",

@@ -4,8 +4,9 @@ use clap::Command;
 use conex_engine::{Engine, StartMode};
 use conex_oci::ContainerId;
 
+use super::chosen::{self, Those};
 use super::session::{Outcome, Session};
-use crate::cli::args::{flag, many, value};
+use crate::cli::args::{flag, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
 
@@ -14,8 +15,8 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Start one or more stopped containers",
     usage: "CONTAINER [CONTAINER...]",
-    arity: Arity::AtLeast(1),
-    examples: "  conex start web\n  conex start -ai shell",
+    arity: Arity::Containers,
+    examples: "  conex start web\n  conex start -ai shell\n  conex start --all --filter should-start-on-boot=true",
     unsupported: &["--checkpoint", "--checkpoint-dir"],
     failure: 1,
     define,
@@ -23,25 +24,29 @@ pub(crate) const VERB: Verb = Verb {
 };
 
 fn define(command: Command) -> Command {
-    command.args([
+    chosen::define(command, "Start all containers that do not run").mut_arg("all", |all| all.short(None)).args([
         flag("attach").short('a').help("Attach STDOUT/STDERR and forward signals"),
         flag("interactive").short('i').help("Attach container's STDIN"),
         value("detach-keys", "string").help("Override the key sequence for detaching a container"),
-        many("container"),
+        value("sdnotify", "string")
+            .help("Who tells the service manager that it is ready, over the container's own (container, conmon, healthy, ignore)"),
     ])
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let engine = context.engine()?.with_notify(given.parsed("sdnotify", str::parse)?);
     if !given.on("attach") && !given.on("interactive") {
-        return super::each_container(context, given, |engine, id| {
+        return chosen::each(&engine, given, (Those::AtRest, false), |engine, id| {
             engine.start(id, StartMode::Detached)?;
             Ok(())
         });
     }
+    if given.count("container") == 0 {
+        return Err(Error::Arguments("to attach, name one container".to_owned()));
+    }
     if given.count("container") > 1 {
         return Err(Error::Arguments("you cannot start and attach multiple containers at once".to_owned()));
     }
-    let engine = context.engine()?;
     let id = engine.find(given.argument("container"))?;
     attached(&engine, &id, given)
 }

@@ -3,6 +3,7 @@
 //! Docker's flags that Conex does not have yet are listed in [`UNSUPPORTED`]: using one is an error with its name,
 //! never silence.
 
+mod health;
 pub(crate) mod limits;
 mod namespaces;
 mod network;
@@ -32,12 +33,6 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--storage-opt",
     "--runtime",
     "--gpus",
-    "--health-cmd",
-    "--health-interval",
-    "--health-retries",
-    "--health-start-interval",
-    "--health-start-period",
-    "--health-timeout",
     "--isolation",
     "--disable-content-trust",
     "--device-cgroup-rule",
@@ -59,6 +54,7 @@ pub(crate) fn define(command: Command) -> Command {
         .args(network::define())
         .args(security::define())
         .args(supervision::define())
+        .args(health::define())
         .arg(words("words", "IMAGE"))
 }
 
@@ -67,6 +63,7 @@ fn general() -> Vec<Arg> {
         list("attach", "list").short('a').help("Attach to STDIN, STDOUT or STDERR"),
         value("name", "string").help("Assign a name to the container"),
         value("pod", "string").help("Run the container in a pod (NAME, new:NAME)"),
+        flag("replace").help("If a container with the same name exists, replace it"),
         value("cidfile", "string").help("Write the container ID to the file"),
         value("pull", "string")
             .help("Pull image before creating (\"always\", \"missing\", \"never\") (default \"missing\")"),
@@ -77,7 +74,6 @@ fn general() -> Vec<Arg> {
         list("label-file", "list").help("Read in a line delimited file of labels"),
         list("annotation", "map")
             .help("Add an annotation to the container (passed through to the OCI runtime)"),
-        flag("no-healthcheck").help("Disable any container-specified HEALTHCHECK"),
     ]
 }
 
@@ -106,6 +102,7 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         security: security::read(given)?,
         supervision: supervision::read(given)?,
         pod: None,
+        command_line: Vec::new(),
     };
     if options.auto_remove && options.supervision.restart != Default::default() {
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));

@@ -1,4 +1,4 @@
-//! How it is watched: `--restart --stop-signal --stop-timeout --log-driver --log-opt --detach-keys`.
+//! How it is watched: `--restart --stop-signal --stop-timeout --log-driver --log-opt --detach-keys --sdnotify`.
 
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ pub(super) fn define() -> Vec<Arg> {
             value("log-driver", "string").help("Logging driver (json-file, none, journald, journald-if-present)"),
             list("log-opt", "list").help("Log driver options (max-size, max-file)"),
             value("detach-keys", "string").help("Override the key sequence for detaching a container"),
+            value("sdnotify", "string").help(
+                "Who tells the service manager that it is ready (container, conmon, healthy, ignore) (default \"container\")",
+            ),
         ],
     )
 }
@@ -43,6 +46,8 @@ pub(super) fn read(given: &Given<'_>) -> Result<SupervisionOptions, Error> {
         stop_timeout: given.parsed("stop-timeout", |text| seconds("stop-timeout", text))?,
         log,
         detach_keys: given.filled("detach-keys").map(str::to_owned),
+        health: super::health::read(given)?,
+        notify: given.parsed("sdnotify", str::parse)?,
     })
 }
 

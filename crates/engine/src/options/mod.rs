@@ -10,12 +10,14 @@ mod capability;
 mod device;
 mod env;
 mod error;
+mod health;
 mod hosts;
 mod limits;
 mod log;
 mod mount;
 mod namespace;
 mod network;
+mod notify;
 mod path;
 mod pod;
 mod restart;
@@ -35,6 +37,7 @@ pub use capability::{CAPABILITIES, parse_capability};
 pub use device::DeviceMap;
 pub use env::{parse_label, read_env_file, read_label_file, resolve_env};
 pub use error::OptionError;
+pub use health::{HealthOptions, OnUnhealthy, parse_health_cmd, parse_health_retries, parse_health_time};
 pub(crate) use hosts::HOST_GATEWAY;
 pub use hosts::{parse_dns_server, parse_extra_host, parse_hostname};
 pub use limits::{
@@ -45,6 +48,7 @@ pub use log::{LogDriver, LogOptions};
 pub use mount::MountOption;
 pub use namespace::{IpcMode, NamespaceMode, UserMode};
 pub use network::{Connection, Exposed, NetworkMode, PortOptions, parse_mac, parse_publish};
+pub use notify::NotifyMode;
 pub use pod::{ExitPolicy, PodOptions, PodPart, Shared, SharedKind};
 pub use restart::RestartPolicy;
 pub use security::{SeccompMode, SecurityOpt, SecurityOptions, Unmask};
@@ -103,6 +107,9 @@ pub struct CreateOptions {
     /// `--pod`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodPart>,
+    /// The command line that asked for it, for `generate systemd --new`; empty when another way did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command_line: Vec<String>,
 }
 
 /// `--pull`
@@ -224,6 +231,11 @@ pub struct SupervisionOptions {
     pub log: LogOptions,
     /// `--detach-keys`
     pub detach_keys: Option<String>,
+    /// `--health-cmd` and its like.
+    pub health: HealthOptions,
+    /// `--sdnotify`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<NotifyMode>,
 }
 
 /// What `--cidfile` and `run` need to know of a container just made.

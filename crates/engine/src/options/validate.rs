@@ -36,6 +36,7 @@ impl CreateOptions {
         self.check_mounts()?;
         self.limits.check(&mut warnings)?;
         self.supervision.log.validate()?;
+        self.supervision.health.validate()?;
         if !self.ports.publish.is_empty() || self.ports.publish_all {
             let network = &self.namespaces.network;
             if matches!(network, NetworkMode::Host | NetworkMode::None) {

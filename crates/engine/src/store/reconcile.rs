@@ -10,6 +10,7 @@ use super::lock::Owned;
 use super::names;
 use super::state::{Exit, LastRun, Live};
 use super::{RENAMING, Store, write};
+use crate::health::Health;
 use crate::spec::IdRange;
 use crate::time::Time;
 use crate::{Error, Result};
@@ -106,12 +107,15 @@ impl Store {
                 error: error.to_owned(),
                 restarts,
                 stopped: false,
+                health: Health::read(owned.directory()).unwrap_or_default().map(Health::ended),
             };
             self.set_last_run(id, &LastRun::Ended(exit))?;
         }
         // On record: the dead one's word is not needed any more.
         write::unlink(&owned.directory().join("state.json"))?;
         write::unlink(&owned.directory().join("sock"))?;
+        Health::forget(owned.directory())?;
+        crate::supervise::clear_notices(owned.directory())?;
         Ok(true)
     }
 

@@ -46,6 +46,9 @@ pub struct Record {
     /// The other containers whose namespaces it joins, by what joined them (`network`, `pid`, `ipc`, `uts`, `user`).
     #[serde(default)]
     pub joined: BTreeMap<String, ContainerId>,
+    /// What is asked about its health: the image's check with the user's flags over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<crate::health::Check>,
     /// What the user asked.
     pub options: CreateOptions,
     /// Whether `update` has changed the limits since `spec.json` was made: a start takes them from [`Record::options`] then.
@@ -75,6 +78,9 @@ pub struct Summary {
     /// The other containers whose namespaces it joins.
     #[serde(default)]
     pub joined: BTreeMap<String, ContainerId>,
+    /// Whether there is something to ask about its health.
+    #[serde(default)]
+    pub health: Option<serde::de::IgnoredAny>,
     /// What the user asked.
     pub options: Asked,
 }
@@ -89,6 +95,8 @@ pub struct Asked {
     pub storage: AskedStorage,
     /// Its pod.
     pub pod: Option<crate::options::PodPart>,
+    /// How it is watched.
+    pub supervision: AskedSupervision,
 }
 
 /// What `ps` needs of the namespaces.
@@ -105,4 +113,12 @@ pub struct AskedNamespaces {
 pub struct AskedStorage {
     /// `-v`
     pub binds: Vec<crate::options::Bind>,
+}
+
+/// What `ps` needs of the supervision.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct AskedSupervision {
+    /// `--restart`
+    pub restart: crate::options::RestartPolicy,
 }

@@ -41,6 +41,9 @@ pub struct Exit {
     /// Whether a person stopped it (`--restart unless-stopped`).
     #[serde(default)]
     pub stopped: bool,
+    /// How it was, of one whose health is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<crate::health::Health>,
 }
 
 /// What the owner says runs: `state.json`.
@@ -98,6 +101,7 @@ impl ContainerState {
                 error: "the machine went down while the container ran".to_owned(),
                 restarts: 0,
                 stopped: false,
+                health: None,
             }),
         }
     }

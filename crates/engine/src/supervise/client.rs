@@ -9,6 +9,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use super::wire::{self, Decoder, Reply, Request, kind};
 use crate::LogStream;
+use crate::health::HealthStatus;
 
 /// An attached client that reads nothing for so long is let go. The one that started the container never is: output waits
 /// for it as a pipe would make it wait.
@@ -32,6 +33,10 @@ pub(super) enum Role {
     Wait,
     /// The container is frozen while it is here.
     Hold,
+    /// The end of a probe.
+    Probe,
+    /// That the container's health is so.
+    Health(HealthStatus),
     /// Streams.
     Streams { stdin: bool, stdout: bool, stderr: bool },
 }
@@ -103,8 +108,27 @@ impl Client {
 
     /// The exit status, if it waits for one.
     pub(super) fn exit(&mut self, code: i32) {
-        if self.role != Role::Silent {
-            self.frame(kind::EXIT, &code.to_le_bytes());
+        match self.role {
+            Role::Silent => {}
+            // It sees that there will be none.
+            Role::Probe | Role::Health(_) => self.gone = true,
+            _ => self.frame(kind::EXIT, &code.to_le_bytes()),
+        }
+    }
+
+    /// What came of a probe, if it waits for one.
+    pub(super) fn probed(&mut self, code: i32) {
+        if self.role == Role::Probe {
+            self.frame(kind::EXIT, &i32::from(code != 0).to_le_bytes());
+            self.role = Role::Silent;
+        }
+    }
+
+    /// The container's health, if it waits for it to be so.
+    pub(super) fn health(&mut self, status: HealthStatus) {
+        if self.role == Role::Health(status) {
+            self.frame(kind::EXIT, &0_i32.to_le_bytes());
+            self.role = Role::Silent;
         }
     }
 

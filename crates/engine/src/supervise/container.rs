@@ -10,16 +10,19 @@ use conex_sys::signal::{self, SignalFd};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::client::{Client, Role};
+use super::health::{Answer, Monitor};
 use super::launch::{Job, Launched, launch, listen};
+use super::notify::{Notices, passed_descriptors};
 use super::restart::Restarts;
 use super::spawn::spawn;
-use super::streams::{Happening, Streams};
+use super::streams::{Happening, Streams, Watched};
 use super::update;
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
+use crate::health::{Health, HealthStatus};
 use crate::log::Sink;
 use crate::network::{Names, release, tell};
-use crate::options::{PodPart, UpdateOptions};
+use crate::options::{OnUnhealthy, PodPart, UpdateOptions};
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
@@ -47,9 +50,11 @@ pub(crate) enum First {
 ///
 /// # Errors
 /// Why it does not run.
-pub(crate) fn supervise(parts: &Parts, job: Job, owned: Owned, first: First) -> Result<Attachment> {
+pub(crate) fn supervise(parts: &Parts, mut job: Job, owned: Owned, first: First) -> Result<Attachment> {
     let mut keep = vec![owned.as_fd().as_raw_fd()];
     keep.extend(job.rootfs.as_ref().map(AsRawFd::as_raw_fd));
+    job.descriptors = passed_descriptors();
+    keep.extend((3..).take(job.descriptors as usize));
     let socket = spawn(&keep, |socket| run(parts, job, owned, socket, first))?;
     started(Attachment::new(socket))
 }
@@ -73,40 +78,46 @@ pub(super) fn first_client(socket: OwnedFd, first: First) -> Client {
     }
 }
 
-fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) {
+/// Gives the status for a service manager, to which this process is the service: the container's, or 0 when it was asked to end.
+fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) -> u8 {
     let _member = Member::or_warn(&parts.paths.run);
     let mut client = first_client(socket, first);
-    let streams = match open(parts, &job, &owned) {
-        Ok(streams) => streams,
+    let (streams, notices) = match open(parts, &job, &owned) {
+        Ok(opened) => opened,
         Err(error) => {
             if let Err(error) = let_go(parts, &job, owned) {
                 log::warn!("{error}");
             }
-            return client.reply(&refusal(&error));
+            client.reply(&refusal(&error));
+            return status(failure_code(&error));
         }
     };
     let mut life = Life::new(parts, &job, owned, streams);
+    life.notices = notices;
     match life.start(job) {
         Ok(launched) => {
             client.reply(&Reply::Ok);
             life.streams.clients.push(client);
-            life.watch(launched);
+            life.watch(launched)
         }
         Err(error) => {
-            life.never_ran(&error, None);
+            let status = life.never_ran(&error, None);
             client.reply(&refusal(&error));
+            status
         }
     }
 }
 
 /// What a supervisor needs before anything runs: whoever sees it running can connect.
-fn open(parts: &Parts, job: &Job, owned: &Owned) -> Result<Streams> {
+fn open(parts: &Parts, job: &Job, owned: &Owned) -> Result<(Streams, Option<Notices>)> {
     owned.supervise()?;
     let listener = listen(owned.directory())?;
     let sink = Sink::open(&job.record, &parts.store.directory(&job.record.id))?;
     let mut streams = Streams::new(Some(listener), sink);
     streams.signals = Some(SignalFd::new(&STOPPING).map_err(|source| Error::Supervisor { source })?);
-    Ok(streams)
+    // Last: what it leaves is taken away at the end only.
+    let notices = Notices::of(&job.record, parts.notify, owned.directory())?;
+    Ok((streams, notices))
 }
 
 /// Leaves a container that could not even be begun with as it was; one for a single run goes.
@@ -140,6 +151,14 @@ struct Life<'a> {
     held: bool,
     /// The pod that it is in.
     pod: Option<ContainerId>,
+    /// Of one whose health is checked.
+    health: Option<Monitor>,
+    /// Of one that a service manager has started.
+    notices: Option<Notices>,
+    /// Descriptors that it has passed.
+    descriptors: u32,
+    /// It was stopped because its health is bad.
+    failed: bool,
 }
 
 impl<'a> Life<'a> {
@@ -162,11 +181,19 @@ impl<'a> Life<'a> {
                 Some(PodPart::Member { pod }) => Some(pod.clone()),
                 _ => None,
             },
+            health: Monitor::of(record),
+            notices: None,
+            descriptors: job.descriptors,
+            failed: false,
         }
     }
 
     /// One start, on record before it begins.
-    fn start(&mut self, job: Job) -> Result<Launched> {
+    fn start(&mut self, mut job: Job) -> Result<Launched> {
+        job.descriptors = self.descriptors;
+        if let Some(notices) = &self.notices {
+            notices.give(&mut job.spec);
+        }
         if !self.auto_remove {
             self.parts.store.set_last_run(&self.id, &LastRun::Started { at: Time::now() })?;
         }
@@ -179,6 +206,10 @@ impl<'a> Life<'a> {
         }
         self.streams.begin(std::mem::replace(&mut launched.ends, super::streams::Ends::closed()));
         self.lean_at = Some(Instant::now() + SETTLED);
+        if let Some(monitor) = &mut self.health {
+            monitor.begin(self.owned.directory());
+        }
+        self.notices.iter_mut().for_each(Notices::begin);
         Ok(launched)
     }
 
@@ -186,22 +217,37 @@ impl<'a> Life<'a> {
         write::replace_json(self.owned.directory(), "state.json", live, Durability::Passing)
     }
 
-    fn watch(mut self, mut launched: Launched) {
+    fn watch(mut self, mut launched: Launched) -> u8 {
         loop {
             let process = launched.process.clone();
             let (code, then) = self.run_to_end(&mut launched);
-            let exit = self.end(launched, code, then);
-            let wait = match then {
-                After::Stop => None,
+            let mut exit = self.end(launched, code, then);
+            let mut wait = match then {
+                After::Stop | After::Rest => None,
                 After::Restart => Some(Duration::ZERO),
+                After::Unhealthy => self.restarts.unhealthy(process.started_at.elapsed()),
                 After::Policy => self.restarts.next(code, process.started_at.elapsed()),
             };
-            let Some(wait) = wait else { return self.finish(&exit) };
-            match self.again(&exit, wait) {
-                Some(Ok(next)) => launched = next,
-                Some(Err(error)) => return self.never_ran(&error, Some(&exit)),
-                None => return self.finish(&Exit { stopped: true, ..exit }),
-            }
+            launched = loop {
+                let Some(pause) = wait else { return self.finish(&exit, then) };
+                match self.again(&exit, pause) {
+                    Next::Runs(next) => break *next,
+                    // To the policy a start that fails is a run that does. A person who asked for this one is told.
+                    Next::Failed(error) => match self.restarts.next(failure_code(&error), Duration::ZERO) {
+                        Some(pause) if then != After::Restart => {
+                            log::warn!("{error}");
+                            let (code, error) = (failure_code(&error), error.to_string());
+                            exit = Exit { code, error, finished_at: Time::now(), ..exit };
+                            wait = Some(pause);
+                        }
+                        _ => return self.never_ran(&error, Some(&exit)),
+                    },
+                    Next::Stopped { by_hand } => {
+                        let then = if by_hand { After::Stop } else { After::Rest };
+                        return self.finish(&Exit { stopped: by_hand, ..exit }, then);
+                    }
+                }
+            };
         }
     }
 
@@ -210,10 +256,21 @@ impl<'a> Life<'a> {
         let (mut paused, mut then, mut kill_at) = (false, After::Policy, None);
         loop {
             let names = launched.names.as_ref();
-            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline)];
+            let health = self.health.as_ref();
+            let due = health.and_then(Monitor::deadline);
+            let quiet = self.notices.as_ref().and_then(Notices::deadline);
+            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline), due, quiet];
             let deadline = deadlines.into_iter().flatten().min();
-            let names = names.and_then(Names::watched);
-            let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), names, deadline);
+            let watched = Watched {
+                process: Some(launched.pidfd.as_fd()),
+                names: names.and_then(Names::watched),
+                probe: health.and_then(Monitor::watched),
+                notices: self.notices.as_ref().and_then(Notices::watched),
+            };
+            let happenings = self.streams.turn(watched, deadline);
+            if quiet.is_some_and(|at| at <= Instant::now()) {
+                self.notices.iter_mut().for_each(Notices::hear);
+            }
             if self.lean_at.is_some_and(|at| at <= Instant::now()) {
                 self.lean_at = None;
                 memory::trim_heap();
@@ -228,10 +285,12 @@ impl<'a> Life<'a> {
                 match happening {
                     Happening::Ended => code = reap(&launched.pidfd),
                     Happening::Names => launched.names.iter_mut().for_each(Names::look),
+                    Happening::Probe => {}
+                    Happening::Notice => self.notices.iter_mut().for_each(Notices::hear),
+                    // A service manager's, or the machine goes down: no person's word.
                     Happening::Signal(_) => {
-                        then = After::Stop;
-                        kill_at = Some(Instant::now() + self.stop_timeout);
-                        let _ = self.signal(launched, self.stop_signal, &mut paused);
+                        then = After::Rest;
+                        kill_at = self.end_by(launched, &mut paused);
                     }
                     Happening::Asked(client, request) => {
                         self.lean_at = Some(Instant::now() + SETTLED);
@@ -243,14 +302,33 @@ impl<'a> Life<'a> {
                             && *wish != After::Policy
                         {
                             then = *wish;
+                            self.health.iter_mut().for_each(Monitor::cease);
                         }
                         self.streams.clients[client].reply(&reply);
+                        if let Some(monitor) = &self.health {
+                            self.streams.clients[client].health(monitor.health.status);
+                        }
                     }
                 }
             }
             if code.is_none() && launched.names.as_mut().is_some_and(|names| names.mend(self.parts, &self.id))
             {
                 self.lean_at = Some(Instant::now() + SETTLED);
+            }
+            if code.is_none() {
+                match self.look_after(launched) {
+                    OnUnhealthy::None => {}
+                    OnUnhealthy::Restart => {
+                        then = After::Unhealthy;
+                        kill_at = self.end_by(launched, &mut paused);
+                    }
+                    OnUnhealthy::Stop => {
+                        self.failed = true;
+                        then = After::Rest;
+                        kill_at = self.end_by(launched, &mut paused);
+                    }
+                    OnUnhealthy::Kill => kill_at = Some(Instant::now()),
+                }
             }
             self.streams.forget_gone();
             let holds = |client: &Client| client.role == Role::Hold;
@@ -263,6 +341,35 @@ impl<'a> Life<'a> {
             if let Some(code) = code {
                 return (code, then);
             }
+        }
+    }
+
+    /// Begins to stop it; gives when it has to be killed, if at all.
+    fn end_by(&mut self, launched: &Launched, paused: &mut bool) -> Option<Instant> {
+        self.health.iter_mut().for_each(Monitor::cease);
+        let _ = self.signal(launched, self.stop_signal, paused);
+        Instant::now().checked_add(self.stop_timeout)
+    }
+
+    /// Hears the probe that runs, or starts one that is due, and tells those who wait for it. What is to be done now.
+    fn look_after(&mut self, launched: &Launched) -> OnUnhealthy {
+        let Some(monitor) = &mut self.health else { return OnUnhealthy::None };
+        let directory = self.owned.directory();
+        let answer = monitor.hear(directory);
+        let answer = answer
+            .or_else(|| monitor.ask(self.parts, &self.id, &launched.process, &launched.group, directory));
+        let Some(Answer { code, turned }) = answer else { return OnUnhealthy::None };
+        self.lean_at = Some(Instant::now() + SETTLED);
+        for client in &mut self.streams.clients {
+            client.probed(code);
+            client.health(monitor.health.status);
+        }
+        if monitor.health.status == HealthStatus::Healthy {
+            self.notices.iter_mut().for_each(Notices::healthy);
+        }
+        match turned {
+            Some(HealthStatus::Unhealthy) => monitor.on_failure,
+            _ => OnUnhealthy::None,
         }
     }
 
@@ -297,6 +404,8 @@ impl<'a> Life<'a> {
                 return Err(Error::NoGroup { name: name() });
             }
             Request::Pause | Request::Hold => {
+                // A frozen one says nothing, and that would count.
+                self.health.iter_mut().for_each(Monitor::suspend);
                 launched.group.freeze()?;
                 *paused = true;
                 if *request == Request::Hold {
@@ -305,6 +414,15 @@ impl<'a> Life<'a> {
                 }
                 self.set_live(&Live::Paused(launched.process.clone()))?;
             }
+            Request::Probe if *paused => return Err(Error::Paused { name: name() }),
+            Request::Probe | Request::Health(_) if self.health.is_none() => {
+                return Err(Error::NoHealthcheck { name: name() });
+            }
+            Request::Probe => {
+                self.health.iter_mut().for_each(Monitor::hurry);
+                self.streams.clients[client].role = Role::Probe;
+            }
+            Request::Health(status) => self.streams.clients[client].role = Role::Health(status),
             Request::Release if !self.held => {}
             Request::Release => self.thaw(launched, paused)?,
             Request::Unpause if !*paused => return Err(Error::NotPaused { name: name() }),
@@ -325,6 +443,7 @@ impl<'a> Life<'a> {
         self.held = false;
         launched.group.thaw()?;
         *paused = false;
+        self.health.iter_mut().for_each(Monitor::resume);
         self.set_live(&Live::Running(launched.process.clone()))
     }
 
@@ -345,6 +464,8 @@ impl<'a> Life<'a> {
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
         let Launched { process, group, private_pids, wired, names, .. } = launched;
         self.held = false;
+        self.health.iter_mut().for_each(Monitor::cease);
+        self.notices.iter_mut().for_each(Notices::hear);
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
@@ -369,11 +490,12 @@ impl<'a> Life<'a> {
             error: String::new(),
             restarts: process.restarts,
             stopped: then == After::Stop,
+            health: self.health.as_ref().map(|monitor| monitor.health.clone().ended()),
         }
     }
 
-    /// Waits for the next start, serving requests, and starts. `None` when somebody stopped it in between.
-    fn again(&mut self, exit: &Exit, wait: Duration) -> Option<Result<Launched>> {
+    /// Waits for the next start, serving requests, and starts.
+    fn again(&mut self, exit: &Exit, wait: Duration) -> Next {
         if !self.auto_remove {
             let ended = LastRun::Ended(exit.clone());
             if let Err(error) = self.parts.store.set_last_run(&self.id, &ended) {
@@ -393,10 +515,10 @@ impl<'a> Life<'a> {
         self.streams.clients.retain(Client::pending);
         let deadline = Instant::now() + wait;
         while Instant::now() < deadline {
-            for happening in self.streams.turn(None, None, Some(deadline)) {
+            for happening in self.streams.turn(Watched::default(), Some(deadline)) {
                 match happening {
-                    Happening::Ended | Happening::Names => {}
-                    Happening::Signal(_) => return None,
+                    Happening::Ended | Happening::Names | Happening::Probe | Happening::Notice => {}
+                    Happening::Signal(_) => return Next::Stopped { by_hand: false },
                     // The next start takes them from the record.
                     Happening::Asked(client, Request::Update(change)) => {
                         let reply =
@@ -408,12 +530,20 @@ impl<'a> Life<'a> {
                         match request {
                             Request::Signal { then: After::Restart, .. } => {
                                 client.reply(&Reply::Ok);
-                                return Some(self.parts.job(&self.id).and_then(|job| self.start(job)));
+                                return self.next();
                             }
-                            Request::Signal { .. } => {
+                            Request::Signal { then, .. } => {
                                 client.role = Role::Wait;
                                 client.reply(&Reply::Ok);
-                                return None;
+                                return Next::Stopped { by_hand: then != After::Rest };
+                            }
+                            Request::Health(_) if self.health.is_none() => {
+                                let name = self.id.short().to_owned();
+                                client.reply(&refusal(&Error::NoHealthcheck { name }));
+                            }
+                            Request::Health(status) => {
+                                client.role = Role::Health(status);
+                                client.reply(&Reply::Ok);
                             }
                             Request::Wait => {
                                 client.role = Role::Wait;
@@ -423,6 +553,7 @@ impl<'a> Life<'a> {
                             Request::Names => client.reply(&Reply::Ok),
                             Request::Attach { .. }
                             | Request::Pause
+                            | Request::Probe
                             | Request::Unpause
                             | Request::Hold
                             | Request::Release
@@ -436,33 +567,51 @@ impl<'a> Life<'a> {
             }
             self.streams.forget_gone();
         }
-        Some(self.parts.job(&self.id).and_then(|job| self.start(job)))
+        self.next()
+    }
+
+    fn next(&mut self) -> Next {
+        match self.parts.job(&self.id).and_then(|job| self.start(job)) {
+            Ok(launched) => Next::Runs(Box::new(launched)),
+            Err(error) => Next::Failed(error),
+        }
     }
 
     /// A start failed; `before` is how the last run went, if there was one.
-    fn never_ran(self, error: &Error, before: Option<&Exit>) {
-        let code = match error.failure() {
-            Failure::NotFound => 127,
-            Failure::NotExecutable => 126,
-            Failure::Engine => 128,
-        };
+    fn never_ran(self, error: &Error, before: Option<&Exit>) -> u8 {
         let exit = Exit {
-            code,
+            code: failure_code(error),
             oom_killed: false,
             started_at: before.and_then(|exit| exit.started_at),
             finished_at: Time::now(),
             error: error.to_string(),
             restarts: self.restarts.count,
             stopped: false,
+            health: before.and_then(|exit| exit.health.clone()),
         };
-        self.finish(&exit);
+        self.finish(&exit, After::Policy)
     }
 
     /// Puts the end on record, lets go of the container, then tells. One that is removed is told of when it is gone for
     /// everybody; its files go after that.
-    fn finish(mut self, exit: &Exit) {
+    fn finish(mut self, exit: &Exit, then: After) -> u8 {
         self.streams.close_listener();
         let (store, id) = (&self.parts.store, &self.id);
+        if self.health.is_some()
+            && let Err(error) = Health::forget(self.owned.directory())
+        {
+            log::warn!("{error}");
+        }
+        if let Some(notices) = &self.notices
+            && let Err(error) = notices.forget()
+        {
+            log::warn!("{error}");
+        }
+        let status = match then {
+            After::Rest if self.failed => status(exit.code).max(1),
+            After::Stop | After::Rest => 0,
+            _ => status(exit.code),
+        };
         // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
         let settled = if self.auto_remove {
             let disowned = store.disown_ended(id);
@@ -483,6 +632,31 @@ impl<'a> Life<'a> {
             log::warn!("{error}");
         }
         self.streams.linger();
+        status
+    }
+}
+
+/// As a process's own.
+fn status(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(255)
+}
+
+/// How the wait for the next start went.
+enum Next {
+    Runs(Box<Launched>),
+    Failed(Error),
+    /// Somebody stopped it in between.
+    Stopped {
+        by_hand: bool,
+    },
+}
+
+/// The status of a container that could not be started.
+fn failure_code(error: &Error) -> i32 {
+    match error.failure() {
+        Failure::NotFound => 127,
+        Failure::NotExecutable => 126,
+        Failure::Engine => 128,
     }
 }
 

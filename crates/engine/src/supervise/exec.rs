@@ -9,7 +9,7 @@ use conex_runtime::{Exec, Terms, exec};
 use super::container::{First, first_client, reap, refusal, started};
 use super::launch::{outside, stdio};
 use super::spawn::spawn;
-use super::streams::{Ends, Happening, Streams};
+use super::streams::{Ends, Happening, Streams, Watched};
 use super::wire::Reply;
 use crate::engine::Parts;
 use crate::log::Sink;
@@ -44,7 +44,10 @@ pub(crate) struct ExecJob {
 /// Why it does not run.
 pub(crate) fn supervise_exec(parts: &Parts, job: ExecJob) -> Result<Attachment> {
     let keep = [job.pidfd.as_raw_fd()];
-    let socket = spawn(&keep, |socket| run(parts, job, socket))?;
+    let socket = spawn(&keep, |socket| {
+        run(parts, job, socket);
+        0
+    })?;
     started(Attachment::new(socket))
 }
 
@@ -61,14 +64,18 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     let _member = Member::or_warn(&parts.paths.run);
     let mut client = first_client(socket, first);
     let mut streams = Streams::new(None, Sink::none());
-    let pidfd = match start(parts, job, &mut streams) {
-        Ok(pidfd) => pidfd,
+    let started = group(parts, &job).and_then(|group| start(parts, job, Some(&group)));
+    let pidfd = match started {
+        Ok((pidfd, ends)) => {
+            streams.begin(ends);
+            pidfd
+        }
         Err(error) => return client.reply(&refusal(&error)),
     };
     client.reply(&Reply::Ok);
     streams.clients.push(client);
     loop {
-        let happenings = streams.turn(Some(pidfd.as_fd()), None, None);
+        let happenings = streams.turn(Watched { process: Some(pidfd.as_fd()), ..Watched::default() }, None);
         streams.forget_gone();
         if happenings.contains(&Happening::Ended)
             && let Some(code) = reap(&pidfd)
@@ -80,8 +87,13 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     }
 }
 
-fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> {
-    let group = Cgroup::open(parts.host()?, &job.record.cgroup)?;
+/// The container's group.
+pub(super) fn group(parts: &Parts, job: &ExecJob) -> Result<Cgroup> {
+    Ok(Cgroup::open(parts.host()?, &job.record.cgroup)?)
+}
+
+/// Runs the process in that group.
+pub(super) fn start(parts: &Parts, job: ExecJob, group: Option<&Cgroup>) -> Result<(OwnedFd, Ends)> {
     let program = match &job.seccomp {
         Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
         None => None,
@@ -92,7 +104,7 @@ fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> 
         process: &job.process,
         target: job.target,
         target_pidfd: job.pidfd.as_fd(),
-        cgroup: Some(&group).filter(|group| group.exists()),
+        cgroup: group.filter(|group| group.exists()),
         stdio,
         seccomp: program.as_ref(),
         terms: Terms::default(),
@@ -107,6 +119,5 @@ fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> 
         ends.resize(rows, columns);
     }
     let running = created.process.start()?;
-    streams.begin(ends);
-    Ok(running.pidfd)
+    Ok((running.pidfd, ends))
 }

@@ -25,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) rootfs: Option<OwnedFd>,
     /// With a terminal: rows and columns.
     pub(crate) size: Option<(u16, u16)>,
+    /// How many descriptors from 3 on a service manager has passed for it (sd_listen_fds(3)).
+    pub(crate) descriptors: u32,
 }
 
 /// A process that runs.
@@ -77,13 +79,12 @@ struct Running {
 }
 
 fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Running> {
-    let Job { record, spec, rootfs, size } = job;
+    let Job { record, mut spec, rootfs, size, descriptors } = job;
     let rootfs = match rootfs {
         Some(rootfs) => rootfs,
         None => parts.mount(&record)?,
     };
-    let linux = spec.linux.as_ref();
-    let program = match linux.and_then(|linux| linux.seccomp.as_ref()) {
+    let program = match spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) {
         Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
         None => None,
     };
@@ -93,6 +94,12 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
         true => Some(parts.init.ok_or(Error::NoInit)?),
         false => None,
     };
+    let private_pids = spec.linux.as_ref().is_some_and(|linux| {
+        linux.namespaces.iter().any(|space| space.kind == NamespaceKind::Pid && space.path.is_none())
+    });
+    // They are for process 1, which elsewhere is somebody else.
+    let preserved = if private_pids && init.is_none() { descriptors } else { 0 };
+    super::notify::tell_of_descriptors(&mut spec, preserved);
     let owner = spec.process.as_ref().and_then(|process| outside(&record, process.user.uid));
     let (stdio, ours) = stdio(record.options.tty, record.options.interactive, owner)?;
     let mut wired = Wired::prepare(parts, &record)?;
@@ -107,7 +114,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
             conex_runtime::Error::Inside { message }
         })
     };
-    let terms = Terms { meanwhile: Some(&mut wire), ..Terms::default() };
+    let terms = Terms { meanwhile: Some(&mut wire), preserved, ..Terms::default() };
     let created = create(Create {
         spec: &spec,
         rootfs: Rootfs::Mount(rootfs),
@@ -134,9 +141,6 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     let start_ticks = start_ticks(pid).map_err(|source| Error::Process { pid, source })?;
     let started_at = Time::now();
     let running = created.process.start()?;
-    let private_pids = linux.is_some_and(|linux| {
-        linux.namespaces.iter().any(|space| space.kind == NamespaceKind::Pid && space.path.is_none())
-    });
     let supervisor = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
     let process = Process { pid, start_ticks, supervisor, started_at, restarts };
     Ok(Running { process, pidfd: running.pidfd, ends, private_pids, wired, names })

@@ -10,7 +10,10 @@
 mod client;
 mod container;
 mod exec;
+mod health;
 mod launch;
+mod notify;
+mod probe;
 mod restart;
 mod spawn;
 mod streams;
@@ -20,4 +23,5 @@ pub mod wire;
 pub(crate) use container::{First, code, supervise};
 pub(crate) use exec::{ExecJob, supervise_exec};
 pub(crate) use launch::{Job, start_ticks};
+pub(crate) use notify::clear as clear_notices;
 pub(crate) use spawn::spawn_apart;

@@ -32,12 +32,23 @@ impl Restarts {
             }
             RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
         };
-        if !again {
-            return None;
-        }
+        again.then(|| self.back_off(ran))
+    }
+
+    /// The same for a container that was stopped because its health is bad (`--health-on-failure restart`): whatever the policy,
+    /// but no more often than it says.
+    pub(super) fn unhealthy(&mut self, ran: Duration) -> Option<Duration> {
+        let again = match self.policy {
+            RestartPolicy::OnFailure { max_retries } => max_retries.is_none_or(|most| self.count < most),
+            RestartPolicy::No | RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        };
+        again.then(|| self.back_off(ran))
+    }
+
+    fn back_off(&mut self, ran: Duration) -> Duration {
         self.count += 1;
         self.wait = if ran >= STABLE || self.wait.is_zero() { FIRST } else { (self.wait * 2).min(LONGEST) };
-        Some(self.wait)
+        self.wait
     }
 }
 
@@ -63,5 +74,16 @@ mod tests {
         assert!(restarts.next(1, Duration::ZERO).is_some());
         assert!(restarts.next(1, Duration::ZERO).is_none());
         assert!(Restarts::new(RestartPolicy::No).next(1, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn bad_health_backs_off_under_any_policy() {
+        let mut restarts = Restarts::new(RestartPolicy::No);
+        let waits: Vec<u128> =
+            (0..3).map(|_| restarts.unhealthy(Duration::ZERO).unwrap().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400]);
+        let mut restarts = Restarts::new(RestartPolicy::OnFailure { max_retries: Some(1) });
+        assert!(restarts.unhealthy(Duration::ZERO).is_some());
+        assert!(restarts.unhealthy(Duration::ZERO).is_none());
     }
 }

@@ -13,8 +13,8 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use crate::{Error, Result};
 
 /// Forks; `child` runs in the new process with one end of a socket pair, and the other end is returned here. Of the open
-/// descriptors the child keeps `keep` only; the parent's copies go with `child`. The caller has one thread.
-pub(super) fn spawn(keep: &[RawFd], child: impl FnOnce(OwnedFd)) -> Result<OwnedFd> {
+/// descriptors the child keeps `keep` only, and it ends with the status that `child` gives; the parent's copies go with `child`. The caller has one thread.
+pub(super) fn spawn(keep: &[RawFd], child: impl FnOnce(OwnedFd) -> u8) -> Result<OwnedFd> {
     let fail = |source| Error::Supervisor { source };
     let (ours, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
@@ -28,10 +28,13 @@ pub(super) fn spawn(keep: &[RawFd], child: impl FnOnce(OwnedFd)) -> Result<Owned
                 keep.push(theirs.as_raw_fd());
                 match leave(&keep, c"conex-supervise") {
                     Ok(()) => child(theirs),
-                    Err(error) => log::error!("{error}"),
+                    Err(error) => {
+                        log::error!("{error}");
+                        1
+                    }
                 }
             }));
-            exit_now(i32::from(done.is_err()));
+            exit_now(done.map_or(1, i32::from));
         }
     }
 }

@@ -50,7 +50,7 @@ impl Ends {
         }
     }
 
-    fn output(&self, stream: LogStream) -> Option<&OwnedFd> {
+    pub(super) fn output(&self, stream: LogStream) -> Option<&OwnedFd> {
         match (self, stream) {
             (Self::Pipes { stdout, .. }, LogStream::Stdout) => stdout.as_ref(),
             (Self::Pipes { stderr, .. }, LogStream::Stderr) => stderr.as_ref(),
@@ -67,7 +67,7 @@ impl Ends {
         }
     }
 
-    fn end_output(&mut self, stream: LogStream) {
+    pub(super) fn end_output(&mut self, stream: LogStream) {
         match (self, stream) {
             (Self::Pipes { stdout, .. }, LogStream::Stdout) => *stdout = None,
             (Self::Pipes { stderr, .. }, LogStream::Stderr) => *stderr = None,
@@ -101,6 +101,23 @@ pub(super) enum Happening {
     Signal(i32),
     /// The name service has something to say, or is gone.
     Names,
+    /// The probe of its health has something to say, or is gone.
+    Probe,
+    /// The container has something for the service manager.
+    Notice,
+}
+
+/// What a turn looks at besides the streams.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Watched<'a> {
+    /// The process's end.
+    pub(super) process: Option<BorrowedFd<'a>>,
+    /// The name service.
+    pub(super) names: Option<BorrowedFd<'a>>,
+    /// The probe that runs.
+    pub(super) probe: Option<BorrowedFd<'a>>,
+    /// The container's notices for the service manager.
+    pub(super) notices: Option<BorrowedFd<'a>>,
 }
 
 /// The streams, and those who take part in them.
@@ -122,6 +139,8 @@ pub(super) struct Streams {
 enum Source {
     Process,
     Names,
+    Probe,
+    Notices,
     Signals,
     Listener,
     Output(LogStream),
@@ -156,18 +175,15 @@ impl Streams {
     }
 
     /// Waits until something happens, at most until `deadline`, and does what concerns the streams.
-    pub(super) fn turn(
-        &mut self,
-        process: Option<BorrowedFd<'_>>,
-        names: Option<BorrowedFd<'_>>,
-        deadline: Option<Instant>,
-    ) -> Vec<Happening> {
-        let ready = self.wait(process, names, deadline);
+    pub(super) fn turn(&mut self, watched: Watched<'_>, deadline: Option<Instant>) -> Vec<Happening> {
+        let ready = self.wait(watched, deadline);
         let mut happenings = Vec::new();
         for (source, flags) in ready {
             match source {
                 Source::Process => happenings.push(Happening::Ended),
                 Source::Names => happenings.push(Happening::Names),
+                Source::Probe => happenings.push(Happening::Probe),
+                Source::Notices => happenings.push(Happening::Notice),
                 Source::Signals => {
                     while let Some(Ok(Some(signal))) = self.signals.as_ref().map(SignalFd::next) {
                         happenings.push(Happening::Signal(signal));
@@ -204,12 +220,7 @@ impl Streams {
         }
     }
 
-    fn wait(
-        &self,
-        process: Option<BorrowedFd<'_>>,
-        names: Option<BorrowedFd<'_>>,
-        mut deadline: Option<Instant>,
-    ) -> Vec<(Source, PollFlags)> {
+    fn wait(&self, watched: Watched<'_>, mut deadline: Option<Instant>) -> Vec<(Source, PollFlags)> {
         let blocked = self.clients.iter().any(Client::pending);
         let mut sources = Vec::with_capacity(8 + self.clients.len());
         let mut fds = Vec::with_capacity(8 + self.clients.len());
@@ -217,11 +228,17 @@ impl Streams {
             sources.push(source);
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         };
-        if let Some(process) = process {
-            add(Source::Process, process, PollFlags::IN);
-        }
-        if let Some(names) = names {
-            add(Source::Names, names, PollFlags::IN);
+        let Watched { process, names, probe, notices } = watched;
+        let besides = [
+            (Source::Process, process),
+            (Source::Names, names),
+            (Source::Probe, probe),
+            (Source::Notices, notices),
+        ];
+        for (source, fd) in besides {
+            if let Some(fd) = fd {
+                add(source, fd, PollFlags::IN);
+            }
         }
         if let Some(signals) = &self.signals {
             add(Source::Signals, signals.as_fd(), PollFlags::IN);
@@ -368,13 +385,13 @@ impl Streams {
     pub(super) fn linger(&mut self) {
         self.clients.retain(|client| client.pending() && !client.gone());
         while !self.clients.is_empty() {
-            self.turn(None, None, None);
+            self.turn(Watched::default(), None);
             self.clients.retain(|client| client.pending() && !client.gone());
         }
     }
 }
 
-fn timespec(duration: Duration) -> Timespec {
+pub(super) fn timespec(duration: Duration) -> Timespec {
     // Rounded up: a timeout of a fraction of a millisecond must not spin.
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
+use crate::health::HealthStatus;
 use crate::options::UpdateOptions;
 
 /// No frame's payload is longer.
@@ -65,6 +66,10 @@ pub enum Request {
     /// Freeze for as long as the client stays connected, or until somebody thaws: a client that is killed leaves no frozen
     /// container behind.
     Hold,
+    /// A probe of its health now, or the one that runs: the exit frame then has 0 for well and 1 for not.
+    Probe,
+    /// An exit frame, with 0, as soon as its health is so.
+    Health(HealthStatus),
     /// Ends a hold. What a person has frozen or thawed meanwhile stays as it is.
     Release,
     /// Limits and the restart policy become others, in force and on record.
@@ -80,6 +85,11 @@ pub enum After {
     Stop,
     /// A new start at once, whatever the policy says.
     Restart,
+    /// Nothing, and no person's doing: the machine goes down, or its health is bad. `--restart unless-stopped` counts it as
+    /// running.
+    Rest,
+    /// A new start after the policy's back-off: its health is bad.
+    Unhealthy,
 }
 
 /// The supervisor's answer.

@@ -125,6 +125,7 @@ fn config(record: &Record, image: &ImageConfig) -> ImageConfig {
             Some(signal) => Some(signal_name(signal).unwrap_or_else(|| signal.to_string())),
             None => image.stop_signal.clone(),
         },
+        healthcheck: record.health.as_ref().map(|check| check.config.clone()),
         on_build: None,
         ..image.clone()
     }

@@ -9,7 +9,8 @@ use conex_image::{Image, Silent};
 use conex_oci::{ContainerId, ContainerName, Platform};
 
 use crate::engine::Parts;
-use crate::options::{CreateOptions, Made, PullPolicy};
+use crate::health::Check;
+use crate::options::{CreateOptions, Made, NotifyMode, PullPolicy};
 use crate::spec::{self, Joined, LiveHost, RootfsFiles, SpecRequest};
 use crate::store::lock::Owned;
 use crate::store::names::{self, Claim, Claimed};
@@ -79,6 +80,7 @@ impl Engine {
             stop_signal: 15,
             hostname: String::new(),
             joined: joined_ids,
+            health: Check::of(&options.supervision.health, &image.document.config),
             options,
             limits_changed: false,
         };
@@ -105,6 +107,11 @@ impl Engine {
         write::new_file(&directory.join("spec.json"), &write::to_json(&plan.spec))?;
         record.command = plan.spec.process.as_ref().map(|process| process.args.clone()).unwrap_or_default();
         record.stop_signal = plan.stop_signal;
+        if record.options.supervision.notify == Some(NotifyMode::Healthy)
+            && record.health.as_ref().and_then(Check::command).is_none()
+        {
+            return Err(Error::NotifyHealthy);
+        }
         record.hostname = plan.hostname;
         // A container that is made to stay is there after a power failure, too.
         let durability = if record.options.auto_remove { Durability::Passing } else { Durability::Lasting };
@@ -118,7 +125,7 @@ impl Engine {
         }
         warnings.extend(plan.warnings);
         let made = Made { id, name, image: record.reference.clone(), warnings };
-        let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None };
+        let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None, descriptors: 0 };
         Ok((made, draft.commit(), job))
     }
 

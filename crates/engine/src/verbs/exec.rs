@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Parts;
 use crate::spec::{ExecProcess, LiveHost, RootfsFiles};
 use crate::store::{ContainerState, Process, Record};
 use crate::supervise::{ExecJob, start_ticks, supervise_exec};
@@ -52,19 +53,22 @@ impl Engine {
             _ => return Err(Error::NotRunning { name: name() }),
         };
         let pidfd = hold(&process)?.ok_or_else(|| Error::NotRunning { name: name() })?;
-        let job = self.exec_job(record, &process, pidfd, options)?;
+        let job = self.parts.exec_job(record, &process, pidfd, options)?;
         let attachment = supervise_exec(&self.parts, job)?;
         Ok((!options.detach).then_some(attachment))
     }
+}
 
-    fn exec_job(
+impl Parts {
+    /// What a process in the container that runs as `target` needs; it is looked at as it is now.
+    pub(crate) fn exec_job(
         &self,
         record: Record,
         target: &Process,
         pidfd: OwnedFd,
         options: &ExecOptions,
     ) -> Result<ExecJob> {
-        let spec = self.parts.spec(&record.id)?;
+        let spec = self.spec(&record.id)?;
         // The container's own root, held: its links lead nowhere else.
         let root = format!("/proc/{}/root", target.pid);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -101,7 +105,7 @@ impl Engine {
 }
 
 /// The container's first process, held; `None` when its pid is another process's by now.
-pub(super) fn hold(process: &Process) -> Result<Option<OwnedFd>> {
+pub(crate) fn hold(process: &Process) -> Result<Option<OwnedFd>> {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,

@@ -7,6 +7,7 @@ use conex_oci::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::inspect_host::host_config;
+use crate::health::Health;
 use crate::options::{IpcMode, LogDriver, Propagation, signal_name};
 use crate::store::{ContainerState, Exit, LastRun, Record};
 use crate::time::Time;
@@ -35,7 +36,7 @@ impl Engine {
             "Created": record.created,
             "Path": record.command.first().cloned().unwrap_or_default(),
             "Args": record.command.get(1..).unwrap_or_default(),
-            "State": state_of(&state, last.as_ref()),
+            "State": state_of(&state, last.as_ref(), self.shown_health(id, &record, &state)?.as_ref()),
             "Image": record.image_id,
             "ResolvConfPath": file("/etc/resolv.conf"),
             "HostnamePath": file("/etc/hostname"),
@@ -81,6 +82,25 @@ impl Engine {
         Ok(document)
     }
 
+    /// Docker's `State.Health`; `None` without a check, and before the first start.
+    ///
+    /// # Errors
+    /// When the supervisor's word cannot be read.
+    fn shown_health(
+        &self,
+        id: &ContainerId,
+        record: &Record,
+        state: &ContainerState,
+    ) -> Result<Option<Health>> {
+        match state {
+            ContainerState::Running(_) | ContainerState::Paused(_) if record.health.is_some() => {
+                Health::read(&self.parts.store.run_directory(id))
+            }
+            ContainerState::Restarting(exit) | ContainerState::Exited(exit) => Ok(exit.health.clone()),
+            _ => Ok(None),
+        }
+    }
+
     /// Highest first, as overlayfs takes them.
     fn lower_text(&self, image: &conex_image::Image) -> String {
         let lowers = self.parts.images.lowers(image).unwrap_or_default();
@@ -94,7 +114,7 @@ fn bound(spec: &Spec, target: &str) -> Option<String> {
     mount.source.as_ref().map(|source| source.display().to_string())
 }
 
-fn state_of(state: &ContainerState, last: Option<&Exit>) -> Value {
+fn state_of(state: &ContainerState, last: Option<&Exit>, health: Option<&Health>) -> Value {
     let process = state.process();
     let exit = match state {
         ContainerState::Restarting(exit) | ContainerState::Exited(exit) => Some(exit),
@@ -105,7 +125,7 @@ fn state_of(state: &ContainerState, last: Option<&Exit>) -> Value {
     let started = process.map(|process| process.started_at).or_else(|| exit.and_then(|exit| exit.started_at));
     // While it runs, the end of the run before it.
     let finished = exit.or(last).filter(|exit| exit.started_at.is_some()).map(|exit| exit.finished_at);
-    json!({
+    let mut document = json!({
         "Status": state.word(),
         // A restarting container counts as running, as in Docker.
         "Running": state.is_live(),
@@ -118,7 +138,11 @@ fn state_of(state: &ContainerState, last: Option<&Exit>) -> Value {
         "Error": exit.map(|exit| exit.error.clone()).unwrap_or_default(),
         "StartedAt": started.map_or_else(never, String::from),
         "FinishedAt": finished.map_or_else(never, String::from),
-    })
+    });
+    if let (Some(health), Some(document)) = (health, document.as_object_mut()) {
+        document.insert("Health".to_owned(), json!(health));
+    }
+    document
 }
 
 fn restarts(state: &ContainerState, last: Option<&Exit>) -> u32 {
@@ -160,7 +184,7 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
     let empty = conex_oci::image::ImageConfig::default();
     let image = image.unwrap_or(&empty);
     let (entrypoint, command) = program(record, image);
-    json!({
+    let mut document = json!({
         "Hostname": record.hostname,
         "Domainname": options.namespaces.domainname.clone().unwrap_or_default(),
         "User": options.process.user.clone().unwrap_or_else(|| image.user.clone()),
@@ -181,7 +205,24 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
         "Labels": record.labels,
         "StopSignal": signal_name(record.stop_signal).unwrap_or_else(|| record.stop_signal.to_string()),
         "StopTimeout": options.supervision.stop_timeout.map(|timeout| timeout.as_secs()),
-    })
+    });
+    if let Some(document) = document.as_object_mut() {
+        if let Some(check) = &record.health {
+            document.insert("Healthcheck".to_owned(), json!(check.config));
+        }
+        // Podman's names.
+        if record.health.as_ref().is_some_and(|check| check.command().is_some()) {
+            let action = options.supervision.health.on_failure.name();
+            document.insert("HealthcheckOnFailureAction".to_owned(), action.into());
+        }
+        if let Some(mode) = options.supervision.notify {
+            document.insert("sdNotifyMode".to_owned(), mode.name().into());
+        }
+        if !options.command_line.is_empty() {
+            document.insert("CreateCommand".to_owned(), json!(options.command_line));
+        }
+    }
+    document
 }
 
 /// The container's entrypoint and command, its own or the image's, by Docker's rules.

@@ -7,14 +7,29 @@ use conex_image::Usage;
 use conex_network::cni::Attachment;
 use conex_oci::{ContainerId, Digest};
 
-use crate::options::{NetworkMode, nearest};
+use crate::health::{Health, HealthStatus};
+use crate::options::{NetworkMode, RestartPolicy, nearest};
 use crate::store::record::Summary;
 use crate::store::{ContainerState, write};
 use crate::time::in_words;
 use crate::{Engine, Error, Result};
 
-const KEYS: [&str; 10] =
-    ["ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume"];
+const KEYS: [&str; 13] = [
+    "ancestor",
+    "before",
+    "exited",
+    "health",
+    "id",
+    "label",
+    "name",
+    "network",
+    "restart-policy",
+    "should-start-on-boot",
+    "since",
+    "status",
+    "volume",
+];
+const HEALTHS: [&str; 4] = ["healthy", "none", "starting", "unhealthy"];
 const STATES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
 
 /// What `ps` takes.
@@ -46,6 +61,15 @@ impl ListFilter {
             "status" if !STATES.contains(&value) => {
                 return Err(invalid(format!("expected one of {}", STATES.join(", "))));
             }
+            "health" if !HEALTHS.contains(&value) => {
+                return Err(invalid(format!("expected one of {}", HEALTHS.join(", "))));
+            }
+            "restart-policy" if value.parse::<RestartPolicy>().is_err() => {
+                return Err(invalid("expected no, on-failure, always or unless-stopped".to_owned()));
+            }
+            "should-start-on-boot" if value.parse::<bool>().is_err() => {
+                return Err(invalid("expected true or false".to_owned()));
+            }
             known if KEYS.contains(&known) => {}
             other => {
                 let near =
@@ -60,6 +84,11 @@ impl ListFilter {
     /// Whether the user asked for states by name: then stopped ones are looked at too.
     fn asks_for_states(&self) -> bool {
         self.filters.iter().any(|(key, _)| matches!(key.as_str(), "status" | "exited"))
+    }
+
+    /// Whether there is a filter of that key.
+    fn has(&self, key: &str) -> bool {
+        self.filters.iter().any(|(name, _)| name == key)
     }
 
     /// Whether one value of `key` fits, or none is asked for.
@@ -110,6 +139,10 @@ struct Row {
     id: ContainerId,
     summary: Summary,
     state: ContainerState,
+    /// Of one that runs and whose health is checked.
+    health: Option<HealthStatus>,
+    /// Whether a boot starts it; looked up only when somebody asks.
+    boots: bool,
 }
 
 impl Engine {
@@ -137,6 +170,11 @@ impl Engine {
             before.is_none_or(|limit| row.summary.created < limit)
                 && since.is_none_or(|limit| row.summary.created > limit)
         });
+        if filter.has("should-start-on-boot") {
+            for row in &mut rows {
+                row.boots = self.boots(&row.id, row.summary.options.supervision.restart, &row.state)?;
+            }
+        }
         let ancestors = self.ancestors(filter);
         rows.retain(|row| passes(row, filter, &ancestors));
         rows.truncate(filter.last.unwrap_or(usize::MAX));
@@ -163,7 +201,12 @@ impl Engine {
         if summary.is_none() {
             store.sweep(id)?;
         }
-        Ok(summary.map(|summary| Row { id: id.clone(), summary, state }))
+        let Some(summary): Option<Summary> = summary else { return Ok(None) };
+        let health = match (&summary.health, state.process()) {
+            (Some(_), Some(_)) => Health::read(&store.run_directory(id))?.map(|health| health.status),
+            _ => None,
+        };
+        Ok(Some(Row { id: id.clone(), summary, state, health, boots: false }))
     }
 
     /// The ids of the images that `ancestor` filters name.
@@ -173,7 +216,7 @@ impl Engine {
     }
 
     fn summarise(&self, row: Row, attachments: &[Attachment], size: bool) -> Result<ContainerSummary> {
-        let Row { id, summary, state } = row;
+        let Row { id, summary, state, health, .. } = row;
         let size = match size {
             true => Some(self.sizes(&id, &summary.image_id)?),
             false => None,
@@ -201,7 +244,7 @@ impl Engine {
             command: summary.command.join(" "),
             created: summary.created.seconds(),
             state: state.word(),
-            status: phrase(&state),
+            status: phrase(&state, health),
             labels: summary.labels,
             mounts: summary
                 .options
@@ -254,7 +297,7 @@ impl Engine {
 }
 
 fn passes(row: &Row, filter: &ListFilter, ancestors: &[Digest]) -> bool {
-    let Row { id, summary, state } = row;
+    let Row { id, summary, state, .. } = row;
     let label = |wanted: &str| match wanted.split_once('=') {
         Some((key, value)) => summary.labels.get(key).is_some_and(|have| have == value),
         None => summary.labels.contains_key(wanted),
@@ -273,10 +316,17 @@ fn passes(row: &Row, filter: &ListFilter, ancestors: &[Digest]) -> bool {
         let mut binds = summary.options.storage.binds.iter();
         binds.any(|bind| bind.source == Path::new(wanted) || bind.target == Path::new(wanted))
     };
+    let policy = |wanted: &str| {
+        let own = summary.options.supervision.restart;
+        own.name() == wanted || own.to_string() == wanted
+    };
     filter.any("id", |prefix| id.as_str().starts_with(prefix))
         && filter.any("name", |part| summary.name.as_str().contains(part.trim_start_matches('/')))
         && filter.any("status", |word| state.word() == word)
         && filter.any("exited", exited)
+        && filter.any("health", |wanted| row.health.map_or("none", HealthStatus::word) == wanted)
+        && filter.any("restart-policy", policy)
+        && filter.any("should-start-on-boot", |wanted| wanted == row.boots.to_string())
         && filter.all("label", label)
         && filter.any("network", network)
         && filter.any("volume", volume)
@@ -284,10 +334,18 @@ fn passes(row: &Row, filter: &ListFilter, ancestors: &[Digest]) -> bool {
 }
 
 /// Docker's phrase for a state.
-fn phrase(state: &ContainerState) -> String {
+fn phrase(state: &ContainerState, health: Option<HealthStatus>) -> String {
     match state {
         ContainerState::Created => "Created".to_owned(),
-        ContainerState::Running(process) => format!("Up {}", in_words(process.started_at.elapsed())),
+        ContainerState::Running(process) => {
+            let health = match health {
+                None => "",
+                Some(HealthStatus::Starting) => " (health: starting)",
+                Some(HealthStatus::Healthy) => " (healthy)",
+                Some(HealthStatus::Unhealthy) => " (unhealthy)",
+            };
+            format!("Up {}{health}", in_words(process.started_at.elapsed()))
+        }
         ContainerState::Paused(process) => format!("Up {} (Paused)", in_words(process.started_at.elapsed())),
         ContainerState::Restarting(exit) => {
             format!("Restarting ({}) {} ago", exit.code, in_words(exit.finished_at.elapsed()))

@@ -3,6 +3,7 @@
 //! A verb reads the container's record and state, acts, and returns. It never prints and never decides an exit code.
 
 mod attach;
+mod boot;
 mod changes;
 mod check;
 mod commit;
@@ -10,6 +11,7 @@ mod create;
 mod debug;
 mod enter;
 mod exec;
+mod health;
 mod info;
 mod inspect;
 mod inspect_host;
@@ -36,6 +38,7 @@ pub use commit::CommitOptions;
 pub use debug::{DebugOptions, Debugger};
 pub use enter::{EnterOptions, EnterWorkdir, Spaces};
 pub use exec::ExecOptions;
+pub(crate) use exec::hold;
 pub use list::{ContainerSummary, ListFilter};
 pub use logs::{LogLine, LogStream, LogsQuery};
 pub use network::NetworkFilter;

@@ -36,6 +36,16 @@ impl Engine {
         self.end(id, signal, grace, After::Stop).map(drop)
     }
 
+    /// The same for a machine that goes down: `--restart unless-stopped` counts the container as running, and a boot starts it
+    /// again.
+    ///
+    /// # Errors
+    /// As [`Engine::stop`].
+    pub fn shut_down(&self, id: &ContainerId, signal: Option<i32>, grace: Grace) -> Result<()> {
+        self.parts.store.must_record(id)?;
+        self.end(id, signal, grace, After::Rest).map(drop)
+    }
+
     /// Ends a container's run. False when it did not run.
     pub(super) fn end(
         &self,

@@ -41,8 +41,15 @@ pub(super) fn parse(line: &Line<'_>) -> Result<Healthcheck, ChangeError> {
     Ok(check)
 }
 
-/// Go's durations of whole and broken units; nanoseconds. Zero and what is under a millisecond are not for checks.
-fn duration(text: &str) -> Option<i64> {
+/// Go's durations of whole and broken units (`1m30s`), or `0`; nanoseconds. What is under a millisecond is not for checks;
+/// zero stands for the usual.
+pub fn duration(text: &str) -> Option<i64> {
+    if text == "0" {
+        return Some(0);
+    }
+    if text.is_empty() {
+        return None;
+    }
     let mut total: f64 = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
@@ -62,5 +69,5 @@ fn duration(text: &str) -> Option<i64> {
         rest = tail;
     }
     #[expect(clippy::cast_possible_truncation, reason = "bounded right here")]
-    (1e6..=9e18).contains(&total).then_some(total as i64)
+    (total == 0.0 || (1e6..=9e18).contains(&total)).then_some(total as i64)
 }

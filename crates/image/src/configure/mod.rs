@@ -10,6 +10,7 @@ mod words;
 
 use conex_oci::image::ImageConfig;
 
+pub use health::duration;
 use instruction::Applied;
 
 /// Why a change cannot be made.

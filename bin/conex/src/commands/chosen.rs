@@ -1,0 +1,161 @@
+//! Which containers a verb is for: those that are named, in files or on the command line, or by podman's `--all` and `--filter`
+//! those that are so.
+
+use std::path::Path;
+
+use clap::{Arg, ArgAction, Command};
+use conex_engine::{Engine, ListFilter};
+use conex_oci::ContainerId;
+
+use crate::cli::Given;
+use crate::cli::args::{flag, list};
+use crate::errors::Error;
+use crate::output;
+
+/// How many are stopped at a time: each waits most of its time, for a program to end.
+const AT_ONCE: usize = 32;
+
+/// Which of all containers `--all` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Those {
+    /// That do not run.
+    AtRest,
+    /// That run, are paused, or wait to be restarted.
+    Live,
+    /// Each.
+    Any,
+}
+
+/// The containers' names, and the flags that stand for them.
+pub(super) fn define(command: Command, all: &'static str) -> Command {
+    command.args([
+        flag("all").short('a').help(all),
+        list("filter", "filter")
+            .short('f')
+            .help("Choose containers by conditions, as 'conex ps' (name=, label=, …)"),
+        containers(),
+    ])
+}
+
+/// Flags for scripts and service managers.
+pub(super) fn files() -> [Arg; 2] {
+    [
+        list("cidfile", "file").help("Read a container's ID from the file"),
+        flag("ignore").short('i').help("Ignore containers, and files, that are not there"),
+    ]
+}
+
+/// None need be given when flags stand for them.
+pub(super) fn containers() -> Arg {
+    Arg::new("container").num_args(1..).action(ArgAction::Append).value_name("container")
+}
+
+/// Does the same to each; prints its name, or the error, and goes on. 1 when one failed. Containers that others join come before
+/// these, to be started, and after them, with `backwards`, to be stopped.
+pub(super) fn each(
+    engine: &Engine,
+    given: &Given<'_>,
+    (those, backwards): (Those, bool),
+    act: impl Fn(&Engine, &ContainerId) -> Result<(), Error> + Sync,
+) -> Result<u8, Error> {
+    let mut code = tell(named(engine, given)?, |id| act(engine, id))?;
+    let mut waves = waves(engine, given, those)?;
+    if !backwards {
+        for id in waves.into_iter().flatten() {
+            code = code.max(tell([(id.to_string(), Ok(id))], |id| act(engine, id))?);
+        }
+        return Ok(code);
+    }
+    waves.reverse();
+    for some in waves.iter().flat_map(|wave| wave.chunks(AT_ONCE)) {
+        let paths = engine.paths();
+        let done: Vec<_> = std::thread::scope(|scope| {
+            let act = &act;
+            let stop = |id| scope.spawn(move || act(&Engine::open(paths.clone())?, id));
+            let threads: Vec<_> = some.iter().map(|id| (id, stop(id))).collect();
+            threads.into_iter().map(|(id, thread)| (id, thread.join())).collect()
+        });
+        for (id, done) in done {
+            // One that panicked has said so.
+            let done =
+                done.unwrap_or_else(|_| Err(Error::Refused(format!("container {id}: internal error"))));
+            code = code.max(tell([(id.to_string(), Ok(id.clone()))], |_| done_once(&done))?);
+        }
+    }
+    Ok(code)
+}
+
+/// An error that was had on another thread, told here.
+fn done_once(done: &Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Error::Refused(error.to_string())),
+    }
+}
+
+type Found = (String, Result<ContainerId, Error>);
+
+fn tell(
+    containers: impl IntoIterator<Item = Found>,
+    act: impl Fn(&ContainerId) -> Result<(), Error>,
+) -> Result<u8, Error> {
+    let mut code = 0;
+    for (name, found) in containers {
+        match found.and_then(|id| act(&id)) {
+            Ok(()) => output::line(name)?,
+            Err(error) => {
+                error.tell();
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// Those of the command line and of files.
+fn named(engine: &Engine, given: &Given<'_>) -> Result<Vec<Found>, Error> {
+    let (ignore, chosen) = (given.on("ignore"), is_chosen(given));
+    let mut names: Vec<String> = given.texts("container").map(str::to_owned).collect();
+    if chosen && !names.is_empty() {
+        return Err(Error::usage("conflicting options: --all or --filter, and containers by name"));
+    }
+    for path in given.texts("cidfile").map(Path::new) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => names.push(text.trim().to_owned()),
+            Err(error) if ignore && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::File { action: "read", path: path.to_owned(), source }),
+        }
+    }
+    let mut found = Vec::new();
+    for name in names {
+        match engine.find(&name) {
+            Err(conex_engine::Error::NoSuchContainer { .. }) if ignore => {}
+            id => found.push((name, id.map_err(Error::from))),
+        }
+    }
+    Ok(found)
+}
+
+fn is_chosen(given: &Given<'_>) -> bool {
+    given.on("all") || given.on("running") || given.count("filter") > 0
+}
+
+/// Those that are so, the ones that others join first, and else the oldest first.
+fn waves(engine: &Engine, given: &Given<'_>, those: Those) -> Result<Vec<Vec<ContainerId>>, Error> {
+    if !is_chosen(given) {
+        return Ok(Vec::new());
+    }
+    let mut filter = ListFilter::default();
+    filter.all = true;
+    for text in given.texts("filter") {
+        filter.add(text)?;
+    }
+    let fits = |state: &str| match those {
+        Those::Any => true,
+        Those::Live => matches!(state, "running" | "paused" | "restarting"),
+        Those::AtRest => matches!(state, "created" | "exited"),
+    };
+    let list = engine.list(&filter)?.into_iter().rev();
+    let ids: Vec<_> = list.filter(|container| fits(container.state)).map(|container| container.id).collect();
+    Ok(engine.in_waves(&ids)?)
+}
