@@ -83,6 +83,15 @@ fn a_life() {
     conex.ok(&["pod", "unpause", "web"]);
     let top = conex.ok(&["pod", "top", "web"]);
     assert!(top.contains("/pause") && top.matches("sleep 1000").count() == 2, "{top}");
+    let stats = conex.ok(&["pod", "stats", "--no-stream", "--format", "{{.Pod}} {{.Name}} {{.PIDs}}", "web"]);
+    let mut rows: Vec<&str> = stats.lines().collect();
+    rows.sort_unstable();
+    let short = &id[..12];
+    assert_eq!(
+        rows,
+        [format!("{short} one 1"), format!("{short} two 1"), format!("{short} web 1")],
+        "{stats}"
+    );
     let document = pod(&conex, "web");
     assert_eq!(document["NumContainers"], 3);
     assert_eq!(document["Labels"], serde_json::json!({"stage": "test"}));

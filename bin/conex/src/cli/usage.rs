@@ -158,7 +158,6 @@ fn value(found: &Found, command: &Command, error: &clap::Error) -> String {
 fn arity(verb: &Verb, path: &str) -> String {
     let plural = |count: usize| if count == 1 { "argument" } else { "arguments" };
     let wants = match verb.arity {
-        Arity::Any => "accepts any arguments".to_owned(),
         Arity::None => "accepts no arguments".to_owned(),
         Arity::Exactly(count) => format!("requires exactly {count} {}", plural(count)),
         Arity::AtLeast(count) => format!("requires at least {count} {}", plural(count)),

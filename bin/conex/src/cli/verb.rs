@@ -10,8 +10,6 @@ use crate::errors::Error;
 /// How many arguments a verb takes, in Docker's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arity {
-    /// Whatever there is.
-    Any,
     /// "accepts no arguments"
     None,
     /// "requires exactly …"

@@ -205,6 +205,7 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("restart", &pod::RESTART),
             ("rm", &pod::REMOVE),
             ("start", &pod::START),
+            ("stats", &stats::POD),
             ("stop", &pod::STOP),
             ("top", &pod::TOP),
             ("unpause", &pod::UNPAUSE),

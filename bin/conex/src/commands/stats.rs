@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Command;
-use conex_engine::Engine;
 use conex_engine::stats::{ContainerStats, ContainerUsage};
+use conex_engine::{Engine, PodFilter};
 use conex_oci::ContainerId;
 use serde_json::{Value, json};
 
@@ -30,7 +30,19 @@ pub(crate) const VERB: Verb = Verb {
     run,
 };
 
+/// `pod stats`
+pub(crate) const POD: Verb = Verb {
+    name: "stats",
+    about: "Display what the containers of one or more pods use",
+    usage: "[POD...]",
+    examples: "  conex pod stats web\n  conex pod stats --no-stream --format '{{.Pod}} {{.Name}} {{.MemUsage}}'",
+    define: |command| define_for(command, "pod"),
+    run: run_pods,
+    ..VERB
+};
+
 const COLUMNS: &[Column] = &[
+    ("Pod", "POD"),
     ("Container", "CONTAINER"),
     ("ID", "CONTAINER ID"),
     ("Name", "NAME"),
@@ -48,10 +60,16 @@ const COLUMNS: &[Column] = &[
 const TABLE: &str =
     "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
 
+const POD_TABLE: &str = "{{.Pod}}\t{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
+
 /// Between the two looks that the first use of processors is counted from.
 const FIRST: Duration = Duration::from_millis(200);
 
 fn define(command: Command) -> Command {
+    define_for(command, "container")
+}
+
+fn define_for(command: Command, what: &'static str) -> Command {
     command.args([
         flag("all").short('a').help("Show all containers (default shows just running)"),
         flag("no-stream").help("Disable streaming stats and only pull the first result"),
@@ -59,15 +77,42 @@ fn define(command: Command) -> Command {
         value("format", "string")
             .help("Format output using a custom template: 'table', 'table TEMPLATE', 'json', 'TEMPLATE'"),
         value("interval", "seconds").short('i').help("Time between two tables, in seconds (default 1)"),
-        any("container"),
+        any(what),
     ])
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let format = Format::parse(given.filled("format").unwrap_or("table"), TABLE)?;
-    let interval = given.parsed("interval", interval)?.unwrap_or(Duration::from_secs(1));
     let engine = context.engine()?;
-    let named = named(&engine, given)?;
+    show(&engine, given, &named(&engine, given)?, TABLE)
+}
+
+/// All containers of the pods that are named, or of all pods.
+fn run_pods(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let engine = context.engine()?;
+    let pods: Vec<ContainerId> = match given.count("pod") {
+        0 => engine.pods(&PodFilter::default())?.into_iter().map(|pod| pod.id).collect(),
+        _ => given.texts("pod").map(|name| engine.find_pod(name)).collect::<Result<_, _>>()?,
+    };
+    if pods.is_empty() {
+        return Ok(0);
+    }
+    let mut named = Vec::new();
+    for pod in pods {
+        let members = engine.pod_members(&pod)?;
+        named.extend(std::iter::once(pod.clone()).chain(members).map(|id| (pod.short().to_owned(), id)));
+    }
+    show(&engine, given, &named, POD_TABLE)
+}
+
+/// `named`: what containers are called, or which pod they are in.
+fn show(
+    engine: &Engine,
+    given: &Given<'_>,
+    named: &[(String, ContainerId)],
+    table: &str,
+) -> Result<u8, Error> {
+    let format = Format::parse(given.filled("format").unwrap_or("table"), table)?;
+    let interval = given.parsed("interval", interval)?.unwrap_or(Duration::from_secs(1));
     let ids = (!named.is_empty()).then(|| named.iter().map(|(_, id)| id.clone()).collect());
     let mut watch = engine.watch_stats(ids, given.on("all"));
     watch.begin()?;
@@ -79,7 +124,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         if stats.is_empty() && !named.is_empty() {
             return Ok(0);
         }
-        let rows: Vec<Value> = stats.iter().map(|one| row(one, &named, given.on("no-trunc"))).collect();
+        let rows: Vec<Value> = stats.iter().map(|one| row(one, named, given.on("no-trunc"))).collect();
         let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
         let text = format.render(COLUMNS, rows)?;
         if once {
@@ -131,6 +176,7 @@ fn row(stats: &ContainerStats, named: &[(String, ContainerId)], full: bool) -> V
     });
     json!({
         "Container": called.map_or(id, |(text, _)| text),
+        "Pod": called.map_or("", |(text, _)| text),
         "ID": id,
         "Name": stats.name,
         "CPUPerc": format!("{:.2}%", usage.cpu_percent),

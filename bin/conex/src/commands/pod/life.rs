@@ -13,7 +13,7 @@ pub(crate) const START: Verb = Verb {
     aliases: &[],
     about: "Start all containers of one or more pods",
     usage: "[POD...]",
-    arity: Arity::Any,
+    arity: Arity::AtLeast(0),
     examples: "  conex pod start web\n  conex pod start --all",
     unsupported: &["--pod-id-file"],
     failure: 1,

@@ -15,7 +15,7 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &["remove"],
     about: "Remove one or more pods with their containers",
     usage: "[POD...]",
-    arity: Arity::Any,
+    arity: Arity::AtLeast(0),
     examples: "  conex pod rm web\n  conex pod rm -f -t 2 --all",
     unsupported: &["--pod-id-file"],
     failure: 1,
