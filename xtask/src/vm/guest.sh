@@ -23,7 +23,7 @@ stty -F /dev/ttyS1 raw 2>/dev/null
 echo "machine: Linux $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
 # The harness keeps loaded images beside its sources.
 mkdir -p "$(cat /suite/harness)"
-export CONEX_TEST_IMAGES=/suite/images RUST_BACKTRACE=0 PROPTEST_CASES=32
+export CONEX_TEST_IMAGES=/suite/images CONEX_OWN_CLOCK=1 RUST_BACKTRACE=0 PROPTEST_CASES=32
 set --
 while IFS= read -r filter || [ -n "$filter" ]; do [ -n "$filter" ] && set -- "$@" "$filter"; done </suite/filters
 cd /tmp || exit
