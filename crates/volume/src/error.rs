@@ -21,7 +21,7 @@ pub enum Error {
     #[error("volume name is too short, names should be at least two alphanumeric characters")]
     ShortName,
     /// Docker's words.
-    #[error("no such volume: {name}")]
+    #[error("get {name}: no such volume")]
     NotFound { name: String },
     /// A volume of that name and with other options.
     #[error("a volume with the name {name} already exists with different options or another driver")]

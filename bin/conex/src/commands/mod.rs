@@ -56,6 +56,7 @@ mod unpause;
 mod unshare;
 mod verify;
 mod version;
+mod volume;
 mod wait;
 
 use conex_engine::Engine;
@@ -177,6 +178,20 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("prune", &network::PRUNE),
             ("reload", &network::RELOAD),
             ("rm", &network::REMOVE),
+        ],
+    },
+    Noun {
+        name: "volume",
+        about: "Manage volumes",
+        verbs: &[
+            ("create", &volume::CREATE),
+            ("exists", &volume::EXISTS),
+            ("export", &volume::EXPORT),
+            ("import", &volume::IMPORT),
+            ("inspect", &volume::INSPECT),
+            ("ls", &volume::LIST),
+            ("prune", &volume::PRUNE),
+            ("rm", &volume::REMOVE),
         ],
     },
     Noun {

@@ -27,9 +27,6 @@ pub(crate) use supervision::seconds;
 pub(crate) const UNSUPPORTED: &[&str] = &[
     "--link",
     "--link-local-ip",
-    "--volumes-from",
-    "--volume-driver",
-    "--storage-opt",
     "--runtime",
     "--gpus",
     "--health-cmd",

@@ -26,6 +26,7 @@ mod sysctl;
 mod tmpfs;
 mod ulimit;
 mod validate;
+mod volume;
 
 pub use bind::{Bind, Propagation, Recursion, Relabel};
 pub use capability::{CAPABILITIES, parse_capability};
@@ -42,6 +43,7 @@ pub use log::{LogDriver, LogOptions};
 pub use mount::MountOption;
 pub use namespace::{IpcMode, NamespaceMode, UserMode};
 pub use network::{Connection, Exposed, NetworkMode, PortOptions, parse_mac, parse_publish};
+pub(crate) use path::clean as clean_path;
 pub use restart::RestartPolicy;
 pub use security::{SeccompMode, SecurityOpt, SecurityOptions, Unmask};
 pub use signal::{parse_signal, signal_name};
@@ -51,6 +53,7 @@ pub use sysctl::parse_sysctl;
 pub(crate) use sysctl::{Holder as SysctlHolder, holder as sysctl_holder};
 pub use tmpfs::Tmpfs;
 pub use ulimit::Ulimit;
+pub use volume::{ImageOption, VolumeOption, VolumesFrom};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -193,6 +196,21 @@ pub struct StorageOptions {
     pub binds: Vec<Bind>,
     /// `--tmpfs`, `--mount type=tmpfs`
     pub tmpfs: Vec<Tmpfs>,
+    /// `-v`, `--mount type=volume`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeOption>,
+    /// `--mount type=image`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageOption>,
+    /// `--volumes-from`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<VolumesFrom>,
+    /// `--volume-driver`: for volumes that `-v` makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_driver: Option<String>,
+    /// `--storage-opt size=`: how much the container may write, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// `--read-only`
     pub read_only: bool,
     /// `--shm-size`, bytes; 64 MiB when absent.

@@ -41,6 +41,7 @@ use conex_oci::image::ImageConfig;
 use conex_oci::runtime::{IdMapping, Linux, Root, SeccompText, Spec};
 
 use crate::options::{CreateOptions, IpcMode, UserMode, parse_signal};
+use crate::volumes::{ImageUse, VolumeUse};
 
 /// The version of the specification that is followed.
 pub const OCI_VERSION: &str = "1.2.0";
@@ -68,6 +69,10 @@ pub struct SpecRequest<'a> {
     pub cgroups_path: &'a str,
     /// Where the root filesystem will be, for `root.path`.
     pub rootfs: &'a Path,
+    /// Its volumes, made or found.
+    pub volumes: &'a [VolumeUse],
+    /// The images that are mounted in it.
+    pub images: &'a [ImageUse],
 }
 
 /// The containers that `container:NAME` options name, resolved; each is there when, and only when, its option asks for it.

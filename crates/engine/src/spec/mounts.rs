@@ -9,6 +9,7 @@ use conex_oci::runtime::Mount;
 use super::etc::Etc;
 use super::{SpecError, SpecRequest};
 use crate::options::{Bind, IpcMode, Propagation, Recursion, Tmpfs};
+use crate::volumes::{ImageUse, VolumeUse};
 
 pub(super) struct Mounts {
     pub(super) list: Vec<Mount>,
@@ -25,13 +26,16 @@ pub(super) fn build(request: &SpecRequest<'_>, etc: &Etc, devices: Vec<Mount>) -
     let mut directories = Vec::new();
     let mut rootfs_propagation = None;
     let mut users = Vec::new();
+    let has_users = request.id_range()?.is_some();
     for bind in &storage.binds {
         check_source(request, bind, &mut directories)?;
         check_label(request, bind)?;
         raise(&mut rootfs_propagation, check_propagation(request, bind)?);
-        users.push(bind_mount(bind));
+        users.push(bind_mount(bind, has_users));
     }
     users.extend(storage.tmpfs.iter().map(tmpfs_mount));
+    users.extend(request.volumes.iter().map(|volume| volume_mount(volume, has_users)));
+    users.extend(request.images.iter().map(image_mount));
     // Where the user mounts something himself, that is what he gets.
     let free = |mount: &Mount| !users.iter().any(|other: &Mount| other.destination == mount.destination);
     let devices: Vec<_> = devices.into_iter().filter(free).collect();
@@ -198,7 +202,7 @@ fn raise(held: &mut Option<String>, need: Option<&'static str>) {
     }
 }
 
-fn bind_mount(bind: &Bind) -> Mount {
+fn bind_mount(bind: &Bind, has_users: bool) -> Mount {
     let mut options = vec![if bind.recursion == Recursion::Disabled { "bind" } else { "rbind" }.to_owned()];
     if bind.read_only {
         // `rro` reaches the mounts below too (mount_setattr with AT_RECURSIVE, Linux 5.12).
@@ -206,6 +210,9 @@ fn bind_mount(bind: &Bind) -> Mount {
         options.push(if deep { "rro" } else { "ro" }.to_owned());
     }
     options.push(bind.propagation.as_str().to_owned());
+    if bind.idmap && has_users {
+        options.push(if bind.recursion == Recursion::Disabled { "idmap" } else { "ridmap" }.to_owned());
+    }
     Mount {
         destination: bind.target.clone(),
         kind: Some("bind".to_owned()),
@@ -213,6 +220,26 @@ fn bind_mount(bind: &Bind) -> Mount {
         options,
         ..Mount::default()
     }
+}
+
+/// Where a volume becomes a mount. In a user namespace it is idmapped: its owners on the disk are those that the container sees, so
+/// that root's files are root's and any container may have it.
+fn volume_mount(volume: &VolumeUse, has_users: bool) -> Mount {
+    let mut options = words("rbind,rprivate");
+    options.extend(volume.read_only.then(|| "ro".to_owned()));
+    options.extend(has_users.then(|| "idmap".to_owned()));
+    Mount {
+        destination: volume.target.clone(),
+        kind: Some("bind".to_owned()),
+        source: Some(volume.source.clone()),
+        options,
+        ..Mount::default()
+    }
+}
+
+/// The source is given by descriptor when the container starts; the text is for people.
+fn image_mount(image: &ImageUse) -> Mount {
+    mount(&image.target.to_string_lossy(), "bind", &image.source, words("bind,rprivate,ro,nosuid,nodev"))
 }
 
 /// Docker's defaults, each taken back by its opposite.

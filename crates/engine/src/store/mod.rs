@@ -121,6 +121,11 @@ impl Store {
         conex_network::Networks::open(&self.root, &self.run)
     }
 
+    /// `ROOT`
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// `RUN`
     pub(crate) fn run_root(&self) -> &Path {
         &self.run

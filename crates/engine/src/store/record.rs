@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::options::CreateOptions;
 use crate::spec::IdRange;
 use crate::time::Time;
+use crate::volumes::{ImageUse, VolumeUse};
 
 /// A container as it was asked for, and what was found out on the way.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +44,12 @@ pub struct Record {
     /// The other containers whose namespaces it joins, by what joined them (`network`, `pid`, `ipc`, `uts`, `user`).
     #[serde(default)]
     pub joined: BTreeMap<String, ContainerId>,
+    /// The volumes that it has, wherever they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeUse>,
+    /// The images whose files it sees, other than its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageUse>,
     /// What the user asked.
     pub options: CreateOptions,
 }
@@ -69,6 +76,12 @@ pub struct Summary {
     /// The other containers whose namespaces it joins.
     #[serde(default)]
     pub joined: BTreeMap<String, ContainerId>,
+    /// The volumes that it has, wherever they were asked for.
+    #[serde(default)]
+    pub volumes: Vec<VolumeUse>,
+    /// The images whose files it sees, other than its own.
+    #[serde(default)]
+    pub images: Vec<ImageUse>,
     /// What the user asked.
     pub options: Asked,
 }

@@ -128,6 +128,10 @@ struct Life<'a> {
     restarts: Restarts,
     /// Removed at its end; nothing of it is meant to last.
     auto_remove: bool,
+    /// Whether it has volumes, which may go with it.
+    has_volumes: bool,
+    /// Those that are in memory alone.
+    volatile: Vec<conex_volume::VolumeName>,
     memory_limit: bool,
     stop_signal: i32,
     stop_timeout: Duration,
@@ -148,6 +152,8 @@ impl<'a> Life<'a> {
             streams,
             restarts: Restarts::new(supervision.restart),
             auto_remove: record.options.auto_remove,
+            has_volumes: !record.volumes.is_empty(),
+            volatile: crate::volumes::volatile(record),
             memory_limit: record.options.limits.memory.is_some(),
             stop_signal: record.stop_signal,
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
@@ -437,12 +443,17 @@ impl<'a> Life<'a> {
     /// everybody; its files go after that.
     fn finish(mut self, exit: &Exit) {
         self.streams.close_listener();
+        crate::volumes::release(&self.parts.store, &self.id, &self.volatile);
         let (store, id) = (&self.parts.store, &self.id);
         // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
         let settled = if self.auto_remove {
             let disowned = store.disown_ended(id);
+            let reaped = disowned.and_then(|()| match self.has_volumes {
+                true => crate::volumes::reap(store, id),
+                false => Ok(()),
+            });
             self.streams.tell_exit(exit.code);
-            disowned.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
+            reaped.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
         } else {
             let settled = store.set_last_run(id, &LastRun::Ended(exit.clone()));
             let settled = settled.and_then(|()| self.owned.finish());

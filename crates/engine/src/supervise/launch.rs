@@ -93,6 +93,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
         true => Some(parts.init.ok_or(Error::NoInit)?),
         false => None,
     };
+    let sources = crate::volumes::sources(parts, &record, &spec, rootfs.as_fd())?;
     let (stdio, ours) = stdio(record.options.tty, record.options.interactive)?;
     let mut wired = Wired::prepare(parts, &record)?;
     // Made while the process is at work on its mounts. The runtime knows no errors of ours: what went wrong is told by this one.
@@ -106,7 +107,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
             conex_runtime::Error::Inside { message }
         })
     };
-    let terms = Terms { meanwhile: Some(&mut wire), ..Terms::default() };
+    let terms = Terms { sources, meanwhile: Some(&mut wire), ..Terms::default() };
     let created = create(Create {
         spec: &spec,
         rootfs: Rootfs::Mount(rootfs),

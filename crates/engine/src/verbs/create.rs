@@ -58,6 +58,7 @@ impl Engine {
         let (name, _name) = claim_name(&parts.store, &id, options.name.as_ref())?;
         let range = claim_range(&parts.store, &id, &options)?;
         let (joined, joined_ids) = self.joined(&options)?;
+        let mut settled = self.settle_volumes(&id, &mut options, &image)?;
         let cgroup = parts.group_path(options.limits.cgroup_parent.as_deref(), &id)?;
         let directory = parts.store.directory(&id);
         // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
@@ -81,9 +82,12 @@ impl Engine {
             stop_signal: 15,
             hostname: String::new(),
             joined: joined_ids,
+            volumes: settled.volumes.clone(),
+            images: settled.images.clone(),
             options,
         };
         let rootfs = parts.mount_over(&record, &lowers)?;
+        crate::volumes::fill(parts, &mut settled, rootfs.as_fd(), record.id_range)?;
         let plan = spec::build(&SpecRequest {
             options: &record.options,
             image: &image.document.config,
@@ -95,6 +99,8 @@ impl Engine {
             id_range: record.id_range,
             cgroups_path: record.cgroup.name(),
             rootfs: Path::new("rootfs"),
+            volumes: &record.volumes,
+            images: &record.images,
         })?;
         for (file, content) in &plan.files {
             write::shared_file(&directory.join(file), content.as_bytes(), plan.owner)?;

@@ -145,7 +145,40 @@ fn mounts(record: &Record) -> Vec<Value> {
             "Propagation": Propagation::default().as_str(),
         })
     });
-    binds.chain(tmpfs).collect()
+    let volumes = record.volumes.iter().map(|volume| {
+        json!({
+            "Type": "volume",
+            "Name": volume.name,
+            "Source": volume.source,
+            "Destination": volume.target,
+            "Driver": "local",
+            "Mode": volume_mode(volume),
+            "RW": !volume.read_only,
+            "Propagation": "",
+        })
+    });
+    let images = record.images.iter().map(|image| {
+        json!({
+            "Type": "image",
+            "Name": image.image,
+            "Source": image.source,
+            "Destination": image.target,
+            "Mode": "ro",
+            "RW": false,
+            "Propagation": "",
+        })
+    });
+    binds.chain(volumes).chain(images).chain(tmpfs).collect()
+}
+
+/// The words of `-v`; Docker shows `z` for a volume that was given none.
+fn volume_mode(volume: &crate::volumes::VolumeUse) -> String {
+    use crate::options::Relabel;
+    let mut words = Vec::new();
+    words.extend(volume.read_only.then_some("ro"));
+    words.extend(volume.relabel.map(|label| if label == Relabel::Shared { "z" } else { "Z" }));
+    words.extend(volume.chown.then_some("U"));
+    if words.is_empty() { "z".to_owned() } else { words.join(",") }
 }
 
 fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Value {

@@ -25,6 +25,7 @@ mod start;
 mod stop;
 mod top;
 mod usage;
+mod volume;
 mod wait;
 
 pub use attach::AttachOptions;
@@ -41,4 +42,5 @@ pub use start::StartMode;
 pub use stop::Grace;
 pub use top::Top;
 pub use usage::SystemUsage;
+pub use volume::{PrunedVolumes, VolumeFilter, VolumeSummary};
 pub use wait::WaitCondition;

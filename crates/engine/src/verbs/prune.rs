@@ -84,6 +84,9 @@ impl Engine {
                 log::warn!("container {}: {error}", id.short());
             }
             if let Some(summary) = write::read_json::<Summary>(&store.directory(&id).join("config.json"))? {
+                for image in summary.images {
+                    users.entry(image.image).or_default().insert(id.to_string());
+                }
                 users.entry(summary.image_id).or_default().insert(id.to_string());
             }
         }

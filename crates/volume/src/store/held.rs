@@ -34,12 +34,38 @@ impl Held {
                 Err(errno) => return Err(failed(errno)),
             }
             // Whoever held it may have renamed it, and another may have taken its place.
-            let ours = rustix::fs::fstat(&fd).map_err(&failed)?;
-            let there = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
-            if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)) {
-                return Ok(Some(Self { fd, path: path.to_owned() }));
+            let held = Self { fd, path: path.to_owned() };
+            if held.is_there() {
+                return Ok(Some(held));
             }
         }
+    }
+
+    /// Waits until nobody else holds it. In between nobody may hold it: see [`Held::is_there`].
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn alone(&self) -> Result<()> {
+        self.change(FlockOperation::LockExclusive)
+    }
+
+    /// Lets others share it, at once.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn shared(&self) -> Result<()> {
+        self.change(FlockOperation::LockShared)
+    }
+
+    fn change(&self, operation: FlockOperation) -> Result<()> {
+        rustix::io::retry_on_intr(|| flock(&self.fd, operation)).map_err(Error::errno("lock", &self.path))
+    }
+
+    /// Whether the volume has not been removed while the lock was waited for.
+    pub fn is_there(&self) -> bool {
+        let ours = rustix::fs::fstat(&self.fd);
+        let there = rustix::fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW);
+        matches!((ours, there), (Ok(ours), Ok(there)) if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino))
     }
 
     /// What was being made or removed, and is not any more.

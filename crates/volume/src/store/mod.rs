@@ -88,6 +88,21 @@ impl Volumes {
         Ok(volumes)
     }
 
+    /// Whether a volume has to be looked at before a container with other contents at its place has it: it is empty, or its first
+    /// contents were not moved in yet, or it cannot be told without mounting it.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn may_be_empty(&self, volume: &Volume) -> Result<bool> {
+        if !self.is_directory(volume)? || self.directory(&volume.name).join(crate::tree::WHOLE_NAME).exists()
+        {
+            return Ok(true);
+        }
+        let data = self.data(&volume.name);
+        let mut entries = std::fs::read_dir(&data).map_err(Error::file("read", &data))?;
+        Ok(entries.next().is_none())
+    }
+
     /// Clears what a killed command has left: nobody holds it.
     pub fn sweep(&self) {
         let Ok(entries) = std::fs::read_dir(&self.root) else { return };

@@ -15,7 +15,8 @@ use super::Node;
 use crate::{Error, Result};
 
 const PART: &[u8] = b".conex-copying";
-const WHOLE: &[u8] = b".conex-copied";
+const WHOLE: &[u8] = WHOLE_NAME.as_bytes();
+pub(crate) const WHOLE_NAME: &str = ".conex-copied";
 
 /// Fills the directory `data` with what is in `from`, when it is empty. `beside` is a directory on the same mount for the time being,
 /// which may be `data` itself. `lasting` writes to the disk before the contents count. The caller holds the volume alone. Says whether
