@@ -13,6 +13,7 @@ use conex_oci::runtime::Spec;
 use crate::network::FirewallSettings;
 use crate::rootless::is_rootless;
 use crate::store::lock::Owned;
+use crate::store::writable::WritableLayer;
 use crate::store::{Record, Store, write};
 use crate::supervise::Job;
 use crate::{Error, Result};
@@ -204,15 +205,19 @@ impl Parts {
     /// The same over layers at hand.
     pub(crate) fn mount_over(&self, record: &Record, lowers: &[PathBuf]) -> Result<OwnedFd> {
         let directory = self.store.directory(&record.id);
-        let Scratch { upper, work } = Scratch::at(&directory);
+        let layer = match record.options.storage.size {
+            Some(_) => WritableLayer::open(&directory)?,
+            None => WritableLayer::unlimited(&directory),
+        };
+        let Scratch { upper, work } = &layer.scratch;
         let idmap = match record.id_range {
             Some(range) => Some(super::idmap::namespace(range)?),
             None => None,
         };
         let mount = rootfs::mount(&RootfsRequest {
             lowers,
-            upper: &upper,
-            work: &work,
+            upper,
+            work,
             volatile: record.options.auto_remove,
             read_only: false,
             idmap: idmap.as_ref().map(AsFd::as_fd),

@@ -84,7 +84,17 @@ impl DiskImage {
     }
 }
 
-/// No reserved blocks: they would be root's, and the container's processes are mostly root. No journal in a small one.
+impl DiskImage {
+    /// Mounts it, detached.
+    ///
+    /// # Errors
+    /// [`Error::Quota`], [`Error::Mount`].
+    pub fn mount(path: &Path) -> Result<OwnedFd> {
+        mount(path)
+    }
+}
+
+/// No reserved blocks: they would be root's, and the container's processes are mostly root.
 fn format(path: &Path) -> std::result::Result<(), String> {
     let mut command = Command::new("mkfs.ext4");
     command.args(["-q", "-F", "-m", "0", "-E", "nodiscard,root_owner=0:0", "--"]).arg(path);
@@ -108,11 +118,15 @@ fn format(path: &Path) -> std::result::Result<(), String> {
 /// end of its contents.
 pub(crate) fn mount(image: &Path) -> Result<OwnedFd> {
     let failed = |why: String| Error::Quota { path: image.to_owned(), why };
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::open(image, flags, Mode::empty()).map_err(|errno| failed(errno.to_string()))?;
-    // One at a time looks for the device and, without one, makes it.
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+    let open = |access| {
+        let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::open(image, flags, Mode::empty()).map_err(|errno| failed(errno.to_string()))
+    };
+    // One at a time looks for the device and, without one, makes it. Opened for itself: the device keeps the other one open.
+    let lock = open(OFlags::RDONLY)?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)
         .map_err(|errno| failed(errno.to_string()))?;
+    let file = open(OFlags::RDWR)?;
     let found = loop_device::find(file.as_fd()).and_then(|found| match found {
         Some(found) => Ok(found),
         None => loop_device::attach_writable(file.as_fd()),

@@ -46,7 +46,7 @@ pub(super) fn read(given: &Given<'_>) -> Result<StorageOptions, Error> {
     for text in given.texts("storage-opt") {
         match text.split_once('=') {
             Some(("size", value)) => {
-                size = Some(parse_size("--storage-opt size", value)?).filter(|size| *size > 0)
+                size = Some(parse_size("--storage-opt size", value)?).filter(|size| *size > 0);
             }
             _ => return Err(Error::usage(format!("unknown --storage-opt {text:?}: there is size="))),
         }

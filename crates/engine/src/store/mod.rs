@@ -57,6 +57,7 @@ pub mod reconcile;
 pub mod record;
 pub mod state;
 mod words;
+pub(crate) mod writable;
 pub(crate) mod write;
 
 use std::io;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use conex_image::rootfs::Scratch;
 use conex_image::{Image, Silent};
 use conex_oci::{ContainerId, ContainerName, Platform};
 
@@ -13,6 +12,7 @@ use crate::options::{CreateOptions, Made, PullPolicy};
 use crate::spec::{self, IdRange, LiveHost, RootfsFiles, SpecRequest};
 use crate::store::lock::Owned;
 use crate::store::names::{self, Claim, Claimed};
+use crate::store::writable::WritableLayer;
 use crate::store::write::Durability;
 use crate::store::{Record, Store, write};
 use crate::supervise::Job;
@@ -67,7 +67,13 @@ impl Engine {
             .map(|(range, _)| *range)
             .or_else(|| joined.user.as_ref().and_then(|of| of.id_range));
         let root = id_range.map_or(0, |range| range.base);
-        Scratch::at(&directory).create(lowers.last().map(PathBuf::as_path), (root, root))?;
+        let layer = match options.storage.size {
+            Some(bytes) => {
+                WritableLayer::limit(&directory, bytes).and_then(|()| WritableLayer::open(&directory))?
+            }
+            None => WritableLayer::unlimited(&directory),
+        };
+        layer.scratch.create(lowers.last().map(PathBuf::as_path), (root, root))?;
         let mut record = Record {
             id: id.clone(),
             name: name.clone(),

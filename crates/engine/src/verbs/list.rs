@@ -9,6 +9,7 @@ use conex_oci::{ContainerId, Digest};
 
 use crate::options::{NetworkMode, nearest};
 use crate::store::record::Summary;
+use crate::store::writable::WritableLayer;
 use crate::store::{ContainerState, write};
 use crate::time::in_words;
 use crate::{Engine, Error, Result};
@@ -223,7 +224,8 @@ impl Engine {
 
     /// Bytes of the writable layer, and of it and the image together.
     pub(super) fn sizes(&self, id: &ContainerId, image: &Digest) -> Result<(u64, u64)> {
-        let written = tree_size(&self.parts.store.directory(id).join("upper"));
+        let layer = WritableLayer::open(&self.parts.store.directory(id))?;
+        let written = tree_size(&layer.scratch.upper);
         let image = self
             .parts
             .images

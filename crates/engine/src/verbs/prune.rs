@@ -5,6 +5,7 @@ use conex_oci::ContainerId;
 
 use super::list::tree_size;
 use crate::store::record::Summary;
+use crate::store::writable::WritableLayer;
 use crate::store::write;
 use crate::{Engine, Error, Result};
 
@@ -57,7 +58,7 @@ impl Engine {
             return Ok(None);
         }
         let Some(owned) = store.own_settled(id)? else { return Ok(None) };
-        let bytes = tree_size(&directory.join("upper"));
+        let bytes = WritableLayer::open(&directory).map_or(0, |layer| tree_size(&layer.scratch.upper));
         store.erase(id)?;
         owned.finish()?;
         Ok(Some(bytes))

@@ -32,7 +32,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         match engine.volume_remove(name) {
             Ok(()) => output::line(name)?,
             Err(conex_engine::Error::Volume(VolumeError::NotFound { .. })) if given.on("force") => {
-                output::line(name)?
+                output::line(name)?;
             }
             Err(error) => {
                 Error::from(error).tell();

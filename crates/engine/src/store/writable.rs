@@ -1,0 +1,62 @@
+//! Where a container's writable layer is: in its directory, or, with `--storage-opt size=`, in one of its own with a limit.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use conex_image::rootfs::Scratch;
+use conex_volume::{DiskImage, Quota};
+
+use super::write;
+use crate::Result;
+
+/// A directory under a project quota.
+const DIRECTORY: &str = "disk";
+/// A file system in a file.
+const IMAGE: &str = "disk.ext4";
+
+/// A writable layer that can be reached as long as this lives.
+#[derive(Debug)]
+pub(crate) struct WritableLayer {
+    /// Its directories.
+    pub(crate) scratch: Scratch,
+    /// The file system that they are in, which hangs nowhere.
+    _mount: Option<OwnedFd>,
+}
+
+impl WritableLayer {
+    /// Of a container that has no limit.
+    pub(crate) fn unlimited(directory: &Path) -> Self {
+        Self { scratch: Scratch::at(directory), _mount: None }
+    }
+
+    /// Makes the place of one that may write no more than so many bytes.
+    ///
+    /// # Errors
+    /// When the file system has no such limits, and no file system of its own can be made.
+    pub(crate) fn limit(directory: &Path, bytes: u64) -> Result<()> {
+        let place = directory.join(DIRECTORY);
+        write::make_directory(&place)?;
+        match conex_volume::limit(&place, bytes)? {
+            Quota::Project(_) => Ok(()),
+            Quota::Image => {
+                std::fs::remove_dir(&place)
+                    .map_err(|source| crate::Error::Remove { path: place.clone(), source })?;
+                Ok(DiskImage::create(&directory.join(IMAGE), bytes)?)
+            }
+        }
+    }
+
+    /// Of a container that may have a limit.
+    ///
+    /// # Errors
+    /// When its file system cannot be mounted.
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        let (place, image) = (directory.join(DIRECTORY), directory.join(IMAGE));
+        if image.exists() {
+            let mount = DiskImage::mount(&image)?;
+            let scratch = Scratch::at(format!("/proc/self/fd/{}", mount.as_raw_fd()).as_ref());
+            return Ok(Self { scratch, _mount: Some(mount) });
+        }
+        Ok(Self::unlimited(if place.exists() { &place } else { directory }))
+    }
+}
