@@ -1,0 +1,169 @@
+//! SIGKILL at any moment of what has to do with volumes: data stay, volumes are whole or not there, and nothing is left that the next
+//! command does not clear.
+
+use std::path::{Path, PathBuf};
+
+use conex_tests::{Conex, Killat, Points, eventually, needs_root, skip};
+
+macro_rules! bed {
+    () => {{
+        needs_root!();
+        let conex = Conex::new();
+        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+        let Some(killat) = Killat::new(conex.scratch()) else { skip!("no C compiler") };
+        (conex, alpine, killat)
+    }};
+}
+
+fn directory(conex: &Conex) -> PathBuf {
+    conex.root().join("volumes")
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// What `volume ls` shows is what is there.
+fn settled(conex: &Conex, said: &str) -> Vec<String> {
+    let shown: Vec<_> = conex.ok(&["volume", "ls", "-q"]).lines().map(str::to_owned).collect();
+    assert_eq!(names(&directory(conex)), shown, "{said}");
+    for name in &shown {
+        assert_eq!(conex.run(&["volume", "inspect", name]).code, 0, "{said}");
+    }
+    shown
+}
+
+#[test]
+fn made_and_removed_whole() {
+    let (conex, _, killat) = bed!();
+    let points = Points { some: 40, every: 1, kills: 10 };
+    killat.each(
+        &conex,
+        &["volume", "create", "--label", "a=b", "db"],
+        points,
+        |_| drop(conex.ok(&["volume", "rm", "-f", "db"])),
+        |_, said| {
+            let there = settled(&conex, said);
+            assert!(there.is_empty() || there == ["db"], "{said}");
+            if said.contains("ended 0") {
+                assert_eq!(there, ["db"], "{said}");
+            }
+        },
+    );
+    conex.ok(&["volume", "rm", "-f", "db"]);
+    let fill = || {
+        conex.ok(&["volume", "create", "db"]);
+        let data = directory(&conex).join("db/_data");
+        for number in 0..20 {
+            std::fs::create_dir_all(data.join(format!("d{number}"))).expect("a directory");
+            std::fs::write(data.join(format!("d{number}/f")), "x").expect("a file");
+        }
+    };
+    fill();
+    killat.each(
+        &conex,
+        &["volume", "rm", "db"],
+        points,
+        |_| fill(),
+        |_, said| {
+            // All of it, or nothing.
+            if settled(&conex, said) == ["db"] {
+                let data = directory(&conex).join("db/_data");
+                assert_eq!(names(&data).len(), 20, "{said}");
+                assert!(names(&data).iter().all(|name| data.join(name).join("f").exists()), "{said}");
+            }
+        },
+    );
+}
+
+/// The image's files are all there or none is, and the next container has them all.
+#[test]
+fn the_first_contents_come_whole() {
+    let (conex, alpine, killat) = bed!();
+    let words = ["create", "--name", "box", "-v", "etc:/etc", "-v", "/anon", alpine, "true"];
+    let whole = {
+        conex.ok(&["run", "--rm", "-v", "etc:/etc", alpine, "true"]);
+        names(&directory(&conex).join("etc/_data"))
+    };
+    let reset = || {
+        conex.run(&["rm", "-f", "-v", "box"]);
+        conex.ok(&["volume", "rm", "-f", "etc"]);
+        conex.ok(&["volume", "prune", "-f"]);
+    };
+    reset();
+    let points = Points { some: 40, every: 7, kills: 10 };
+    killat.each(
+        &conex,
+        &words,
+        points,
+        |_| reset(),
+        |_, said| {
+            let is_there = !conex.ok(&["ps", "-aq"]).is_empty();
+            let volumes = settled(&conex, said);
+            let anonymous = volumes.iter().filter(|name| name.len() == 64).count();
+            assert_eq!(anonymous, usize::from(is_there), "{said}: {volumes:?}");
+            conex.ok(&["run", "--rm", "-v", "etc:/etc", alpine, "test", "-f", "/etc/alpine-release"]);
+            assert_eq!(names(&directory(&conex).join("etc/_data")), whole, "{said}");
+            assert_eq!(names(&directory(&conex).join("etc")), ["_data", "volume.json"], "{said}");
+        },
+    );
+}
+
+/// Each of the ways in which a container goes, cut short: its anonymous volumes go with it, its named one never.
+#[test]
+fn the_end_of_a_container_takes_what_is_its_own() {
+    let (conex, alpine, killat) = bed!();
+    let points = Points { some: 30, every: 7, kills: 8 };
+    let script = "echo data >/db/file";
+    let words = ["run", "--rm", "-v", "db:/db", "-v", "/anon", alpine, "sh", "-c", script];
+    let check = |said: &str| {
+        eventually("an end", || conex.ok(&["ps", "-aq"]).is_empty().then_some(()));
+        eventually("its volumes' end", || {
+            settled(&conex, said).iter().all(|name| name == "db").then_some(())
+        });
+    };
+    killat.each(&conex, &words, points, |_| (), |_, said| check(said));
+    let data = directory(&conex).join("db/_data/file");
+    assert_eq!(std::fs::read_to_string(&data).expect("the data"), "data\n");
+    let make = || drop(conex.ok(&["create", "--name", "box", "-v", "db:/db", "-v", "/anon", alpine, "true"]));
+    make();
+    killat.each(
+        &conex,
+        &["rm", "-v", "box"],
+        points,
+        |_| {
+            conex.run(&["rm", "-v", "box"]);
+            make();
+        },
+        |_, said| {
+            let is_there = !conex.ok(&["ps", "-aq"]).is_empty();
+            let anonymous = settled(&conex, said).iter().filter(|name| *name != "db").count();
+            assert_eq!(anonymous, usize::from(is_there), "{said}");
+            assert_eq!(std::fs::read_to_string(&data).expect("the data"), "data\n", "{said}");
+        },
+    );
+    // Without -v they stay, however it is cut short.
+    conex.run(&["rm", "-v", "box"]);
+    make();
+    killat.each(
+        &conex,
+        &["rm", "box"],
+        points,
+        |_| {
+            conex.run(&["rm", "-v", "box"]);
+            conex.ok(&["volume", "prune", "-f"]);
+            make();
+        },
+        |_, said| {
+            conex.ok(&["ps", "-aq"]);
+            assert_eq!(
+                settled(&conex, said).len(),
+                2,
+                "{said}: data of a container that was removed without -v"
+            );
+        },
+    );
+}
