@@ -25,8 +25,8 @@ fn there_and_back() {
     let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
     conex.ok(&["volume", "create", "one"]);
     let script = "cd /v; mkdir -p a/b; echo x >a/f; ln a/f a/b/g; ln -s ../nowhere l; mkfifo p; mknod z c 1 3; \
-        chmod 4750 a/f; chown 70000:3 a/f; chown -h 7:8 l; chmod 1777 a; touch -d @1.5 a/b/g; echo w >.wh.name; \
-        chown 9:10 .; truncate -s 100m hole";
+        chmod 4750 a/f; chown 70000:3 a/f; chown -h 7:8 l; chmod 1777 a; touch -d @1 a/b/g; echo w >.wh.name; \
+        chown 9:10 .; truncate -s 100M hole";
     conex.ok(&["run", "--rm", "-v", "one:/v", alpine, "sh", "-c", script]);
     let one = data(&conex, "one");
     rustix::fs::setxattr(one.join("a/f"), "user.note", b"mine", rustix::fs::XattrFlags::empty())

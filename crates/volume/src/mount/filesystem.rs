@@ -1,5 +1,6 @@
 //! A file system mounted with fsopen(2), fsconfig(2) and fsmount(2); what the file system says about a failure is passed on.
 
+use std::net::{IpAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 
 use conex_sys::mount::Attributes;
@@ -27,6 +28,8 @@ pub fn new(system: &FileSystem) -> Result<OwnedFd> {
         fsconfig_set_flag(&context, "ro").map_err(said)?;
     }
     for (key, value) in &system.options {
+        let resolved = value.as_ref().filter(|_| key == "addr").map(|value| address(value));
+        let value = &resolved.or_else(|| value.clone());
         let set = match value {
             Some(value) => fsconfig_set_string(&context, key.as_str(), value.as_str()),
             None => fsconfig_set_flag(&context, key.as_str()),
@@ -40,6 +43,15 @@ pub fn new(system: &FileSystem) -> Result<OwnedFd> {
     let flags =
         u32::try_from(system.attributes.0).map_or(MountAttrFlags::empty(), MountAttrFlags::from_bits_retain);
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).map_err(said)
+}
+
+/// A network file system's server, which the kernel wants by its number.
+fn address(server: &str) -> String {
+    if server.parse::<IpAddr>().is_ok() {
+        return server.to_owned();
+    }
+    let found = (server, 0).to_socket_addrs().ok().and_then(|mut found| found.next());
+    found.map_or_else(|| server.to_owned(), |found| found.ip().to_string())
 }
 
 fn failed(system: &FileSystem, why: String) -> Error {

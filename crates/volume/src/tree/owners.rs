@@ -2,13 +2,13 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, Gid, Uid};
 
 use super::Node;
 use crate::{Error, Result};
 
 /// Gives the tree's root and all in it to a user and a group, links themselves and not what they lead to. What is his already is
-/// left as it is; modes stay, setuid and setgid with them.
+/// left as it is. The kernel takes setuid and setgid away, as it should: a file that one user made so must not become another's.
 ///
 /// # Errors
 /// When an owner cannot be changed.
@@ -25,11 +25,5 @@ fn give(node: &Node, path: &[u8], uid: u32, gid: u32) -> Result<()> {
     }
     let (user, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     rustix::fs::chownat(&node.fd, c"", user, group, AtFlags::EMPTY_PATH)
-        .map_err(Error::tree("set the owner of", path))?;
-    // A change of owner takes these away.
-    if node.kind() == FileType::RegularFile && node.mode() & 0o6000 != 0 {
-        rustix::fs::chmod(node.link(), Mode::from_raw_mode(node.mode()))
-            .map_err(Error::tree("set the mode of", path))?;
-    }
-    Ok(())
+        .map_err(Error::tree("set the owner of", path))
 }

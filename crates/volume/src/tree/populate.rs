@@ -136,6 +136,9 @@ mod tests {
             fs::write(image.join("a"), "one").unwrap();
             fs::hard_link(image.join("a"), image.join("sub/b")).unwrap();
             symlink("/etc/passwd", image.join("sub/link")).unwrap();
+            let hole = fs::File::create(image.join("hole")).unwrap();
+            hole.set_len(10 << 20).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&hole, b"middle", 5 << 20).unwrap();
             fs::set_permissions(&image, fs::Permissions::from_mode(0o1777)).unwrap();
             fs::set_permissions(image.join("a"), fs::Permissions::from_mode(0o640)).unwrap();
             Self { place }
@@ -165,6 +168,10 @@ mod tests {
         };
         assert!(same("a", "sub/b"));
         assert_eq!(fs::read_link(data.join("sub/link")).unwrap(), Path::new("/etc/passwd"));
+        let hole = fs::metadata(data.join("hole")).unwrap();
+        assert!(hole.size() == 10 << 20 && hole.blocks() < 256, "{}", hole.blocks());
+        let (copy, original) = (fs::read(data.join("hole")), fs::read(bed.path("image/hole")));
+        assert!(copy.unwrap() == original.unwrap());
         fs::write(data.join("a"), "mine").unwrap();
         assert!(!bed.populate());
         assert_eq!(fs::read(data.join("a")).unwrap(), b"mine");
@@ -199,6 +206,6 @@ mod tests {
         let mut names: Vec<_> =
             fs::read_dir(bed.path("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["a", "sub"]);
+        assert_eq!(names, ["a", "hole", "sub"]);
     }
 }
