@@ -34,7 +34,10 @@ fn the_verbs() {
     assert!(error.contains("different options"), "{error}");
     let invented = conex.ok(&["volume", "create"]);
     assert_eq!(invented.trim().len(), 64);
-    assert_eq!(conex.ok(&["volume", "ls", "--filter", "label=stage=test"]), "DRIVER    VOLUME NAME\nlocal     db\n");
+    assert_eq!(
+        conex.ok(&["volume", "ls", "--filter", "label=stage=test"]),
+        "DRIVER    VOLUME NAME\nlocal     db\n"
+    );
     let found: Value = serde_json::from_str(&conex.ok(&["volume", "inspect", "db"])).expect("JSON");
     let mountpoint = data(&conex, "db");
     assert_eq!(found[0]["Mountpoint"], json!(mountpoint));
@@ -87,6 +90,9 @@ fn the_verbs() {
     assert_eq!(conex.run(&["volume", "exists", "db"]).code, 1);
     assert_eq!(conex.run(&["volume", "exists", invented.trim()]).code, 0);
     conex.fails(1, &["volume", "create", "--driver", "netapp", "db"]);
+    let found = conex.inspect(invented.trim());
+    assert_eq!((&found["Name"], &found["Scope"]), (&json!(invented.trim()), &json!("local")));
+    conex.fails(1, &["inspect", "--type", "volume", "db"]);
 }
 
 #[test]
@@ -168,6 +174,8 @@ fn anonymous_ones_go_with_their_container() {
     assert_eq!(volumes(&conex), ["kept"]);
     // A creation that fails leaves none, nor does a start.
     conex.fails(125, &["create", "-v", "/anon", "--sysctl", "vm.swappiness=1", alpine, "true"]);
+    let missing = "type=bind,source=/no/such/place,target=/b";
+    conex.fails(125, &["create", "-v", "/anon", "--mount", missing, alpine, "true"]);
     conex.fails(127, &["run", "--rm", "-v", "/anon", alpine, "/no/such/program"]);
     assert_eq!(volumes(&conex), ["kept"]);
     assert_eq!(conex.ok(&["volume", "prune", "-a", "-f"]).lines().nth(1), Some("kept"));
@@ -403,6 +411,14 @@ fn owners() {
     assert_eq!(data(&conex, "db").join("link").symlink_metadata().expect("a link").uid(), 1000);
     let error = conex.fails(125, &["run", "--rm", "-u", "1000", "-v", "/etc:/host:U", alpine, "true"]);
     assert!(error.contains("directory of the system's"), "{error}");
+    // Parts, memory and images as well.
+    conex.ok(&["volume", "create", "--opt", "type=tmpfs", "memory"]);
+    let part = "type=volume,source=db,target=/p,volume-subpath=apk";
+    let other = format!("type=image,source={alpine},target=/i");
+    let script = "touch /p/x /m/x && stat -c %u /p/x /m/x /i/etc/passwd";
+    let words = ["run", "--rm", "--userns", "private", "--mount", part, "-v", "memory:/m", "--mount", &other];
+    assert_eq!(conex.ok(&[&words[..], &[alpine, "sh", "-c", script]].concat()), "0\n0\n0\n");
+    assert_eq!(data(&conex, "db").join("apk/x").metadata().expect("a file").uid(), 0);
     // A bind, when it is asked for.
     let host = conex.scratch().join("host");
     std::fs::create_dir(&host).expect("a directory");

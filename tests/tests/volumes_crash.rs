@@ -167,3 +167,61 @@ fn the_end_of_a_container_takes_what_is_its_own() {
         },
     );
 }
+
+/// A volume in memory is mounted for as long as somebody runs with it; a supervisor that is killed is nobody.
+#[test]
+fn a_killed_supervisor_s_mount_goes() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    conex.ok(&["volume", "create", "--opt", "type=tmpfs", "memory"]);
+    conex.ok(&["volume", "create", "db"]);
+    let script = "echo x >/m/file; echo data >/db/file; sleep 1000";
+    conex.ok(&["run", "-d", "--name", "box", "-v", "memory:/m", "-v", "db:/db", alpine, "sh", "-c", script]);
+    let data = directory(&conex).join("memory/_data");
+    let kept = directory(&conex).join("db/_data/file");
+    eventually("the files", || (data.join("file").exists() && kept.exists()).then_some(()));
+    let pid = conex.ok(&["inspect", "-f", "{{.State.Pid}}", "box"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).expect("a process");
+    let parent =
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok()).expect("a parent");
+    let parent = rustix::process::Pid::from_raw(parent).expect("a pid");
+    rustix::process::kill_process(parent, rustix::process::Signal::KILL).expect("a kill");
+    eventually("the end", || conex.ok(&["ps", "-a"]).contains("Exited (137)").then_some(()));
+    assert!(!data.join("file").exists(), "it is still mounted");
+    assert_eq!(std::fs::read_to_string(&kept).expect("the data"), "data\n");
+    conex.ok(&["start", "box"]);
+    eventually("the file", || data.join("file").exists().then_some(()));
+    conex.ok(&["rm", "-f", "box"]);
+    conex.ok(&["volume", "rm", "memory", "db"]);
+}
+
+/// Two commands that want opposite things of one volume: one of them wins, and no container has a volume that is not there.
+#[test]
+fn removal_and_use_exclude_each_other() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (mut removed, mut refused) = (0, 0);
+    for round in 0..20 {
+        conex.ok(&["volume", "create", "db"]);
+        let name = format!("box{round}");
+        let using = conex.background(&["create", "--name", &name, "-v", "db:/etc", alpine, "true"]);
+        let removal = conex.run(&["volume", "rm", "db"]);
+        let created = using.finish();
+        assert_eq!(created.code, 0, "{}", created.stderr);
+        match removal.code {
+            0 => removed += 1,
+            _ => {
+                assert!(removal.stderr.contains("in use"), "{}", removal.stderr);
+                refused += 1;
+            }
+        }
+        // It was made anew, if it had gone.
+        conex.ok(&["start", "-a", &name]);
+        assert!(directory(&conex).join("db/_data/alpine-release").exists());
+        conex.ok(&["rm", &name]);
+        conex.ok(&["volume", "rm", "db"]);
+    }
+    assert_eq!(removed + refused, 20);
+}

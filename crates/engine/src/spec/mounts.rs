@@ -34,6 +34,11 @@ pub(super) fn build(request: &SpecRequest<'_>, etc: &Etc, devices: Vec<Mount>) -
         users.push(bind_mount(bind, has_users));
     }
     users.extend(storage.tmpfs.iter().map(tmpfs_mount));
+    for volume in request.volumes {
+        if volume.relabel.is_some() && request.host.selinux() {
+            return Err(no_label(&volume.name));
+        }
+    }
     users.extend(request.volumes.iter().map(|volume| volume_mount(volume, has_users)));
     users.extend(request.images.iter().map(image_mount));
     // Where the user mounts something himself, that is what he gets.
@@ -165,11 +170,15 @@ fn check_label(request: &SpecRequest<'_>, bind: &Bind) -> Result<(), SpecError> 
     if bind.relabel.is_none() || !request.host.selinux() {
         return Ok(());
     }
-    Err(SpecError::Unavailable {
-        option: format!("z or Z on --volume {}", bind.source.display()),
+    Err(no_label(&bind.source.display()))
+}
+
+fn no_label(source: &dyn std::fmt::Display) -> SpecError {
+    SpecError::Unavailable {
+        option: format!("z or Z on --volume {source}"),
         why: "Conex does not relabel files; label them with chcon -t container_file_t and leave it out"
             .to_owned(),
-    })
+    }
 }
 
 /// What the root mount must be for a bind's propagation to work; an error when its source does not pass mounts on.
