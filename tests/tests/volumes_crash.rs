@@ -186,7 +186,9 @@ fn a_killed_supervisor_s_mount_goes() {
     let parent =
         status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok()).expect("a parent");
     let parent = rustix::process::Pid::from_raw(parent).expect("a pid");
-    rustix::process::kill_process(parent, rustix::process::Signal::KILL).expect("a kill");
+    let parent =
+        rustix::process::pidfd_open(parent, rustix::process::PidfdFlags::empty()).expect("a process");
+    rustix::process::pidfd_send_signal(parent, rustix::process::Signal::KILL).expect("a kill");
     eventually("the end", || conex.ok(&["ps", "-a"]).contains("Exited (137)").then_some(()));
     assert!(!data.join("file").exists(), "it is still mounted");
     assert_eq!(std::fs::read_to_string(&kept).expect("the data"), "data\n");
