@@ -1,5 +1,5 @@
-//! What a container has of volumes and of other images: settled when it is made ([`settle`]), filled once ([`fill`]), mounted at each
-//! start ([`sources`]), given back at its end ([`release`], [`reap`]).
+//! What a container has of volumes and of other images: settled when it is made (`settle`), filled once (`fill`), mounted at each
+//! start (`sources`), given back at its end (`release`, `reap`).
 //!
 //! A container's record names its volumes; that is what keeps them. Whoever makes a container holds its volumes' locks, shared, until the
 //! record is written; whoever removes a volume holds its lock alone and reads all records. Locks are taken in the order of names.
