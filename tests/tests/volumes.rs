@@ -239,10 +239,15 @@ fn inspect_tells_of_them() {
         })
     );
     assert_eq!(of("/d")["Name"].as_str().map(str::len), Some(64));
+    assert_eq!(
+        (&of("/d")["Mode"], &of("/c")["Mode"], &of("/c")["RW"]),
+        (&json!(""), &json!("z"), &json!(false))
+    );
     assert_eq!((&of("/e")["Type"], &of("/e")["RW"]), (&json!("image"), &json!(false)));
     let mounts = found["HostConfig"]["Mounts"].as_array().expect("a list");
     assert_eq!((&mounts[0]["Source"], &mounts[0]["ReadOnly"]), (&json!("spelt"), &json!(true)));
     assert_eq!(mounts[0]["VolumeOptions"]["Labels"], json!({"a": "b"}));
+    assert_eq!(mounts[0]["VolumeOptions"]["DriverConfig"], json!({}));
     let labels = conex.ok(&["volume", "inspect", "-f", "{{json .Labels}}", "spelt"]);
     assert_eq!(labels, "{\"a\":\"b\"}\n");
     // Docker's marks of one that nobody named.

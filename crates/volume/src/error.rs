@@ -14,12 +14,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// Docker's words.
     #[error(
-        "{name:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+        "create {name}: {name:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
     )]
     Name { name: String },
     /// Docker's words.
-    #[error("volume name is too short, names should be at least two alphanumeric characters")]
-    ShortName,
+    #[error("create {name}: volume name is too short, names should be at least two alphanumeric characters")]
+    ShortName { name: String },
     /// Docker's words.
     #[error("get {name}: no such volume")]
     NotFound { name: String },

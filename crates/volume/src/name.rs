@@ -41,7 +41,7 @@ impl FromStr for VolumeName {
         let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
         let name = || text.chars().take(140).collect();
         match text.len() {
-            1 if first => Err(Error::ShortName),
+            1 if first => Err(Error::ShortName { name: name() }),
             2..=255 if first && rest => Ok(Self(text.to_owned())),
             _ => Err(Error::Name { name: name() }),
         }

@@ -152,7 +152,7 @@ fn mounts(record: &Record) -> Vec<Value> {
             "Source": volume.source,
             "Destination": volume.target,
             "Driver": "local",
-            "Mode": volume_mode(volume),
+            "Mode": volume_mode(record, volume),
             "RW": !volume.read_only,
             "Propagation": "",
         })
@@ -171,14 +171,20 @@ fn mounts(record: &Record) -> Vec<Value> {
     binds.chain(volumes).chain(images).chain(tmpfs).collect()
 }
 
-/// The words of `-v`; Docker shows `z` for a volume that was given none.
-fn volume_mode(volume: &crate::volumes::VolumeUse) -> String {
+/// The words of `-v`. Docker shows `z` for a volume with a name that was given none, whatever `--mount` says.
+fn volume_mode(record: &Record, volume: &crate::volumes::VolumeUse) -> String {
     use crate::options::Relabel;
+    let mut asked = record.options.storage.volumes.iter().filter(|asked| asked.target == volume.target);
+    let is_spelt = asked.next().is_some_and(|asked| !asked.short);
     let mut words = Vec::new();
-    words.extend(volume.read_only.then_some("ro"));
+    words.extend((volume.read_only && !is_spelt).then_some("ro"));
     words.extend(volume.relabel.map(|label| if label == Relabel::Shared { "z" } else { "Z" }));
     words.extend(volume.chown.then_some("U"));
-    if words.is_empty() { "z".to_owned() } else { words.join(",") }
+    match words.is_empty() {
+        true if volume.anonymous => String::new(),
+        true => "z".to_owned(),
+        false => words.join(","),
+    }
 }
 
 fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Value {

@@ -159,6 +159,7 @@ fn mounts(record: &Record, document: &mut Value) {
             );
         }
         if !options.is_empty() {
+            options.entry("DriverConfig").or_insert_with(|| json!({}));
             mount["VolumeOptions"] = options.into();
         }
         mounts.push(mount);
