@@ -129,12 +129,15 @@ fn the_image_s_files_come_once() {
 fn two_that_start_at_once_have_one_copy() {
     let (conex, alpine) = alpine!();
     for round in 0..4 {
-        let volume = format!("shared{round}:/usr");
-        let script = "ls /usr/bin | wc -l; ls -A /usr";
-        let running: Vec<_> = (0..3)
-            .map(|_| conex.background(&["run", "--rm", "-v", &volume, alpine, "sh", "-c", script]))
-            .collect();
-        let outputs: Vec<_> = running.into_iter().map(|child| child.finish()).collect();
+        // Several at once, in either order: nobody waits for ever.
+        let volume = |name: &str, place: &str| format!("{name}{round}:{place}");
+        let (one, two) = (volume("one", "/usr"), volume("two", "/etc"));
+        let script = "ls /usr/bin | wc -l; ls -A /usr /etc";
+        let run = |first: &str, second: &str| {
+            conex.background(&["run", "--rm", "-v", first, "-v", second, alpine, "sh", "-c", script])
+        };
+        let running = [run(&one, &two), run(&two, &one), run(&one, &two), run(&two, &one)];
+        let outputs = running.map(|child| child.finish());
         for output in &outputs {
             assert_eq!((output.code, &output.stdout), (0, &outputs[0].stdout), "{}", output.stderr);
         }

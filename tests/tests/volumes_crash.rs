@@ -168,6 +168,32 @@ fn the_end_of_a_container_takes_what_is_its_own() {
     );
 }
 
+fn kill_supervisor(conex: &Conex, name: &str) {
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let pid = conex.ok(&["inspect", "-f", "{{.State.Pid}}", name]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).expect("a process");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
+    let parent = parent.and_then(Pid::from_raw).expect("a parent");
+    let parent = pidfd_open(parent, PidfdFlags::empty()).expect("a process");
+    pidfd_send_signal(parent, Signal::KILL).expect("a kill");
+}
+
+/// The container of a killed `run --rm` is settled by who removes its volume, which goes with it.
+#[test]
+fn a_dead_one_s_volume_can_be_removed() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    conex.ok(&["run", "-d", "--rm", "--name", "box", "-v", "/anon", "-v", "db:/db", alpine, "sleep", "1000"]);
+    let shown = conex.ok(&["volume", "ls", "-q"]);
+    let anonymous = shown.lines().find(|name| name.len() == 64).expect("an anonymous one").to_owned();
+    kill_supervisor(&conex, "box");
+    // Its end is noticed some time after the kill.
+    eventually("its removal", || (conex.run(&["volume", "rm", &anonymous]).code == 0).then_some(()));
+    assert_eq!(settled(&conex, "after the removal"), ["db"]);
+    conex.ok(&["volume", "rm", "db"]);
+}
+
 /// A volume in memory is mounted for as long as somebody runs with it; a supervisor that is killed is nobody.
 #[test]
 fn a_killed_supervisor_s_mount_goes() {
@@ -181,14 +207,7 @@ fn a_killed_supervisor_s_mount_goes() {
     let data = directory(&conex).join("memory/_data");
     let kept = directory(&conex).join("db/_data/file");
     eventually("the files", || (data.join("file").exists() && kept.exists()).then_some(()));
-    let pid = conex.ok(&["inspect", "-f", "{{.State.Pid}}", "box"]);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).expect("a process");
-    let parent =
-        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok()).expect("a parent");
-    let parent = rustix::process::Pid::from_raw(parent).expect("a pid");
-    let parent =
-        rustix::process::pidfd_open(parent, rustix::process::PidfdFlags::empty()).expect("a process");
-    rustix::process::pidfd_send_signal(parent, rustix::process::Signal::KILL).expect("a kill");
+    kill_supervisor(&conex, "box");
     eventually("the end", || conex.ok(&["ps", "-a"]).contains("Exited (137)").then_some(()));
     assert!(!data.join("file").exists(), "it is still mounted");
     assert_eq!(std::fs::read_to_string(&kept).expect("the data"), "data\n");

@@ -3,7 +3,7 @@
 //! A volume is `ROOT/volumes/<name>/`: `volume.json`, which says what it is, and `_data/`, which is the containers'. It appears whole
 //! by rename and goes by rename; a directory whose name begins with a dot is one that is being made or removed, and whoever finds it
 //! unlocked clears it. The lock of a volume is flock(2) on its directory: shared from the look at a volume until the record of the
-//! container that uses it is written, alone while it is removed.
+//! container that uses it is written, alone while it is removed. First contents have a lock of their own, on `volume.json`.
 //!
 //! What lies in `_data` was written by containers and is hostile: it is walked over held descriptors, no symbolic link is followed,
 //! nothing but a regular file is opened, and a path in it is resolved as if it were the root ([`mount::beneath`]).
@@ -27,5 +27,5 @@ pub use error::{Error, Result};
 pub use name::VolumeName;
 pub use quota::{DiskImage, Quota, limit};
 pub use size::parse_size;
-pub use store::{Held, Volumes};
+pub use store::{Held, Turn, Volumes};
 pub use tree::{chown, copy, export, import, populate, usage};

@@ -58,7 +58,7 @@ impl Engine {
         let (name, _name) = claim_name(&parts.store, &id, options.name.as_ref())?;
         let range = claim_range(&parts.store, &id, &options)?;
         let (joined, joined_ids) = self.joined(&options)?;
-        let mut settled = self.settle_volumes(&id, &mut options, &image)?;
+        let settled = self.settle_volumes(&id, &mut options, &image)?;
         let cgroup = parts.group_path(options.limits.cgroup_parent.as_deref(), &id)?;
         let directory = parts.store.directory(&id);
         // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
@@ -93,7 +93,7 @@ impl Engine {
             options,
         };
         let rootfs = parts.mount_over(&record, &lowers)?;
-        crate::volumes::fill(parts, &mut settled, rootfs.as_fd(), record.id_range)?;
+        crate::volumes::fill(parts, &settled, rootfs.as_fd(), record.id_range)?;
         let plan = spec::build(&SpecRequest {
             options: &record.options,
             image: &image.document.config,

@@ -7,37 +7,28 @@ use conex_volume::{Volume, Volumes, mount, populate};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Settled, VolumeUse};
+use super::Settled;
 use crate::engine::Parts;
 use crate::spec::IdRange;
 use crate::{Error, Result};
 
-/// Fills those that are empty, when the container is made, as Docker does. In the order of names, and each is held shared again
-/// when this returns.
+/// Fills those that are empty, when the container is made, as Docker does. They are held shared meanwhile, by others too.
 pub(crate) fn fill(
     parts: &Parts,
-    settled: &mut Settled,
+    settled: &Settled,
     rootfs: BorrowedFd<'_>,
     ids: Option<IdRange>,
 ) -> Result<()> {
     let volumes = parts.volumes();
-    let mut wanted: Vec<&VolumeUse> =
-        settled.volumes.iter().filter(|volume| !volume.no_copy && !volume.volatile).collect();
-    wanted.sort_by(|one, two| one.name.cmp(&two.name));
+    let wanted = settled.volumes.iter().filter(|volume| !volume.no_copy && !volume.volatile);
     for volume in wanted {
         let Some(from) = source(rootfs, &volume.target)? else { continue };
-        let (about, held) = &settled.held[&volume.name];
-        if !volumes.may_be_empty(about)? {
-            continue;
+        let (about, _) = &settled.held[&volume.name];
+        if volumes.may_be_empty(about)? {
+            // One at a time; who waits finds it filled.
+            let _turn = volumes.turn(&volume.name)?;
+            fill_one(&volumes, about, from.as_fd(), ids)?;
         }
-        // Another may have it removed between the two locks: then it is made anew.
-        held.alone().map_err(Error::from)?;
-        if !held.is_there() {
-            return Err(conex_volume::Error::NotFound { name: volume.name.to_string() }.into());
-        }
-        let filled = fill_one(&volumes, about, from.as_fd(), ids, true);
-        held.shared().map_err(Error::from)?;
-        filled?;
     }
     Ok(())
 }
@@ -55,20 +46,15 @@ pub(super) fn source(rootfs: BorrowedFd<'_>, target: &Path) -> Result<Option<Own
     }
 }
 
-fn fill_one(
-    volumes: &Volumes,
-    volume: &Volume,
-    from: BorrowedFd<'_>,
-    ids: Option<IdRange>,
-    lasting: bool,
-) -> Result<()> {
+fn fill_one(volumes: &Volumes, volume: &Volume, from: BorrowedFd<'_>, ids: Option<IdRange>) -> Result<()> {
     let owner = owners(ids);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |path: &Path| {
         rustix::fs::open(path, flags, Mode::empty())
             .map_err(|errno| Error::Read { path: path.to_owned(), source: errno.into() })
     };
-    let lasting = lasting && !volume.anonymous;
+    // An anonymous one goes with its container, which has not begun.
+    let lasting = !volume.anonymous;
     if volumes.is_directory(volume)? {
         let (beside, data) = (open(&volumes.directory(&volume.name))?, open(&volumes.data(&volume.name))?);
         populate(beside.as_fd(), data.as_fd(), Some(from), &owner, lasting)?;

@@ -2,7 +2,8 @@
 //! start (`sources`), given back at its end (`release`, `reap`).
 //!
 //! A container's record names its volumes; that is what keeps them. Whoever makes a container holds its volumes' locks, shared, until the
-//! record is written; whoever removes a volume holds its lock alone and reads all records. Locks are taken in the order of names.
+//! record is written; whoever removes a volume holds its lock alone and reads all records. Nobody who holds one shared waits for one
+//! alone.
 
 mod fill;
 mod reap;

@@ -80,13 +80,15 @@ impl Engine {
         }
         let places = places_of(of_image.keys(), &targets)?;
         wanted.extend(places.iter().map(|target| Wanted::OfImage(target)));
-        let settled = self.parts.take(id, storage.volume_driver.as_deref(), wanted)?;
-        let settled = self.take_images(settled, options)?;
+        // A pull may take its time: before anything is locked.
+        let mut settled = self.take_images(options)?;
+        self.parts.take(id, storage.volume_driver.as_deref(), wanted, &mut settled)?;
         options.storage.binds.extend(inherited);
         Ok(settled)
     }
 
-    fn take_images(&self, mut settled: Settled, options: &CreateOptions) -> Result<Settled> {
+    fn take_images(&self, options: &CreateOptions) -> Result<Settled> {
+        let mut settled = Settled::default();
         let images = &self.parts.images;
         for asked in &options.storage.images {
             let image = match images.resolve(&asked.source, None) {
@@ -158,7 +160,13 @@ impl Wanted<'_> {
 
 impl Parts {
     /// Locks the volumes in the order of their names, and makes what is not there.
-    fn take(&self, id: &ContainerId, driver: Option<&str>, wanted: Vec<Wanted<'_>>) -> Result<Settled> {
+    fn take(
+        &self,
+        id: &ContainerId,
+        driver: Option<&str>,
+        wanted: Vec<Wanted<'_>>,
+        settled: &mut Settled,
+    ) -> Result<()> {
         let volumes = self.volumes();
         let mut named = Vec::with_capacity(wanted.len());
         for one in wanted {
@@ -170,7 +178,6 @@ impl Parts {
         reap::note(&self.store.directory(id), anonymous.cloned().collect())?;
         let mut order: Vec<usize> = (0..named.len()).collect();
         order.sort_by(|&one, &two| named[one].0.cmp(&named[two].0));
-        let mut settled = Settled::default();
         for index in order {
             let (name, one) = &named[index];
             if !settled.held.contains_key(name) {
@@ -181,7 +188,7 @@ impl Parts {
             let (volume, _) = &settled.held[name];
             settled.volumes.push(use_of(&volumes, volume, one)?);
         }
-        Ok(settled)
+        Ok(())
     }
 }
 

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 
 use crate::{Error, Result};
 
-/// Held until it is dropped. Shared, the volume cannot be removed; alone, nobody else looks at it.
+/// Held until it is dropped. Shared, the volume cannot be removed; alone, nobody else looks at it. Who holds one shared waits for no
+/// other alone, or two could wait for each other.
 #[derive(Debug)]
 pub struct Held {
     pub(super) fd: OwnedFd,
@@ -41,28 +42,8 @@ impl Held {
         }
     }
 
-    /// Waits until nobody else holds it. In between nobody may hold it: see [`Held::is_there`].
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn alone(&self) -> Result<()> {
-        self.change(FlockOperation::LockExclusive)
-    }
-
-    /// Lets others share it, at once.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn shared(&self) -> Result<()> {
-        self.change(FlockOperation::LockShared)
-    }
-
-    fn change(&self, operation: FlockOperation) -> Result<()> {
-        rustix::io::retry_on_intr(|| flock(&self.fd, operation)).map_err(Error::errno("lock", &self.path))
-    }
-
     /// Whether the volume has not been removed while the lock was waited for.
-    pub fn is_there(&self) -> bool {
+    fn is_there(&self) -> bool {
         let ours = rustix::fs::fstat(&self.fd);
         let there = rustix::fs::statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW);
         matches!((ours, there), (Ok(ours), Ok(there)) if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino))

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use held::Held;
+pub use remove::Turn;
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 

@@ -6,6 +6,12 @@ use super::create::{sync, unseen};
 use super::{Held, Volumes};
 use crate::{Error, Result, Volume, VolumeName, mount};
 
+/// See [`Volumes::turn`].
+#[derive(Debug)]
+pub struct Turn {
+    _file: std::fs::File,
+}
+
 impl Volumes {
     /// The volume, kept from being removed until [`Held`] is dropped.
     ///
@@ -18,7 +24,19 @@ impl Volumes {
         Ok((volume, held))
     }
 
-    /// The volume, for whoever changes what others of this program depend on: its first contents, its shared mount.
+    /// One's turn at the first contents of a volume that is held shared: a lock of its own, of which nobody holds two.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn turn(&self, name: &VolumeName) -> Result<Turn> {
+        let path = self.directory(name).join(super::DOCUMENT);
+        let file = std::fs::File::open(&path).map_err(Error::file("open", &path))?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
+            .map_err(Error::errno("lock", &path))?;
+        Ok(Turn { _file: file })
+    }
+
+    /// The volume, for whoever changes what others of this program depend on: its shared mount.
     ///
     /// # Errors
     /// [`Error::NotFound`].

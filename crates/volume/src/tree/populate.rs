@@ -19,7 +19,8 @@ const WHOLE: &[u8] = WHOLE_NAME.as_bytes();
 pub(crate) const WHOLE_NAME: &str = ".conex-copied";
 
 /// Fills the directory `data` with what is in `from`, when it is empty. `beside` is a directory on the same mount for the time being,
-/// which may be `data` itself. `lasting` writes to the disk before the contents count. The caller holds the volume alone. Says whether
+/// which may be `data` itself. `lasting` writes to the disk before the contents count. It is the caller's
+/// turn at it ([`Volumes::turn`](crate::Volumes::turn)). Says whether
 /// anything was done.
 ///
 /// # Errors

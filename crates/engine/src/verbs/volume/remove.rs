@@ -24,22 +24,23 @@ impl Engine {
     /// When there is no such volume, or a container has it, running or not.
     pub fn volume_remove(&self, name: &str) -> Result<()> {
         let volume = self.parts.volumes().find(name)?;
-        self.erase_volume(&volume.name)
+        match self.erase_volume(&volume.name) {
+            // It has gone with its container, which was a dead one's.
+            Err(Error::Volume(conex_volume::Error::NotFound { .. })) => Ok(()),
+            done => done,
+        }
     }
 
     fn erase_volume(&self, name: &VolumeName) -> Result<()> {
         let store = &self.parts.store;
-        self.parts.volumes().remove(name, || {
-            let mut users = Vec::new();
-            for user in store.users_of(name)? {
-                // The container of a dead `run --rm` goes now, and is none then.
-                let id = user.parse().map_err(|source| Error::Id { source })?;
-                if !matches!(store.state(&id), Ok(None)) {
-                    users.push(user);
-                }
+        // The container of a dead `run --rm` goes now, and is no user then. Before the lock is taken: it may have volumes that go, too.
+        for user in store.users_of(name)? {
+            let id = user.parse().map_err(|source| Error::Id { source })?;
+            if let Err(error) = store.state(&id) {
+                log::warn!("container {}: {error}", id.short());
             }
-            Ok(users)
-        })
+        }
+        self.parts.volumes().remove(name, || store.users_of(name))
     }
 
     /// Removes the volumes that no container has: anonymous ones, or `all` of them.
