@@ -258,6 +258,23 @@ fn inspect_tells_of_them() {
     assert!(conex.ok(&["volume", "inspect", &anonymous]).contains("com.docker.volume.anonymous"));
 }
 
+/// A definition that a bad disk has left is in nobody's way.
+#[test]
+fn a_damaged_one_can_be_removed() {
+    needs_root!();
+    let conex = Conex::new();
+    for name in ["good", "bad"] {
+        conex.ok(&["volume", "create", name]);
+    }
+    std::fs::write(data(&conex, "bad").with_file_name("volume.json"), "{").expect("a file");
+    assert_eq!(volumes(&conex), ["good"]);
+    let error = conex.fails(1, &["volume", "inspect", "bad"]);
+    assert!(error.contains("volume.json is damaged") && error.lines().count() == 1, "{error}");
+    conex.ok(&["volume", "rm", "bad"]);
+    conex.fails(1, &["volume", "rm", "bad"]);
+    assert!(!data(&conex, "bad").exists());
+}
+
 #[test]
 fn they_are_not_the_container_s_files() {
     let (conex, alpine) = alpine!();

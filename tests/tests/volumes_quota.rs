@@ -95,6 +95,19 @@ fn a_container_writes_no_more_than_it_may() {
     eventually("no loop device", || devices(&conex).is_empty().then_some(()));
 }
 
+/// The image has more than fits: an error, no container, and the volume is as empty as before.
+#[test]
+fn first_contents_that_do_not_fit() {
+    let (conex, alpine) = limited!();
+    conex.ok(&["volume", "create", "--opt", "size=3m", "small"]);
+    let error = conex.fails(125, &["create", "-v", "small:/lib", "-v", "/anon", alpine, "true"]);
+    assert!(error.contains("No space left on device") && error.lines().count() == 1, "{error}");
+    assert_eq!(conex.ok(&["ps", "-aq"]), "");
+    assert_eq!(conex.ok(&["volume", "ls", "-q"]), "small\n");
+    let look = ["run", "--rm", "-v", "small:/v:nocopy", alpine, "sh", "-c", "ls -A /v; echo x >/v/file"];
+    assert_eq!(conex.ok(&look), "");
+}
+
 /// On a file system with project quotas, which a machine may have none of: xfs, made for the test.
 #[test]
 fn project_quotas_are_used_where_they_are() {

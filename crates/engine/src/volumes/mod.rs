@@ -11,7 +11,7 @@ mod release;
 mod settle;
 mod sources;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use conex_oci::{ContainerId, Digest};
@@ -93,14 +93,34 @@ impl Store {
     pub fn volume_users(&self) -> Result<Vec<(ContainerId, BTreeSet<VolumeName>)>> {
         let mut users = Vec::new();
         for id in self.ids()? {
-            let record = self.directory(&id).join("config.json");
-            if let Some(summary) = write::read_json::<Summary>(&record)?
-                && !summary.volumes.is_empty()
-            {
-                users.push((id, summary.volumes.into_iter().map(|volume| volume.name).collect()));
-            }
+            users.extend(self.volumes_of(&id)?.map(|names| (id, names)));
         }
         Ok(users)
+    }
+
+    /// How many containers have each volume. For people to look at: a container that cannot be read does not count.
+    ///
+    /// # Errors
+    /// When the containers cannot be listed.
+    pub fn volume_links(&self) -> Result<BTreeMap<VolumeName, usize>> {
+        let mut links = BTreeMap::new();
+        for id in self.ids()? {
+            match self.volumes_of(&id) {
+                Ok(names) => {
+                    names.into_iter().flatten().for_each(|name| *links.entry(name).or_default() += 1)
+                }
+                Err(error) => log::warn!("container {}: {error}", id.short()),
+            }
+        }
+        Ok(links)
+    }
+
+    /// `None` when it has none, or is no container (any more).
+    fn volumes_of(&self, id: &ContainerId) -> Result<Option<BTreeSet<VolumeName>>> {
+        let summary = write::read_json::<Summary>(&self.directory(id).join("config.json"))?;
+        let names: BTreeSet<_> =
+            summary.into_iter().flat_map(|summary| summary.volumes).map(|volume| volume.name).collect();
+        Ok(Some(names).filter(|names| !names.is_empty()))
     }
 
     /// The containers that have a volume, as full ids.

@@ -56,7 +56,9 @@ impl Volumes {
         name: &VolumeName,
         users: impl FnOnce() -> std::result::Result<Vec<String>, E>,
     ) -> std::result::Result<(), E> {
-        let (_, held) = self.hold_alone(name)?;
+        // One whose definition cannot be read has to go all the same.
+        let held = Held::take(&self.directory(name), FlockOperation::LockExclusive)?
+            .ok_or_else(|| Error::NotFound { name: name.to_string() })?;
         let users = users()?;
         if !users.is_empty() {
             return Err(Error::InUse { name: name.to_string(), users: users.join(", ") }.into());

@@ -1,10 +1,9 @@
 //! `volume ls`, and what `system df` says of volumes.
 
-use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use conex_volume::{Backing, Volume, VolumeName, Volumes, usage};
+use conex_volume::{Backing, Volume, Volumes, usage};
 use rustix::fs::{Mode, OFlags};
 
 use crate::{Engine, Error, Result};
@@ -73,10 +72,7 @@ impl Engine {
     /// When they, or the containers, cannot be read.
     pub fn volumes(&self, filter: &VolumeFilter, sizes: bool) -> Result<Vec<VolumeSummary>> {
         let volumes = self.parts.volumes();
-        let mut links: BTreeMap<VolumeName, usize> = BTreeMap::new();
-        for (_, names) in self.parts.store.volume_users()? {
-            names.into_iter().for_each(|name| *links.entry(name).or_default() += 1);
-        }
+        let links = self.parts.store.volume_links()?;
         let mut found = Vec::new();
         for volume in volumes.list()? {
             let links = links.get(&volume.name).copied().unwrap_or(0);

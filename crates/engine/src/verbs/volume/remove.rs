@@ -23,8 +23,12 @@ impl Engine {
     /// # Errors
     /// When there is no such volume, or a container has it, running or not.
     pub fn volume_remove(&self, name: &str) -> Result<()> {
-        let volume = self.parts.volumes().find(name)?;
-        match self.erase_volume(&volume.name) {
+        let missing = || conex_volume::Error::NotFound { name: name.chars().take(140).collect() };
+        let name: VolumeName = name.parse().map_err(|_| missing())?;
+        if !self.parts.volumes().directory(&name).exists() {
+            return Err(missing().into());
+        }
+        match self.erase_volume(&name) {
             // It has gone with its container, which was a dead one's.
             Err(Error::Volume(conex_volume::Error::NotFound { .. })) => Ok(()),
             done => done,
