@@ -107,7 +107,9 @@ impl Store {
         for id in self.ids()? {
             match self.volumes_of(&id) {
                 Ok(names) => {
-                    names.into_iter().flatten().for_each(|name| *links.entry(name).or_default() += 1)
+                    for name in names.into_iter().flatten() {
+                        *links.entry(name).or_default() += 1;
+                    }
                 }
                 Err(error) => log::warn!("container {}: {error}", id.short()),
             }
