@@ -185,6 +185,18 @@ fn an_archive_stays_in_its_volume() {
     assert_eq!(conex.run_with_input(&["volume", "import", "nothing"], &Forge::tar(&[])).code, 1);
 }
 
+/// Root in a container makes setuid programs and device nodes in a volume: another user of the host must not come by them.
+#[test]
+fn no_other_user_reaches_them() {
+    use std::os::unix::fs::PermissionsExt;
+    needs_root!();
+    let conex = Conex::new();
+    conex.ok(&["volume", "create", "db"]);
+    for path in [conex.root().join("volumes"), conex.root().join("volumes/db")] {
+        assert_eq!(path.metadata().expect("a directory").permissions().mode() & 0o7777, 0o700);
+    }
+}
+
 #[test]
 fn an_export_shows_what_is_in_the_volume_alone() {
     needs_root!();

@@ -217,6 +217,24 @@ fn a_killed_supervisor_s_mount_goes() {
     conex.ok(&["volume", "rm", "memory", "db"]);
 }
 
+/// Many that make and remove one volume at once: it is there or not, and nothing else is.
+#[test]
+fn one_of_many_makes_it() {
+    needs_root!();
+    let conex = Conex::new();
+    for _ in 0..5 {
+        let making: Vec<_> = (0..8).map(|_| conex.background(&["volume", "create", "db"])).collect();
+        for output in making.into_iter().map(conex_tests::Background::finish) {
+            assert_eq!((output.code, &*output.stdout), (0, "db\n"), "{}", output.stderr);
+        }
+        assert_eq!(settled(&conex, "after all have made it"), ["db"]);
+        let removing: Vec<_> = (0..4).map(|_| conex.background(&["volume", "rm", "db"])).collect();
+        let codes: Vec<_> = removing.into_iter().map(|child| child.finish().code).collect();
+        assert!(codes.contains(&0) && codes.iter().all(|code| matches!(code, 0 | 1)), "{codes:?}");
+        assert!(settled(&conex, "after all have removed it").is_empty());
+    }
+}
+
 /// Two commands that want opposite things of one volume: one of them wins, and no container has a volume that is not there.
 #[test]
 fn removal_and_use_exclude_each_other() {

@@ -106,8 +106,8 @@ impl Volumes {
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    // Docker's: a container's user may reach his volume, and sees no names of others.
-                    make_directory(&self.root, 0o711)?;
+                    // Containers make device nodes and setuid programs in volumes: no other user of the host may get there.
+                    make_directory(&self.root, 0o700)?;
                     continue;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
@@ -115,8 +115,6 @@ impl Volumes {
             }
             // Between its making and its locking somebody may have taken it for a dead one's.
             if let Some(held) = Held::take(&path, FlockOperation::NonBlockingLockExclusive)? {
-                rustix::fs::fchmod(&held.fd, Mode::from_raw_mode(0o711))
-                    .map_err(Error::errno("set the mode of", &path))?;
                 return Ok(held);
             }
         }
