@@ -221,7 +221,10 @@ impl Parts {
             volatile: record.options.auto_remove,
             read_only: false,
             idmap: idmap.as_ref().map(AsFd::as_fd),
-        })?;
-        Ok(mount)
+        });
+        match mount {
+            Err(source) if layer.is_image() => Err(Error::LimitedLayer { source }),
+            mount => Ok(mount?),
+        }
     }
 }

@@ -162,6 +162,11 @@ pub enum Error {
     /// A volume.
     #[error(transparent)]
     Volume(#[from] conex_volume::Error),
+    /// `--storage-opt size=`, by a file system in a file.
+    #[error(
+        "cannot mount the container's limited layer (without project quotas of the file system that needs Linux 6.15): {source}"
+    )]
+    LimitedLayer { source: conex_image::rootfs::RootfsError },
     /// `--volumes-from`
     #[error("--volumes-from {name}: {source}")]
     VolumesFrom { name: String, source: Box<Error> },

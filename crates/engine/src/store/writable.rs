@@ -20,13 +20,13 @@ pub(crate) struct WritableLayer {
     /// Its directories.
     pub(crate) scratch: Scratch,
     /// The file system that they are in, which hangs nowhere.
-    _mount: Option<OwnedFd>,
+    mount: Option<OwnedFd>,
 }
 
 impl WritableLayer {
     /// Of a container that has no limit.
     pub(crate) fn unlimited(directory: &Path) -> Self {
-        Self { scratch: Scratch::at(directory), _mount: None }
+        Self { scratch: Scratch::at(directory), mount: None }
     }
 
     /// Makes the place of one that may write no more than so many bytes.
@@ -46,6 +46,11 @@ impl WritableLayer {
         }
     }
 
+    /// Whether it is in a file system of its own, which hangs nowhere.
+    pub(crate) fn is_image(&self) -> bool {
+        self.mount.is_some()
+    }
+
     /// Of a container that may have a limit.
     ///
     /// # Errors
@@ -55,7 +60,7 @@ impl WritableLayer {
         if image.exists() {
             let mount = DiskImage::mount(&image)?;
             let scratch = Scratch::at(format!("/proc/self/fd/{}", mount.as_raw_fd()).as_ref());
-            return Ok(Self { scratch, _mount: Some(mount) });
+            return Ok(Self { scratch, mount: Some(mount) });
         }
         Ok(Self::unlimited(if place.exists() { &place } else { directory }))
     }
