@@ -61,6 +61,11 @@ impl Forge {
         self
     }
 
+    /// A tar alone.
+    pub fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
+        tar(entries)
+    }
+
     /// One more layer, upon the others.
     #[must_use]
     pub fn layer(mut self, entries: &[Entry<'_>]) -> Self {

@@ -145,9 +145,6 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
     let conex = Conex::new();
     for flag in [
         "--link",
-        "--volumes-from",
-        "--volume-driver",
-        "--storage-opt",
         "--runtime",
         "--gpus",
         "--isolation",
@@ -170,12 +167,10 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
         (&["rm", "-l", "x"][..], "-l"),
         (&["rm", "--link", "x"], "--link"),
         (&["pull", "--disable-content-trust", "alpine"], "--disable-content-trust"),
-        (&["run", "-v", "data:/data", "x"], "named volumes"),
-        (&["run", "-v", "/data", "x"], "anonymous volumes"),
-        (&["run", "--mount", "type=volume,target=/x", "x"], "volume"),
+        (&["run", "--mount", "type=cluster,target=/x", "x"], "type"),
         (&["run", "--log-driver", "syslog", "x"], "syslog"),
         (&["run", "--device", "vendor.com/class=x", "x"], "CDI"),
-        (&["inspect", "--type", "volume", "x"], "volume"),
+        (&["inspect", "--type", "network", "x"], "network"),
         (&["-H", "tcp://x", "ps"], "-H"),
     ] {
         let error = conex.fails(125, words);
@@ -215,6 +210,9 @@ fn bad_values_name_the_flag() {
         ("--tmpfs", "relative"),
         ("--mount", "type=bind"),
         ("--volume", "a:b:c:d"),
+        ("--volume", "vol/ume:/x"),
+        ("--volumes-from", ":ro"),
+        ("--storage-opt", "colour=red"),
         ("--pid", "x"),
         ("--ipc", "x"),
         ("--uts", "x"),

@@ -187,7 +187,7 @@ fn filters() {
         (&["image", "prune", "-f", "--filter", "labl=x"], "did you mean label?"),
         (&["system", "prune", "-f", "--filter", "dangling=true"], "invalid filter"),
         (&["container", "prune", "-f", "--filter", "until"], "expected KEY=VALUE"),
-        (&["system", "prune", "--volumes"], "--volumes is not supported yet"),
+        (&["system", "prune", "--volumes", "--filter", "until=1h"], "is not supported with"),
     ] {
         let error = conex.fails(125, words);
         assert!(error.contains(why) && error.lines().count() == 1, "{words:?}: {error}");

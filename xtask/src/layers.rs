@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conex-network", 2),
     ("conex-registry", 2),
     ("conex-runtime", 2),
+    ("conex-volume", 2),
     ("conex-image", 3),
     ("conex-engine", 4),
     ("conex-distribution", 5),

@@ -43,10 +43,30 @@ pub struct Applied {
 /// # Errors
 /// What is wrong with the archive, more than `limits`, or what the destination says.
 pub fn apply<D: Destination>(reader: impl Read, limits: &Limits, destination: &mut D) -> Result<Applied> {
+    apply_names(reader, limits, destination, NamesMean::Changes)
+}
+
+/// What the names of an archive mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NamesMean {
+    /// A layer's: those that begin with `.wh.` hide others.
+    #[default]
+    Changes,
+    /// Any tar's: each is a file's name.
+    Themselves,
+}
+
+/// [`apply`], for an archive that need not be a layer.
+pub(crate) fn apply_names<D: Destination>(
+    reader: impl Read,
+    limits: &Limits,
+    destination: &mut D,
+    names: NamesMean,
+) -> Result<Applied> {
     let mut reader = Reader::new(reader, limits.clone());
     let mut applied = Applied::default();
     while let Some(mut entry) = reader.next()? {
-        one(&mut entry, destination, &mut applied)?;
+        one(&mut entry, destination, names, &mut applied)?;
         if applied.entries + destination.implied() > limits.max_entries {
             let limit = limits.max_entries;
             return Err(Error::Limit { what: "the number of its entries", limit, path: None });
@@ -59,6 +79,7 @@ pub fn apply<D: Destination>(reader: impl Read, limits: &Limits, destination: &m
 fn one<R: Read>(
     entry: &mut Entry<'_, R>,
     destination: &mut impl Destination,
+    names: NamesMean,
     applied: &mut Applied,
 ) -> Result<()> {
     applied.entries += 1;
@@ -74,6 +95,9 @@ fn one<R: Read>(
         }
         return destination.root(header);
     };
+    if names == NamesMean::Themselves {
+        return destination.create(parent, name, entry);
+    }
     match Meaning::of(parent, name)? {
         Meaning::File(name) => return destination.create(parent, name, entry),
         Meaning::Whiteout(name) => destination.whiteout(parent, name)?,

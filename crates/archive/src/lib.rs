@@ -30,7 +30,7 @@ mod unpack;
 mod writer;
 
 pub use ahead::read_ahead;
-pub use apply::{Applied, Destination, apply};
+pub use apply::{Applied, Destination, NamesMean, apply};
 pub use compression::{Compression, Compressor, Decompressed, decompress};
 pub use error::{Error, Result};
 pub use hashing::HashingReader;

@@ -5,7 +5,7 @@
 use std::io::{self, Read, Write};
 
 use crate::error::shown;
-use crate::{Error, Header, Kind, Result};
+use crate::{Error, Extent, Header, Kind, Result};
 
 const BLOCK: usize = 512;
 /// What ustar's eight- and twelve-byte octal fields hold.
@@ -54,6 +54,48 @@ impl<W: Write> Writer<W> {
         let written = self.records(&records.0, name).and_then(|()| self.sink.write_all(&block));
         written.map_err(failed)?;
         self.contents(header, contents)
+    }
+
+    /// Adds a regular file of which only `extents` are written, in order and apart, each from what `piece` gives; the rest are holes
+    /// (GNU's sparse format 1.0, which tar and bsdtar read).
+    ///
+    /// After an error the archive is of no use.
+    pub fn append_sparse<R: Read>(
+        &mut self,
+        header: &Header,
+        extents: &[Extent],
+        piece: impl Fn(&Extent) -> R,
+    ) -> Result<()> {
+        let failed = |source| Error::Write { path: shown(&header.path), source };
+        let mut map = format!("{}\n", extents.len());
+        for extent in extents {
+            map += &format!("{}\n{}\n", extent.offset, extent.length);
+        }
+        let padding = map.len().wrapping_neg() % BLOCK;
+        map.extend(std::iter::repeat_n('\0', padding));
+        let base = header.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let mut place = [&b"GNUSparseFile.0/"[..], base].concat();
+        place.truncate(100);
+        let data: u64 = extents.iter().map(|extent| extent.length).sum();
+        let kind = Kind::File { size: map.len() as u64 + data };
+        let shell = Header { path: place, kind, xattrs: header.xattrs.clone(), ..*header };
+        let mut records = Records::default();
+        for (key, value) in [("major", "1"), ("minor", "0"), ("realsize", &header.size().to_string())] {
+            records.add(format!("GNU.sparse.{key}").as_bytes(), value.as_bytes());
+        }
+        records.add(b"GNU.sparse.name", &header.path);
+        let block = block(&shell, b"", &shell.path, b"", &mut records)
+            .map_err(|reason| failed(io::Error::new(io::ErrorKind::InvalidInput, reason)))?;
+        let written = self.records(&records.0, &shell.path).and_then(|()| self.sink.write_all(&block));
+        written.and_then(|()| self.sink.write_all(map.as_bytes())).map_err(failed)?;
+        for extent in extents {
+            let expected = extent.length;
+            let found = io::copy(&mut piece(extent).take(expected), &mut self.sink).map_err(failed)?;
+            if found != expected {
+                return Err(Error::Length { path: shown(&header.path), expected, found });
+            }
+        }
+        self.pad(shell.size()).map_err(failed)
     }
 
     /// Adds a regular file of mode 0644 with `contents`, owned by root, dated 1970.

@@ -14,6 +14,7 @@ use crate::network::FirewallSettings;
 use crate::options::NotifyMode;
 use crate::rootless::is_rootless;
 use crate::store::lock::Owned;
+use crate::store::writable::WritableLayer;
 use crate::store::{Record, Store, write};
 use crate::supervise::Job;
 use crate::{Error, Result};
@@ -233,19 +234,26 @@ impl Parts {
         idmap: Option<&OwnedFd>,
     ) -> Result<OwnedFd> {
         let directory = self.store.directory(&record.id);
-        let Scratch { upper, work } = Scratch::at(&directory);
+        let layer = match record.options.storage.size {
+            Some(_) => WritableLayer::open(&directory)?,
+            None => WritableLayer::unlimited(&directory),
+        };
+        let Scratch { upper, work } = &layer.scratch;
         let made = match (idmap, record.id_range) {
             (None, Some(range)) => Some(super::idmap::namespace(range)?),
             _ => None,
         };
         let mount = rootfs::mount(&RootfsRequest {
             lowers,
-            upper: &upper,
-            work: &work,
+            upper,
+            work,
             volatile: record.options.auto_remove,
             read_only: false,
             idmap: idmap.or(made.as_ref()).map(AsFd::as_fd),
-        })?;
-        Ok(mount)
+        });
+        match mount {
+            Err(source) if layer.is_image() => Err(Error::LimitedLayer { source }),
+            mount => Ok(mount?),
+        }
     }
 }

@@ -171,6 +171,26 @@ pub enum Error {
     /// A network.
     #[error(transparent)]
     Network(#[from] conex_network::Error),
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] conex_volume::Error),
+    /// `--storage-opt size=`, by a file system in a file.
+    #[error(
+        "cannot mount the container's limited layer (without project quotas of the file system that needs Linux 6.15): {source}"
+    )]
+    LimitedLayer { source: conex_image::rootfs::RootfsError },
+    /// `--volumes-from`
+    #[error("--volumes-from {name}: {source}")]
+    VolumesFrom { name: String, source: Box<Error> },
+    /// A volume's place.
+    #[error("{what} {path:?}: {why}")]
+    VolumePlace { what: &'static str, path: PathBuf, why: &'static str },
+    /// `--mount type=image`
+    #[error("cannot use {path:?} of image {image}: {source}")]
+    ImagePath { image: String, path: PathBuf, source: io::Error },
+    /// `--volume …:U`
+    #[error("--volume {}: U would give a directory of the system's to the container's user", path.display())]
+    SystemDirectory { path: PathBuf },
     /// `network connect` of a container that has no namespace of its own for it.
     #[error("container {name} cannot be connected to networks: it is on --network {mode}")]
     NotOnNetworks { name: String, mode: String },

@@ -28,6 +28,7 @@ pub mod store;
 pub mod supervise;
 pub mod time;
 pub mod verbs;
+pub mod volumes;
 
 pub use attach::{Attachment, Event};
 pub use conex_runtime::program::find as find_program;
@@ -37,5 +38,6 @@ pub use options::{CreateOptions, Made};
 pub use verbs::{
     AttachOptions, CommitOptions, ContainerSummary, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
     ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PodFilter, PodState,
-    PodSummary, PrunedContainers, RemoveOptions, Spaces, StartMode, SystemUsage, Top, WaitCondition,
+    PodSummary, PrunedContainers, PrunedVolumes, RemoveOptions, Spaces, StartMode, SystemUsage, Top,
+    VolumeFilter, VolumeSummary, WaitCondition,
 };

@@ -114,6 +114,8 @@ impl Bed {
         self.options.validate().unwrap();
         let root = fs::File::open(self.root()).unwrap();
         build(&SpecRequest {
+            volumes: &[],
+            images: &[],
             options: &self.options,
             image: &ImageConfig::default(),
             id: &ContainerId::from_random([0xc0; 32]),

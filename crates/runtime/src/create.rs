@@ -62,13 +62,23 @@ pub struct Created {
 /// Any [`Error`]; nothing is left running.
 pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let Create { spec, rootfs, cgroup, stdio, seccomp, init, terms } = request;
-    let Terms { start, preserved, keep_keyring, no_pivot, meanwhile, before_pivot, listener, inside, .. } =
-        terms;
+    let Terms {
+        start,
+        preserved,
+        keep_keyring,
+        no_pivot,
+        sources,
+        meanwhile,
+        before_pivot,
+        listener,
+        inside,
+        ..
+    } = terms;
     let listener = listener::require(seccomp, listener)?;
     if spec.process.is_none() && !matches!(start, Start::BySocket(_)) {
         return Err(missing("process"));
     }
-    let mut plan = Plan::new(spec, cgroup, seccomp, init)?;
+    let mut plan = Plan::new(spec, cgroup, seccomp, init, sources)?;
     plan.nodes = nodes::make(plan.linux, &plan.namespaces)?;
     let staged = before_pivot.is_some() || inside.before_pivot.is_some() || inside.before_program.is_some();
     let joined_user = plan.namespaces.joins(NamespaceKind::User).is_some();

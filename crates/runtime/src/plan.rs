@@ -1,6 +1,7 @@
 //! The spec, read once in the parent into what the calls need: masks, descriptors, C strings. Whatever is wrong with a spec
 //! is found here, before a process exists.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -63,6 +64,7 @@ impl<'a> Plan<'a> {
         cgroup: Option<&conex_cgroup::Cgroup>,
         seccomp: Option<&'a conex_seccomp::Program>,
         init: Option<&'a [u8]>,
+        given: BTreeMap<usize, OwnedFd>,
     ) -> Result<Self, Error> {
         let linux = spec.linux.as_ref().ok_or_else(|| missing("linux"))?;
         let namespaces = Namespaces::plan(linux)?;
@@ -82,7 +84,7 @@ impl<'a> Plan<'a> {
         Ok(Self {
             spec,
             linux,
-            mounts: sources::plan(spec, linux, &namespaces)?,
+            mounts: sources::plan(spec, linux, &namespaces, given)?,
             cgroups: group_mounts(spec, cgroup, &namespaces)?,
             nodes: Vec::new(),
             namespaces,
@@ -115,7 +117,7 @@ fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, Recursion)>, E
 /// # Errors
 /// [`Error::Spec`] and what opening gives.
 pub fn check(spec: &Spec) -> Result<(), Error> {
-    Plan::new(spec, None, None, None).map(drop)
+    Plan::new(spec, None, None, None, BTreeMap::new()).map(drop)
 }
 
 /// What a caller should log of a spec that is nevertheless done (runtime.md#warnings): capabilities that Linux does not have are

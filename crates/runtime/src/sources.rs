@@ -4,6 +4,7 @@
 //! clone no mount; there the child does, as root of its own namespaces, and reaches what the user does.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,7 @@ pub(crate) fn plan<'a>(
     spec: &'a Spec,
     linux: &'a Linux,
     namespaces: &Namespaces,
+    mut given: BTreeMap<usize, OwnedFd>,
 ) -> Result<Vec<PlannedMount<'a>>, Error> {
     if spec.mounts.len() > LIMIT {
         let what = format!("mounts: there are {}, more than {LIMIT}", spec.mounts.len());
@@ -89,7 +91,7 @@ pub(crate) fn plan<'a>(
             Error::Spec { what } => Error::Spec { what: format!("mounts[{index}]{what}") },
             other => other,
         };
-        planned.push(one(mount, linux, namespaces, &mut idmaps).map_err(of)?);
+        planned.push(one(mount, linux, namespaces, given.remove(&index), &mut idmaps).map_err(of)?);
     }
     Ok(planned)
 }
@@ -99,6 +101,7 @@ fn one<'a>(
     mount: &'a Mount,
     linux: &'a Linux,
     namespaces: &Namespaces,
+    given: Option<OwnedFd>,
     idmaps: &mut IdMaps<'a>,
 ) -> Result<PlannedMount<'a>, Error> {
     let wrong = |what: String| Err(Error::Spec { what });
@@ -129,9 +132,10 @@ fn one<'a>(
         Some(path) => path,
         None => return wrong(".source: a bind mount needs it".to_owned()),
     };
-    let source = match foreign::parse(path) {
-        Some((pid, path)) => Source::Held(foreign::clone_tree(pid, &path, recursion)?),
-        None => Source::of(path, recursion, namespaces)?,
+    let source = match (given, foreign::parse(path)) {
+        (Some(mount), _) => Source::Held(mount),
+        (None, Some((pid, path))) => Source::Held(foreign::clone_tree(pid, &path, recursion)?),
+        (None, None) => Source::of(path, recursion, namespaces)?,
     };
     if mapped {
         match &source {

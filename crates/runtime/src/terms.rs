@@ -1,5 +1,6 @@
 //! What holds between a new process and whoever makes it, beside the spec.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use conex_oci::runtime::Linux;
@@ -17,6 +18,9 @@ pub struct Terms<'a> {
     pub keep_keyring: bool,
     /// Leaves the old root below the new one, by chroot(2): for a root in a ramfs, where pivot_root(2) cannot work.
     pub no_pivot: bool,
+    /// Detached mounts that stand in for the sources of bind mounts, by their index in `mounts` of the spec: what a path could not
+    /// name, or what somebody could put something else in the place of.
+    pub sources: BTreeMap<usize, OwnedFd>,
     /// Called with the process's id while it is at work on its mounts, on another processor.
     pub meanwhile: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
     /// Called with the process's id when its namespaces are there and its mounts not yet pivoted to.

@@ -14,6 +14,7 @@ pub mod mount;
 pub mod namespace;
 pub mod network;
 pub mod process;
+pub mod quota;
 pub mod range_lock;
 pub mod scheduling;
 pub mod seccomp;

@@ -5,7 +5,7 @@ use conex_engine::{ContainerSummary, SystemUsage};
 use conex_image::ImageUsage;
 use serde_json::{Value, json};
 
-use super::{images, ps};
+use super::{images, ps, volume};
 use crate::cli::args::{flag, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
@@ -40,8 +40,8 @@ const SUMMARY: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Re
 
 const IMAGES: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
 const CONTAINERS: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
-/// There are none of these yet; their tables are empty, as with Docker when it has none.
-const VOLUMES: &str = "VOLUME NAME\tLINKS\tSIZE";
+const VOLUMES: &str = "{{.Name}}\t{{.Links}}\t{{.Size}}";
+/// There are none of these yet; their table is empty, as with Docker when it has none.
 const BUILD_CACHE: &str = "CACHE ID\tCACHE TYPE\tSIZE\tCREATED\tLAST USED\tUSAGE\tSHARED";
 
 fn define(command: Command) -> Command {
@@ -83,7 +83,13 @@ fn summary(usage: &SystemUsage) -> [Value; 4] {
             containers.iter().map(written).sum(),
             at_rest.map(written).sum(),
         ),
-        row("Local Volumes", 0, 0, 0, 0),
+        row(
+            "Local Volumes",
+            usage.volumes.len(),
+            usage.volumes.iter().filter(|volume| volume.links > 0).count(),
+            usage.volumes.iter().filter_map(|volume| volume.size).sum(),
+            usage.volumes.iter().filter(|volume| volume.links == 0).filter_map(|volume| volume.size).sum(),
+        ),
         row("Build Cache", 0, 0, 0, 0),
     ]
 }
@@ -119,8 +125,10 @@ fn verbose(context: &Context, format: &str) -> Result<u8, Error> {
     let images: Vec<Value> = usage.images.images.iter().map(|image| image_row(image, full, now)).collect();
     let containers: Vec<Value> =
         usage.containers.iter().map(|container| container_row(container, full, now)).collect();
+    let volumes: Vec<Value> = usage.volumes.iter().map(volume::row).collect();
     if !table {
-        let document = json!({ "Images": images, "Containers": containers, "Volumes": [], "BuildCache": [] });
+        let document =
+            json!({ "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": [] });
         output::line(template.render(&document)?)?;
         return Ok(0);
     }
@@ -130,10 +138,10 @@ fn verbose(context: &Context, format: &str) -> Result<u8, Error> {
     };
     let empty = crate::format::table::align;
     output::text(&format!(
-        "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\n\nBuild cache usage: 0B\n\n{}\n",
+        "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\nBuild cache usage: 0B\n\n{}\n",
         listed(images::COLUMNS, &images, IMAGES)?,
         listed(ps::COLUMNS, &containers, CONTAINERS)?,
-        empty(VOLUMES),
+        listed(volume::COLUMNS, &volumes, VOLUMES)?,
         empty(BUILD_CACHE),
     ))?;
     Ok(0)

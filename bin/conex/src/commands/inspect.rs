@@ -1,4 +1,4 @@
-//! `inspect`, of containers and images; also `container inspect` and `image inspect`.
+//! `inspect`, of containers, images and volumes; also `container inspect` and `image inspect`.
 
 use clap::Command;
 use conex_engine::Engine;
@@ -15,7 +15,7 @@ use crate::output;
 pub(crate) const VERB: Verb = Verb {
     name: "inspect",
     aliases: &[],
-    about: "Return low-level information on containers and images",
+    about: "Return low-level information on containers, images and volumes",
     usage: "NAME|ID [NAME|ID...]",
     arity: Arity::AtLeast(1),
     examples: "  conex inspect web
@@ -25,7 +25,7 @@ pub(crate) const VERB: Verb = Verb {
     failure: 1,
     define: |command| {
         shared(command).args([
-            value("type", "string").help("Only inspect objects of the given type (container, image)"),
+            value("type", "string").help("Only inspect objects of the given type (container, image, volume)"),
             flag("size").short('s').help("Display total file sizes if the type is container"),
         ])
     },
@@ -68,6 +68,7 @@ enum Kind {
     Any,
     Container,
     Image,
+    Volume,
 }
 
 fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, Error> {
@@ -75,14 +76,15 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
         None => Kind::Any,
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
-        Some(
-            other @ ("volume" | "network" | "node" | "plugin" | "secret" | "service" | "task" | "config"),
-        ) => {
-            return Err(Error::usage(format!("--type {other} is not supported yet; use container or image")));
+        Some("volume") => Kind::Volume,
+        Some(other @ ("network" | "node" | "plugin" | "secret" | "service" | "task" | "config")) => {
+            return Err(Error::usage(format!(
+                "--type {other} is not supported yet; use container, image or volume"
+            )));
         }
         Some(other) => {
             return Err(Error::usage(format!(
-                "{other:?} is not a valid value for --type; use container or image"
+                "{other:?} is not a valid value for --type; use container, image or volume"
             )));
         }
     };
@@ -115,6 +117,9 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
 }
 
 fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'_>) -> Result<Value, Error> {
+    if kind == Kind::Volume {
+        return Ok(engine.volume_inspect(name)?);
+    }
     if kind != Kind::Image {
         match engine.find(name) {
             Ok(id) => return Ok(engine.inspect(&id, given.on("size"))?),
@@ -125,9 +130,13 @@ fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'
     let platform = if kind == Kind::Image { given.parsed("platform", str::parse)? } else { None };
     match images.resolve(name, platform.as_ref()) {
         Ok(image) => Ok(images.inspect(&image)?),
-        Err(conex_image::Error::NotFound { .. }) if kind == Kind::Any => {
-            Err(Error::Refused(format!("no such object: {name} (neither a container nor an image)")))
-        }
+        Err(conex_image::Error::NotFound { .. }) if kind == Kind::Any => match engine.volume_exists(name)? {
+            true => Ok(engine.volume_inspect(name)?),
+            false => {
+                let known = "neither a container nor an image nor a volume";
+                Err(Error::Refused(format!("no such object: {name} ({known})")))
+            }
+        },
         Err(error) => Err(error.into()),
     }
 }

@@ -63,6 +63,7 @@ mod unshare;
 mod update;
 mod verify;
 mod version;
+mod volume;
 mod wait;
 
 use conex_engine::Engine;
@@ -209,6 +210,20 @@ pub(crate) static NOUNS: &[Noun] = &[
             ("stop", &pod::STOP),
             ("top", &pod::TOP),
             ("unpause", &pod::UNPAUSE),
+        ],
+    },
+    Noun {
+        name: "volume",
+        about: "Manage volumes",
+        verbs: &[
+            ("create", &volume::CREATE),
+            ("exists", &volume::EXISTS),
+            ("export", &volume::EXPORT),
+            ("import", &volume::IMPORT),
+            ("inspect", &volume::INSPECT),
+            ("ls", &volume::LIST),
+            ("prune", &volume::PRUNE),
+            ("rm", &volume::REMOVE),
         ],
     },
     Noun {

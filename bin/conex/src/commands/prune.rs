@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use clap::Command;
-use conex_engine::Engine;
+use conex_engine::{Engine, VolumeFilter};
 use conex_image::{PruneFilter, PruneOptions, Removed};
 
 use super::time;
@@ -41,10 +41,12 @@ pub(crate) const CONTAINER: Verb = Verb {
 
 pub(crate) const SYSTEM: Verb = Verb {
     about: "Remove unused data",
-    examples: "  conex system prune -a -f\n  conex system prune --filter label=stage=test",
-    unsupported: &["--volumes"],
+    examples: "  conex system prune -a -f --volumes\n  conex system prune --filter label=stage=test",
     define: |command| {
-        shared(command).arg(flag("all").short('a').help("Remove all unused images not just dangling ones"))
+        shared(command).args([
+            flag("all").short('a').help("Remove all unused images not just dangling ones"),
+            flag("volumes").help("Prune anonymous volumes"),
+        ])
     },
     run: system,
     ..IMAGE
@@ -88,6 +90,13 @@ fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let filter = filter(given, None)?;
     let images_too = if all { ALL_IMAGES } else { DANGLING_IMAGES };
     let mut question = format!("WARNING! This will remove:\n  - {CONTAINERS}\n  - {images_too}\n");
+    let volumes_too = given.on("volumes");
+    if volumes_too {
+        question += "  - all anonymous volumes not used by at least one container\n";
+        if filter.until.is_some() {
+            return Err(Error::usage("the \"until\" filter is not supported with \"--volumes\""));
+        }
+    }
     let mut filters: Vec<&str> = given.texts("filter").collect();
     if !filters.is_empty() {
         filters.sort_unstable();
@@ -99,7 +108,12 @@ fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     }
     let engine = context.engine()?;
     // Containers first: their images may go with them.
-    let bytes = containers(&engine, &filter)?;
+    let mut bytes = containers(&engine, &filter)?;
+    if volumes_too {
+        let mut labels = VolumeFilter::default();
+        given.texts("filter").try_for_each(|text| labels.add(text))?;
+        bytes += super::volume::volumes(&engine, &labels, false)?;
+    }
     engine.collect_attachments()?.iter().for_each(output::warning);
     total(bytes + images(&engine, &PruneOptions { all, filter })?)
 }

@@ -127,7 +127,7 @@ pub(super) fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
         "Names": container.name,
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
-        "LocalVolumes": "0",
+        "LocalVolumes": container.local_volumes.to_string(),
         "Networks": container.network,
     })
 }

@@ -28,9 +28,6 @@ pub(crate) use supervision::seconds;
 pub(crate) const UNSUPPORTED: &[&str] = &[
     "--link",
     "--link-local-ip",
-    "--volumes-from",
-    "--volume-driver",
-    "--storage-opt",
     "--runtime",
     "--gpus",
     "--isolation",
@@ -69,7 +66,8 @@ fn general() -> Vec<Arg> {
             .help("Pull image before creating (\"always\", \"missing\", \"never\") (default \"missing\")"),
         value("platform", "string").help("Set platform if server is multi-platform capable"),
         flag("quiet").short('q').help("Suppress the pull output"),
-        flag("rm").help("Automatically remove the container and its writable layer when it exits"),
+        flag("rm")
+            .help("Automatically remove the container and its associated anonymous volumes when it exits"),
         list("label", "list").short('l').help("Set meta data on a container"),
         list("label-file", "list").help("Read in a line delimited file of labels"),
         list("annotation", "map")

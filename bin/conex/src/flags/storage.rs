@@ -1,4 +1,4 @@
-//! Its file systems: `-v --mount --tmpfs --read-only --shm-size --device`.
+//! Its file systems: `-v --mount --tmpfs --volumes-from --volume-driver --read-only --shm-size --storage-opt --device`.
 
 use clap::Arg;
 use conex_engine::options::{Bind, DeviceMap, MountOption, StorageOptions, Tmpfs, parse_size};
@@ -12,8 +12,15 @@ pub(super) fn define() -> Vec<Arg> {
     under(
         "Storage",
         vec![
-            list("volume", "list").short('v').help("Bind mount a host path (source:target[:options])"),
-            list("mount", "mount").help("Attach a filesystem mount (type=bind|tmpfs,source=…,target=…)"),
+            list("volume", "list")
+                .short('v')
+                .help("Mount a volume or a host path ([source:]target[:options])"),
+            list("mount", "mount")
+                .help("Attach a filesystem mount (type=volume|bind|tmpfs|image,source=…,target=…)"),
+            list("volumes-from", "list")
+                .help("Mount volumes from the specified container(s) (container[:ro])"),
+            value("volume-driver", "string").help("Optional volume driver for the container"),
+            list("storage-opt", "list").help("Storage driver options for the container (size=)"),
             list("tmpfs", "list").help("Mount a tmpfs directory (target[:options])"),
             flag("read-only").help("Mount the container's root filesystem as read only"),
             value("shm-size", "bytes").help("Size of /dev/shm"),
@@ -23,12 +30,25 @@ pub(super) fn define() -> Vec<Arg> {
 }
 
 pub(super) fn read(given: &Given<'_>) -> Result<StorageOptions, Error> {
-    let mut binds: Vec<Bind> = given.texts("volume").map(str::parse).collect::<Result<_, _>>()?;
+    let mut binds: Vec<Bind> = Vec::new();
     let mut tmpfs: Vec<Tmpfs> = given.texts("tmpfs").map(str::parse).collect::<Result<_, _>>()?;
-    for text in given.texts("mount") {
-        match text.parse()? {
+    let (mut volumes, mut images) = (Vec::new(), Vec::new());
+    let short = given.texts("volume").map(MountOption::from_volume_flag);
+    for mount in short.chain(given.texts("mount").map(str::parse)) {
+        match mount? {
             MountOption::Bind(bind) => binds.push(bind),
             MountOption::Tmpfs(mount) => tmpfs.push(mount),
+            MountOption::Volume(volume) => volumes.push(volume),
+            MountOption::Image(image) => images.push(image),
+        }
+    }
+    let mut size = None;
+    for text in given.texts("storage-opt") {
+        match text.split_once('=') {
+            Some(("size", value)) => {
+                size = Some(parse_size("--storage-opt size", value)?).filter(|size| *size > 0);
+            }
+            _ => return Err(Error::usage(format!("unknown --storage-opt {text:?}: there is size="))),
         }
     }
     if binds.iter().any(|bind| bind.source.is_relative()) {
@@ -43,6 +63,11 @@ pub(super) fn read(given: &Given<'_>) -> Result<StorageOptions, Error> {
     Ok(StorageOptions {
         binds,
         tmpfs,
+        volumes,
+        images,
+        volumes_from: given.texts("volumes-from").map(str::parse).collect::<Result<_, _>>()?,
+        volume_driver: given.filled("volume-driver").map(str::to_owned),
+        size,
         read_only: given.on("read-only"),
         shm_size: given.parsed("shm-size", |text| parse_size("--shm-size", text))?,
         devices,

@@ -151,7 +151,7 @@ fn bad_values_are_refused() {
         (&["-p", "80:", "x"], "no port of the container"),
         (&["--name", "a b", "x"], "container name \"a b\" is invalid"),
         (&["--env-file", "/nonexistent", "x"], "/nonexistent"),
-        (&["-v", "volume:/x", "x"], "named volumes are not supported yet"),
+        (&["-v", "vol/ume:/x", "x"], "includes invalid characters"),
         (&["--platform", "linux", "x"], "platform \"linux\" is malformed"),
     ] {
         let error = options(words).unwrap_err();

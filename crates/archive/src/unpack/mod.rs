@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use self::confine::confine;
 use self::tree::Tree;
-use crate::apply::{Destination, apply};
+use crate::apply::{Destination, NamesMean, apply_names};
 use crate::{Entry, Error, Header, Limits, Result};
 
 /// Which extended attributes overlayfs will look for when the directory is a lower layer.
@@ -61,6 +61,8 @@ pub struct UnpackOptions {
     pub limits: Limits,
     /// How opaque directories are marked.
     pub overlay: OverlayXattrs,
+    /// What names that begin with `.wh.` mean.
+    pub names: NamesMean,
 }
 
 /// What was unpacked.
@@ -122,7 +124,7 @@ fn in_thread(
         is_root: uid.is_root(),
         stats: UnpackStats::default(),
     };
-    let applied = apply(reader, &options.limits, &mut unpacker)?;
+    let applied = apply_names(reader, &options.limits, &mut unpacker, options.names)?;
     unpacker.tree.leave()?;
     let (entries, whiteouts) = (applied.entries, applied.whiteouts);
     let skipped = unpacker.stats.skipped + applied.skipped;

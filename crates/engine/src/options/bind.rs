@@ -28,6 +28,15 @@ pub struct Bind {
     pub relabel: Option<Relabel>,
     /// `-v` makes a missing source directory, `--mount` refuses.
     pub create_source: bool,
+    /// `U`: all its files are given to the container's user at each start.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub chown: bool,
+    /// `idmap`: in a user namespace, the container's owners are the source's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub idmap: bool,
+    /// It came by `--volumes-from`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub inherited: bool,
 }
 
 /// `bind-recursive=`, `bind`, `rbind`
@@ -70,7 +79,7 @@ pub enum Relabel {
 }
 
 const VOLUME: &str = "--volume";
-const MODES: [&str; 16] = [
+const MODES: [&str; 18] = [
     "ro",
     "rw",
     "bind",
@@ -84,6 +93,8 @@ const MODES: [&str; 16] = [
     "z",
     "Z",
     "nocopy",
+    "U",
+    "idmap",
     "cached",
     "delegated",
     "consistent",
@@ -124,13 +135,6 @@ impl FromStr for Bind {
         let (source, place, modes) = match parts[..] {
             [source, place] => (source, place, ""),
             [source, place, modes] => (source, place, modes),
-            [place] if place.starts_with('/') => {
-                return Err(OptionError::unsupported(
-                    VOLUME,
-                    text,
-                    "anonymous volumes are not supported yet; give HOST-PATH:CONTAINER-PATH",
-                ));
-            }
             _ => {
                 return Err(OptionError::syntax(VOLUME, text, "expected HOST-PATH:CONTAINER-PATH[:OPTIONS]"));
             }
@@ -168,6 +172,8 @@ impl Bind {
                     }
                     self.relabel = Some(if mode == "z" { Relabel::Shared } else { Relabel::Private });
                 }
+                "U" => self.chown = true,
+                "idmap" => self.idmap = true,
                 // Hints for file sharing on other systems: Docker on Linux takes and ignores them.
                 "cached" | "delegated" | "consistent" => {}
                 "nocopy" => {
@@ -233,10 +239,8 @@ mod tests {
     fn volume_refusals() {
         for (bad, why) in [
             ("", "expected HOST-PATH:CONTAINER-PATH"),
-            ("data:/b", "named volumes are not supported yet"),
-            ("/b", "anonymous volumes"),
-            ("a/b:/c", "starts with ./"),
-            (":/b", "host path is empty"),
+            ("data:/b", "expected a host path"),
+            ("/b", "expected HOST-PATH:CONTAINER-PATH"),
             ("/a:b", "must be absolute"),
             ("/a:", "must be absolute"),
             ("/a:/", "must not be \"/\""),

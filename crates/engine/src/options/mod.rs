@@ -31,6 +31,7 @@ mod tmpfs;
 mod ulimit;
 mod update;
 mod validate;
+mod volume;
 
 pub use bind::{Bind, Propagation, Recursion, Relabel};
 pub use capability::{CAPABILITIES, parse_capability};
@@ -49,6 +50,7 @@ pub use mount::MountOption;
 pub use namespace::{IpcMode, NamespaceMode, UserMode};
 pub use network::{Connection, Exposed, NetworkMode, PortOptions, parse_mac, parse_publish};
 pub use notify::NotifyMode;
+pub(crate) use path::clean as clean_path;
 pub use pod::{ExitPolicy, PodOptions, PodPart, Shared, SharedKind};
 pub use restart::RestartPolicy;
 pub use security::{SeccompMode, SecurityOpt, SecurityOptions, Unmask};
@@ -61,6 +63,7 @@ pub use throttle::{DeviceRate, DeviceWeight, parse_device_bps, parse_device_iops
 pub use tmpfs::Tmpfs;
 pub use ulimit::Ulimit;
 pub use update::UpdateOptions;
+pub use volume::{ImageOption, VolumeOption, VolumesFrom};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -209,6 +212,21 @@ pub struct StorageOptions {
     pub binds: Vec<Bind>,
     /// `--tmpfs`, `--mount type=tmpfs`
     pub tmpfs: Vec<Tmpfs>,
+    /// `-v`, `--mount type=volume`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeOption>,
+    /// `--mount type=image`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageOption>,
+    /// `--volumes-from`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<VolumesFrom>,
+    /// `--volume-driver`: for volumes that `-v` makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_driver: Option<String>,
+    /// `--storage-opt size=`: how much the container may write, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// `--read-only`
     pub read_only: bool,
     /// `--shm-size`, bytes; 64 MiB when absent.

@@ -1,9 +1,12 @@
-//! `--mount key=value,…`: a bind or a tmpfs, spelt out.
+//! `--mount key=value,…`: a volume, a bind, a tmpfs or an image, spelt out.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::path::{host_path, target_path};
-use super::{Bind, OptionError, Propagation, Recursion, Tmpfs, parse_size};
+use super::volume::{name, subpath};
+use super::{Bind, ImageOption, OptionError, Propagation, Recursion, Tmpfs, VolumeOption, parse_size};
 
 /// `--mount`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,10 +15,14 @@ pub enum MountOption {
     Bind(Bind),
     /// `type=tmpfs`
     Tmpfs(Tmpfs),
+    /// `type=volume`, and without a type
+    Volume(VolumeOption),
+    /// `type=image`
+    Image(ImageOption),
 }
 
 const MOUNT: &str = "--mount";
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 23] = [
     "type",
     "source",
     "src",
@@ -30,6 +37,15 @@ const KEYS: [&str; 14] = [
     "bind-create-src",
     "tmpfs-size",
     "tmpfs-mode",
+    "volume-subpath",
+    "volume-nocopy",
+    "volume-label",
+    "volume-driver",
+    "volume-opt",
+    "image-subpath",
+    "consistency",
+    "U",
+    "idmap",
 ];
 
 impl FromStr for MountOption {
@@ -59,6 +75,26 @@ struct Fields {
     create_source: bool,
     size: Option<u64>,
     mode: Option<u32>,
+    chown: bool,
+    idmap: bool,
+    volume: VolumeFields,
+    image_subpath: Option<PathBuf>,
+}
+
+/// Those of a volume alone.
+#[derive(Default, PartialEq)]
+struct VolumeFields {
+    no_copy: bool,
+    subpath: Option<PathBuf>,
+    labels: BTreeMap<String, String>,
+    driver: Option<String>,
+    options: BTreeMap<String, String>,
+}
+
+impl VolumeFields {
+    fn are_given(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 impl Fields {
@@ -103,6 +139,18 @@ impl Fields {
                 let mode = u32::from_str_radix(given()?, 8).ok().filter(|mode| *mode <= 0o7777);
                 self.mode = Some(mode.ok_or_else(|| wrong("octal permissions, as 1777"))?);
             }
+            "volume-nocopy" => self.volume.no_copy = flag()?,
+            "volume-subpath" => self.volume.subpath = Some(subpath(MOUNT, text, given()?)?),
+            "image-subpath" => self.image_subpath = Some(subpath(MOUNT, text, given()?)?),
+            "volume-driver" => self.volume.driver = Some(given()?.to_owned()),
+            "volume-label" | "volume-opt" => {
+                let (name, value) = given()?.split_once('=').unwrap_or((given()?, ""));
+                let map =
+                    if key == "volume-opt" { &mut self.volume.options } else { &mut self.volume.labels };
+                map.insert(name.to_owned(), value.to_owned());
+            }
+            "U" | "chown" => self.chown = flag()?,
+            "idmap" => self.idmap = flag()?,
             // File sharing hints of other systems.
             "consistency" => {}
             _ => return Err(OptionError::unknown("--mount key", key, KEYS)),
@@ -116,37 +164,26 @@ impl Fields {
         let target = target_path(MOUNT, text, place)?;
         let of_bind = self.propagation.is_some() || self.recursion.is_some() || self.create_source;
         let of_tmpfs = self.size.is_some() || self.mode.is_some();
-        match self.kind.as_deref() {
-            Some("bind") => {
-                if of_tmpfs {
-                    return Err(wrong("tmpfs-size and tmpfs-mode go with type=tmpfs"));
-                }
-                let source =
-                    self.source.as_deref().ok_or_else(|| wrong("source is required for type=bind"))?;
-                let recursion = self.recursion.unwrap_or_default();
-                let propagation = self.propagation.unwrap_or_default();
-                if recursion == Recursion::Readonly && !self.read_only {
-                    return Err(wrong("bind-recursive=readonly needs readonly"));
-                }
-                if recursion == Recursion::Readonly && propagation != Propagation::Rprivate {
-                    return Err(wrong("bind-recursive=readonly needs bind-propagation=rprivate"));
-                }
-                if recursion == Recursion::Writable && !self.read_only {
-                    return Err(wrong("bind-recursive=writable needs readonly"));
-                }
-                Ok(MountOption::Bind(Bind {
-                    source: host_path(MOUNT, text, source)?,
-                    target,
-                    read_only: self.read_only,
-                    recursion,
-                    propagation,
-                    relabel: None,
-                    create_source: self.create_source,
-                }))
+        let kind = self.kind.as_deref().unwrap_or("volume");
+        for (given, of) in [
+            (of_bind, "bind"),
+            (of_tmpfs, "tmpfs"),
+            (self.volume.are_given(), "volume"),
+            (self.image_subpath.is_some(), "image"),
+        ] {
+            if given && kind != of {
+                return Err(wrong(&format!("{of}- keys go with type={of}, not with type={kind}")));
             }
-            Some("tmpfs") => {
-                if of_bind || self.source.is_some() {
-                    return Err(wrong("type=tmpfs takes no source and no bind- keys"));
+        }
+        if (self.chown || self.idmap) && !matches!(kind, "bind" | "volume") {
+            return Err(wrong("U and idmap go with type=bind and type=volume"));
+        }
+        match kind {
+            "bind" => self.bind(text, target),
+            "volume" => self.volume(text, target),
+            "tmpfs" => {
+                if self.source.is_some() {
+                    return Err(wrong("type=tmpfs takes no source"));
                 }
                 let mut options = Vec::new();
                 options.extend(self.read_only.then(|| "ro".to_owned()));
@@ -154,18 +191,64 @@ impl Fields {
                 options.extend(self.mode.map(|mode| format!("mode={mode:o}")));
                 Ok(MountOption::Tmpfs(Tmpfs { target, options }))
             }
-            None | Some("volume") => Err(OptionError::unsupported(
+            "image" => {
+                let source = self.source.ok_or_else(|| wrong("source is required for type=image"))?;
+                Ok(MountOption::Image(ImageOption { source, target, subpath: self.image_subpath }))
+            }
+            "cluster" | "npipe" => Err(OptionError::unsupported(
                 MOUNT,
                 text,
-                "volumes are not supported yet; give type=bind or type=tmpfs",
+                "this type is not supported; give type=volume, bind, tmpfs or image",
             )),
-            Some("image" | "cluster" | "npipe") => Err(OptionError::unsupported(
-                MOUNT,
-                text,
-                "this type is not supported; give type=bind or type=tmpfs",
-            )),
-            Some(kind) => Err(OptionError::unknown("--mount type", kind, ["bind", "tmpfs"])),
+            kind => Err(OptionError::unknown("--mount type", kind, ["bind", "volume", "tmpfs", "image"])),
         }
+    }
+
+    fn bind(self, text: &str, target: PathBuf) -> Result<MountOption, OptionError> {
+        let wrong = |expected: &str| OptionError::syntax(MOUNT, text, expected);
+        let source = self.source.as_deref().ok_or_else(|| wrong("source is required for type=bind"))?;
+        let recursion = self.recursion.unwrap_or_default();
+        let propagation = self.propagation.unwrap_or_default();
+        if recursion == Recursion::Readonly && !self.read_only {
+            return Err(wrong("bind-recursive=readonly needs readonly"));
+        }
+        if recursion == Recursion::Readonly && propagation != Propagation::Rprivate {
+            return Err(wrong("bind-recursive=readonly needs bind-propagation=rprivate"));
+        }
+        if recursion == Recursion::Writable && !self.read_only {
+            return Err(wrong("bind-recursive=writable needs readonly"));
+        }
+        Ok(MountOption::Bind(Bind {
+            source: host_path(MOUNT, text, source)?,
+            target,
+            read_only: self.read_only,
+            recursion,
+            propagation,
+            create_source: self.create_source,
+            chown: self.chown,
+            idmap: self.idmap,
+            ..Bind::default()
+        }))
+    }
+
+    fn volume(self, text: &str, target: PathBuf) -> Result<MountOption, OptionError> {
+        let VolumeFields { no_copy, subpath, labels, driver, options: driver_options } = self.volume;
+        if subpath.is_some() && self.source.is_none() {
+            return Err(OptionError::syntax(MOUNT, text, "volume-subpath needs the source, a volume's name"));
+        }
+        Ok(MountOption::Volume(VolumeOption {
+            name: self.source.map(|source| name(MOUNT, text, &source)).transpose()?,
+            target,
+            read_only: self.read_only,
+            no_copy,
+            subpath,
+            chown: self.chown,
+            relabel: None,
+            driver,
+            driver_options,
+            labels,
+            short: false,
+        }))
     }
 }
 
@@ -231,6 +314,29 @@ mod tests {
     }
 
     #[test]
+    fn volumes_and_images() {
+        let mount = |text: &str| text.parse::<MountOption>().unwrap();
+        let name = Some("data".parse().unwrap());
+        let plain = VolumeOption { name, target: "/b".into(), ..VolumeOption::default() };
+        assert_eq!(mount("source=data,target=/b"), MountOption::Volume(plain.clone()));
+        let text = r#"type=volume,src=data,dst=/b,ro,volume-nocopy,volume-subpath=x/y,volume-label=a=1,volume-driver=local,volume-opt=type=tmpfs,"volume-opt=o=size=1m,uid=5""#;
+        let MountOption::Volume(volume) = mount(text) else { panic!() };
+        assert!(volume.read_only && volume.no_copy && volume.labels["a"] == "1");
+        assert_eq!(volume.subpath, Some("x/y".into()));
+        assert_eq!(
+            (&*volume.driver_options["type"], &*volume.driver_options["o"]),
+            ("tmpfs", "size=1m,uid=5")
+        );
+        assert!(matches!(mount("target=/b"), MountOption::Volume(volume) if volume.name.is_none()));
+        let image =
+            ImageOption { source: "alpine:3".into(), target: "/i".into(), subpath: Some("etc".into()) };
+        assert_eq!(
+            mount("type=image,source=alpine:3,target=/i,image-subpath=etc"),
+            MountOption::Image(image)
+        );
+    }
+
+    #[test]
     fn mount_refusals() {
         for (bad, why) in [
             ("", "unknown --mount key"),
@@ -242,11 +348,15 @@ mod tests {
             ("type=bind,source=/a,target=/b,readonly=maybe", "readonly must be true or false"),
             ("type=bind,source=/a,target=/b,bind-recursive=readonly", "needs readonly"),
             ("type=bind,source=/a,target=/b,tmpfs-size=1", "go with type=tmpfs"),
+            ("type=bind,source=/a,target=/b,volume-nocopy", "go with type=volume"),
+            ("type=tmpfs,target=/b,U", "go with type=bind"),
+            ("type=volume,target=/b,volume-subpath=x", "needs the source"),
+            ("source=ab,target=/b,volume-subpath=../x", "stay below"),
+            ("type=image,target=/b", "source is required"),
             ("type=tmpfs,source=/a,target=/b", "takes no source"),
             ("type=tmpfs,target=/b,tmpfs-mode=8", "octal"),
             ("type=tmpfs,target=/", "must not be \"/\""),
-            ("source=a,target=/b", "volumes are not supported yet"),
-            ("type=volume,source=a,target=/b", "volumes are not supported yet"),
+            ("type=volume,source=../x,target=/b", "invalid characters"),
             ("type=tmps,target=/b", "did you mean \"tmpfs\"?"),
             (r#"type=bind,"source=/a,target=/b"#, "quote is not closed"),
         ] {

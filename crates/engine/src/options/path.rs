@@ -10,17 +10,7 @@ pub(super) fn source_path(what: &'static str, text: &str, source: &str) -> Resul
     if source.starts_with('/') || matches!(first, "." | "..") {
         return host_path(what, text, source);
     }
-    if source.is_empty() {
-        return Err(OptionError::syntax(what, text, "the host path is empty"));
-    }
-    if source.contains('/') {
-        return Err(OptionError::syntax(what, text, "a relative host path starts with ./"));
-    }
-    Err(OptionError::unsupported(
-        what,
-        text,
-        "named volumes are not supported yet; give a host path (absolute, or with ./)",
-    ))
+    Err(OptionError::syntax(what, text, "expected a host path (absolute, or with ./)"))
 }
 
 pub(super) fn host_path(what: &'static str, text: &str, source: &str) -> Result<PathBuf, OptionError> {

@@ -174,8 +174,11 @@ impl CreateOptions {
     fn check_mounts(&self) -> Result<(), OptionError> {
         let storage = &self.storage;
         let binds = storage.binds.iter().map(|bind| &bind.target);
+        let volumes = storage.volumes.iter().map(|volume| &volume.target);
+        let images = storage.images.iter().map(|image| &image.target);
+        let tmpfs = storage.tmpfs.iter().map(|tmpfs| &tmpfs.target);
         let mut seen = BTreeSet::new();
-        for target in binds.chain(storage.tmpfs.iter().map(|tmpfs| &tmpfs.target)) {
+        for target in binds.chain(volumes).chain(images).chain(tmpfs) {
             if !target.is_absolute() || target == Path::new("/") {
                 return Err(OptionError::syntax(
                     "mount",

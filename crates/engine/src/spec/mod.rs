@@ -43,6 +43,7 @@ use conex_oci::image::ImageConfig;
 use conex_oci::runtime::{IdMapping, Linux, Root, SeccompText, Spec};
 
 use crate::options::{CreateOptions, IpcMode, UserMode, parse_signal};
+use crate::volumes::{ImageUse, VolumeUse};
 
 /// The version of the specification that is followed.
 pub const OCI_VERSION: &str = "1.2.0";
@@ -70,6 +71,10 @@ pub struct SpecRequest<'a> {
     pub cgroups_path: &'a str,
     /// Where the root filesystem will be, for `root.path`.
     pub rootfs: &'a Path,
+    /// Its volumes, made or found.
+    pub volumes: &'a [VolumeUse],
+    /// The images that are mounted in it.
+    pub images: &'a [ImageUse],
 }
 
 /// The containers that `container:NAME` options name, resolved; each is there when, and only when, its option asks for it.
@@ -189,7 +194,7 @@ pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
     let (seccomp, source) = confine::seccomp(&options.security, &capabilities.bounding)?;
     let etc = etc::build(request, &identity)?;
     let devices = devices::build(request, &mut warnings)?;
-    let mounts = mounts::build(request, &etc, devices.binds, range.is_some())?;
+    let mounts = mounts::build(request, &etc, devices.binds)?;
     let paths = paths::build(request.host, &options.security);
     let mapping = range.map(|range| IdMapping { container_id: 0, host_id: range.base, size: range.size });
     // A joined user namespace brings its mappings along.

@@ -9,6 +9,7 @@ use conex_oci::runtime::Mount;
 use super::etc::Etc;
 use super::{SpecError, SpecRequest};
 use crate::options::{Bind, IpcMode, Propagation, Recursion, Tmpfs};
+use crate::volumes::{ImageUse, VolumeUse};
 
 pub(super) struct Mounts {
     pub(super) list: Vec<Mount>,
@@ -20,23 +21,26 @@ pub(super) struct Mounts {
 /// Bytes.
 const SHM_SIZE: u64 = 64 << 20;
 
-pub(super) fn build(
-    request: &SpecRequest<'_>,
-    etc: &Etc,
-    devices: Vec<Mount>,
-    user_namespace: bool,
-) -> Result<Mounts, SpecError> {
+pub(super) fn build(request: &SpecRequest<'_>, etc: &Etc, devices: Vec<Mount>) -> Result<Mounts, SpecError> {
     let storage = &request.options.storage;
     let mut directories = Vec::new();
     let mut rootfs_propagation = None;
     let mut users = Vec::new();
+    let has_users = request.id_range()?.is_some();
     for bind in &storage.binds {
         check_source(request, bind, &mut directories)?;
         check_label(request, bind)?;
         raise(&mut rootfs_propagation, check_propagation(request, bind)?);
-        users.push(bind_mount(bind, user_namespace));
+        users.push(bind_mount(bind, has_users));
     }
     users.extend(storage.tmpfs.iter().map(tmpfs_mount));
+    for volume in request.volumes {
+        if volume.relabel.is_some() && request.host.selinux() {
+            return Err(no_label(&volume.name));
+        }
+    }
+    users.extend(request.volumes.iter().map(|volume| volume_mount(volume, has_users)));
+    users.extend(request.images.iter().map(image_mount));
     // Where the user mounts something himself, that is what he gets.
     let free = |mount: &Mount| !users.iter().any(|other: &Mount| other.destination == mount.destination);
     let devices: Vec<_> = devices.into_iter().filter(free).collect();
@@ -166,11 +170,15 @@ fn check_label(request: &SpecRequest<'_>, bind: &Bind) -> Result<(), SpecError> 
     if bind.relabel.is_none() || !request.host.selinux() {
         return Ok(());
     }
-    Err(SpecError::Unavailable {
-        option: format!("z or Z on --volume {}", bind.source.display()),
+    Err(no_label(&bind.source.display()))
+}
+
+fn no_label(source: &dyn std::fmt::Display) -> SpecError {
+    SpecError::Unavailable {
+        option: format!("z or Z on --volume {source}"),
         why: "Conex does not relabel files; label them with chcon -t container_file_t and leave it out"
             .to_owned(),
-    })
+    }
 }
 
 /// What the root mount must be for a bind's propagation to work; an error when its source does not pass mounts on.
@@ -203,8 +211,8 @@ fn raise(held: &mut Option<String>, need: Option<&'static str>) {
     }
 }
 
-/// In a user namespace a file's owner is the same number inside and outside, as without one.
-fn bind_mount(bind: &Bind, user_namespace: bool) -> Mount {
+/// In a user namespace a file's owner is the same number inside and outside, as without one: `idmap` is what happens anyway.
+fn bind_mount(bind: &Bind, has_users: bool) -> Mount {
     let mut options = vec![if bind.recursion == Recursion::Disabled { "bind" } else { "rbind" }.to_owned()];
     if bind.read_only {
         // `rro` reaches the mounts below too (mount_setattr with AT_RECURSIVE, Linux 5.12).
@@ -212,7 +220,7 @@ fn bind_mount(bind: &Bind, user_namespace: bool) -> Mount {
         options.push(if deep { "rro" } else { "ro" }.to_owned());
     }
     options.push(bind.propagation.as_str().to_owned());
-    if user_namespace {
+    if has_users {
         options.push(if bind.recursion == Recursion::Disabled { "idmap" } else { "ridmap" }.to_owned());
     }
     Mount {
@@ -222,6 +230,26 @@ fn bind_mount(bind: &Bind, user_namespace: bool) -> Mount {
         options,
         ..Mount::default()
     }
+}
+
+/// Where a volume becomes a mount. In a user namespace it is idmapped: its owners on the disk are those that the container sees, so
+/// that root's files are root's and any container may have it.
+fn volume_mount(volume: &VolumeUse, has_users: bool) -> Mount {
+    let mut options = words("rbind,rprivate");
+    options.extend(volume.read_only.then(|| "ro".to_owned()));
+    options.extend(has_users.then(|| "idmap".to_owned()));
+    Mount {
+        destination: volume.target.clone(),
+        kind: Some("bind".to_owned()),
+        source: Some(volume.source.clone()),
+        options,
+        ..Mount::default()
+    }
+}
+
+/// The source is given by descriptor when the container starts; the text is for people.
+fn image_mount(image: &ImageUse) -> Mount {
+    mount(&image.target.to_string_lossy(), "bind", &image.source, words("bind,rprivate,ro,nosuid,nodev"))
 }
 
 /// Docker's defaults, each taken back by its opposite.

@@ -57,6 +57,7 @@ pub mod reconcile;
 pub mod record;
 pub mod state;
 mod words;
+pub(crate) mod writable;
 pub(crate) mod write;
 
 use std::io;
@@ -122,6 +123,11 @@ impl Store {
     /// The networks' definitions and leases.
     pub(crate) fn networks(&self) -> conex_network::Networks {
         conex_network::Networks::open(&self.root, &self.run)
+    }
+
+    /// `ROOT`
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// `RUN`

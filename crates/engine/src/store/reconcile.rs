@@ -81,6 +81,7 @@ impl Store {
             log::debug!("container {}: its owner was killed; settling", id.short());
             end_group(&record.cgroup)?;
             crate::network::settle(self, id)?;
+            crate::volumes::release(self, id, &crate::volumes::volatile(&record));
         } else {
             // What plugins keep on disk survives the machine, and a plugin that failed when the container ended.
             crate::network::detach(self, id);
@@ -150,6 +151,7 @@ impl Store {
     /// When something cannot be removed.
     pub fn erase_ended(&self, id: &ContainerId) -> Result<()> {
         self.disown_ended(id)?;
+        crate::volumes::reap(self, id)?;
         self.remove_directory(id)
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::options::CreateOptions;
 use crate::spec::IdRange;
 use crate::time::Time;
+use crate::volumes::{ImageUse, VolumeUse};
 
 /// A container as it was asked for, and what was found out on the way.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +50,12 @@ pub struct Record {
     /// What is asked about its health: the image's check with the user's flags over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<crate::health::Check>,
+    /// The volumes that it has, wherever they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeUse>,
+    /// The images whose files it sees, other than its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageUse>,
     /// What the user asked.
     pub options: CreateOptions,
     /// Whether `update` has changed the limits since `spec.json` was made: a start takes them from [`Record::options`] then.
@@ -81,6 +88,12 @@ pub struct Summary {
     /// Whether there is something to ask about its health.
     #[serde(default)]
     pub health: Option<serde::de::IgnoredAny>,
+    /// The volumes that it has, wherever they were asked for.
+    #[serde(default)]
+    pub volumes: Vec<VolumeUse>,
+    /// The images whose files it sees, other than its own.
+    #[serde(default)]
+    pub images: Vec<ImageUse>,
     /// What the user asked.
     pub options: Asked,
 }

@@ -142,6 +142,10 @@ struct Life<'a> {
     restarts: Restarts,
     /// Removed at its end; nothing of it is meant to last.
     auto_remove: bool,
+    /// Whether it has volumes, which may go with it.
+    has_volumes: bool,
+    /// Those that are in memory alone.
+    volatile: Vec<conex_volume::VolumeName>,
     memory_limit: bool,
     stop_signal: i32,
     stop_timeout: Duration,
@@ -172,6 +176,8 @@ impl<'a> Life<'a> {
             streams,
             restarts: Restarts::new(supervision.restart),
             auto_remove: record.options.auto_remove,
+            has_volumes: !record.volumes.is_empty(),
+            volatile: crate::volumes::volatile(record),
             memory_limit: record.options.limits.memory.is_some(),
             stop_signal: record.stop_signal,
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
@@ -596,6 +602,7 @@ impl<'a> Life<'a> {
     /// everybody; its files go after that.
     fn finish(mut self, exit: &Exit, then: After) -> u8 {
         self.streams.close_listener();
+        crate::volumes::release(&self.parts.store, &self.id, &self.volatile);
         let (store, id) = (&self.parts.store, &self.id);
         if self.health.is_some()
             && let Err(error) = Health::forget(self.owned.directory())
@@ -615,8 +622,12 @@ impl<'a> Life<'a> {
         // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
         let settled = if self.auto_remove {
             let disowned = store.disown_ended(id);
+            let reaped = disowned.and_then(|()| match self.has_volumes {
+                true => crate::volumes::reap(store, id),
+                false => Ok(()),
+            });
             self.streams.tell_exit(exit.code);
-            disowned.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
+            reaped.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
         } else {
             let settled = store.set_last_run(id, &LastRun::Ended(exit.clone()));
             let settled = settled.and_then(|()| self.owned.finish());

@@ -101,6 +101,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     let preserved = if private_pids && init.is_none() { descriptors } else { 0 };
     super::notify::tell_of_descriptors(&mut spec, preserved);
     let owner = spec.process.as_ref().and_then(|process| outside(&record, process.user.uid));
+    let sources = crate::volumes::sources(parts, &record, &spec, rootfs.as_fd())?;
     let (stdio, ours) = stdio(record.options.tty, record.options.interactive, owner)?;
     let mut wired = Wired::prepare(parts, &record)?;
     // Made while the process is at work on its mounts. The runtime knows no errors of ours: what went wrong is told by this one.
@@ -114,7 +115,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
             conex_runtime::Error::Inside { message }
         })
     };
-    let terms = Terms { meanwhile: Some(&mut wire), preserved, ..Terms::default() };
+    let terms = Terms { sources, meanwhile: Some(&mut wire), preserved, ..Terms::default() };
     let created = create(Create {
         spec: &spec,
         rootfs: Rootfs::Mount(rootfs),

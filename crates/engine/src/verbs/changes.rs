@@ -4,13 +4,13 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
 use conex_content::Lease;
-use conex_image::rootfs::Scratch;
 use conex_image::writable::{Change, IdShift, Writable};
 use conex_image::{Image, View};
 use conex_oci::ContainerId;
 use rustix::fs::{Mode, OFlags};
 
 use crate::store::Record;
+use crate::store::writable::WritableLayer;
 use crate::{Engine, Error, Result};
 
 /// A container's writable layer and its image, held so that neither goes while they are read.
@@ -56,7 +56,8 @@ impl Engine {
         let image = images.resolve(&record.image_id.to_string(), None)?;
         let lease = images.lease(&image)?;
         let view = images.view(&image)?;
-        let path = Scratch::at(&store.directory(id)).upper;
+        let layer = WritableLayer::open(&store.directory(id))?;
+        let path = layer.scratch.upper.clone();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let upper = rustix::fs::open(&path, flags, Mode::empty())
             .map_err(|errno| Error::Read { path, source: errno.into() })?;

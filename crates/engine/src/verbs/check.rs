@@ -23,13 +23,15 @@ impl Engine {
             let state = store.state(&id);
             let path = store.directory(&id).join("config.json");
             match write::read_json::<Summary>(&path) {
-                Ok(Some(summary)) => tenants.known.push(Tenant {
-                    name: summary.name.to_string(),
-                    typed: summary.image,
-                    image: summary.image_id,
+                Ok(Some(summary)) => {
                     // One that cannot be told may run.
-                    is_live: state.map_or(true, |state| state.is_some_and(|state| state.is_live())),
-                }),
+                    let is_live = state.map_or(true, |state| state.is_some_and(|state| state.is_live()));
+                    let tenant =
+                        |typed, image| Tenant { name: summary.name.to_string(), typed, image, is_live };
+                    let mounted = summary.images.into_iter().map(|other| tenant(other.source, other.image));
+                    tenants.known.extend(mounted);
+                    tenants.known.push(tenant(summary.image, summary.image_id));
+                }
                 // The rest of one.
                 Ok(None) => {}
                 Err(Error::Document { source, .. }) => {

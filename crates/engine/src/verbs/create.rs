@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use conex_image::rootfs::Scratch;
 use conex_image::{Image, Silent};
 use conex_oci::{ContainerId, ContainerName, Platform};
 
@@ -14,10 +13,12 @@ use crate::options::{CreateOptions, Made, NotifyMode, PullPolicy};
 use crate::spec::{self, Joined, LiveHost, RootfsFiles, SpecRequest};
 use crate::store::lock::Owned;
 use crate::store::names::{self, Claim, Claimed};
+use crate::store::writable::WritableLayer;
 use crate::store::write::Durability;
 use crate::store::{Record, Store, write};
 use crate::supervise::Job;
 use crate::time::Time;
+use crate::volumes::Settled;
 use crate::{Engine, Error, Result};
 
 use super::users::{self, Users};
@@ -61,8 +62,15 @@ impl Engine {
         let id = draft.id.clone();
         let (name, _name) = claim_name(&parts.store, &id, options.name.as_ref())?;
         let (mut joined, mut joined_ids) = self.joined(&options)?;
+        let settled = self.settle_volumes(&id, &mut options, &image)?;
         let config = &image.document.config;
-        let mut users = Users::settle(parts, &id, &mut options, config, (&mut joined, &mut joined_ids))?;
+        let mut users = Users::settle(
+            parts,
+            &id,
+            &mut options,
+            (config, !settled.volumes.is_empty()),
+            (&mut joined, &mut joined_ids),
+        )?;
         let cgroup = parts.group_path(options.limits.cgroup_parent.as_deref(), &id)?;
         let directory = parts.store.directory(&id);
         let mut record = Record {
@@ -81,13 +89,15 @@ impl Engine {
             hostname: String::new(),
             joined: joined_ids,
             health: Check::of(&options.supervision.health, &image.document.config),
+            volumes: settled.volumes.clone(),
+            images: settled.images.clone(),
             options,
             limits_changed: false,
         };
         let (rootfs, plan) = loop {
-            match self.furnish(&mut record, &image, &lowers, &joined, &users) {
+            match self.furnish(&mut record, &image, &lowers, &joined, &settled, &users) {
                 Err(error) if users.may_do_without(&error) => {
-                    Scratch::at(&directory).remove()?;
+                    WritableLayer::clear(&directory)?;
                     users.as_docker(&mut record.options, error.to_string())?;
                 }
                 furnished => break furnished?,
@@ -136,6 +146,7 @@ impl Engine {
         image: &Image,
         lowers: &[PathBuf],
         joined: &Joined,
+        settled: &Settled,
         users: &Users,
     ) -> Result<(OwnedFd, spec::Plan)> {
         let parts = &self.parts;
@@ -143,8 +154,15 @@ impl Engine {
         // In a neighbour's user namespace the root filesystem needs the neighbour's mapping.
         record.id_range = users.range().or_else(|| joined.user.as_ref().and_then(|of| of.id_range));
         let root = record.id_range.map_or(0, |range| range.base);
-        Scratch::at(&directory).create(lowers.last().map(PathBuf::as_path), (root, root))?;
+        let layer = match record.options.storage.size {
+            Some(bytes) => {
+                WritableLayer::limit(&directory, bytes).and_then(|()| WritableLayer::open(&directory))?
+            }
+            None => WritableLayer::unlimited(&directory),
+        };
+        layer.scratch.create(lowers.last().map(PathBuf::as_path), (root, root))?;
         let rootfs = parts.mount_over(record, lowers, users.idmap())?;
+        crate::volumes::fill(parts, settled, rootfs.as_fd(), record.id_range)?;
         let plan = spec::build(&SpecRequest {
             options: &record.options,
             image: &image.document.config,
@@ -156,6 +174,8 @@ impl Engine {
             id_range: record.id_range,
             cgroups_path: record.cgroup.name(),
             rootfs: Path::new("rootfs"),
+            volumes: &record.volumes,
+            images: &record.images,
         })?;
         Ok((rootfs, plan))
     }

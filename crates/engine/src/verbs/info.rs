@@ -50,7 +50,7 @@ impl Engine {
             "Images": images,
             "Driver": "overlay",
             "DriverStatus": [["Backing Filesystem", self.file_system()], ["Layers", self.parts.images.backend().to_string()]],
-            "Plugins": { "Volume": [], "Network": ["bridge", "host", "ipvlan", "macvlan", "none", "overlay"], "Authorization": null,
+            "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "ipvlan", "macvlan", "none", "overlay"], "Authorization": null,
                          "Log": ["json-file", "journald", "none"] },
             "MemoryLimit": has("memory"),
             "SwapLimit": host.swap_limit(),

@@ -175,7 +175,46 @@ fn mounts(record: &Record) -> Vec<Value> {
             "Propagation": Propagation::default().as_str(),
         })
     });
-    binds.chain(tmpfs).collect()
+    let volumes = record.volumes.iter().map(|volume| {
+        json!({
+            "Type": "volume",
+            "Name": volume.name,
+            "Source": volume.source,
+            "Destination": volume.target,
+            "Driver": "local",
+            "Mode": volume_mode(record, volume),
+            "RW": !volume.read_only,
+            "Propagation": "",
+        })
+    });
+    let images = record.images.iter().map(|image| {
+        json!({
+            "Type": "image",
+            "Name": image.image,
+            "Source": image.source,
+            "Destination": image.target,
+            "Mode": "ro",
+            "RW": false,
+            "Propagation": "",
+        })
+    });
+    binds.chain(volumes).chain(images).chain(tmpfs).collect()
+}
+
+/// The words of `-v`. Docker shows `z` for a volume with a name that was given none, whatever `--mount` says.
+fn volume_mode(record: &Record, volume: &crate::volumes::VolumeUse) -> String {
+    use crate::options::Relabel;
+    let mut asked = record.options.storage.volumes.iter().filter(|asked| asked.target == volume.target);
+    let is_spelt = asked.next().is_some_and(|asked| !asked.short);
+    let mut words = Vec::new();
+    words.extend((volume.read_only && !is_spelt).then_some("ro"));
+    words.extend(volume.relabel.map(|label| if label == Relabel::Shared { "z" } else { "Z" }));
+    words.extend(volume.chown.then_some("U"));
+    match words.is_empty() {
+        true if volume.anonymous => String::new(),
+        true => "z".to_owned(),
+        false => words.join(","),
+    }
 }
 
 fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Value {

@@ -18,8 +18,8 @@ pub(super) fn host_config(record: &Record) -> Value {
         _ => 0,
     };
     let memory = limits.memory.unwrap_or(0);
-    json!({
-        "Binds": storage.binds.iter().map(bind).collect::<Vec<_>>(),
+    let mut document = json!({
+        "Binds": binds(record),
         "ContainerIDFile": "",
         "LogConfig": { "Type": options.supervision.log.driver.name(), "Config": log_config(record) },
         "NetworkMode": match &spaces.network {
@@ -33,8 +33,8 @@ pub(super) fn host_config(record: &Record) -> Value {
         "PortBindings": super::inspect_network::port_bindings(&options.ports),
         "RestartPolicy": { "Name": restart.name(), "MaximumRetryCount": retries },
         "AutoRemove": options.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": null,
+        "VolumeDriver": storage.volume_driver.clone().unwrap_or_default(),
+        "VolumesFrom": volumes_from(record),
         "ConsoleSize": [0, 0],
         "Annotations": options.annotations,
         "CapAdd": security.cap_add,
@@ -102,7 +102,84 @@ pub(super) fn host_config(record: &Record) -> Value {
         "IOMaximumBandwidth": 0,
         "MaskedPaths": security.mask,
         "Init": options.process.init,
-    })
+    });
+    mounts(record, &mut document);
+    document
+}
+
+/// Those of `-v`; Docker's `Mounts` has the others.
+fn binds(record: &Record) -> Vec<String> {
+    let storage = &record.options.storage;
+    let own = storage.binds.iter().filter(|bind| !bind.inherited).map(bind);
+    let volumes = storage.volumes.iter().filter(|volume| volume.short).filter_map(|volume| {
+        let name = volume.name.as_ref()?;
+        let mut options = Vec::new();
+        options.extend(volume.read_only.then_some("ro"));
+        options.extend(volume.no_copy.then_some("nocopy"));
+        options.extend(volume.chown.then_some("U"));
+        let paths = format!("{name}:{}", volume.target.display());
+        Some(if options.is_empty() { paths } else { format!("{paths}:{}", options.join(",")) })
+    });
+    own.chain(volumes).collect()
+}
+
+fn volumes_from(record: &Record) -> Value {
+    let from = &record.options.storage.volumes_from;
+    let text = |from: &crate::options::VolumesFrom| {
+        if from.read_only { format!("{}:ro", from.container) } else { from.container.clone() }
+    };
+    if from.is_empty() { Value::Null } else { json!(from.iter().map(text).collect::<Vec<_>>()) }
+}
+
+/// `Mounts` and `StorageOpt`, which Docker leaves out when there are none.
+fn mounts(record: &Record, document: &mut Value) {
+    let storage = &record.options.storage;
+    let mut mounts = Vec::new();
+    for volume in storage.volumes.iter().filter(|volume| !volume.short) {
+        let mut mount = json!({ "Type": "volume", "Target": volume.target });
+        if let Some(name) = &volume.name {
+            mount["Source"] = json!(name);
+        }
+        if volume.read_only {
+            mount["ReadOnly"] = true.into();
+        }
+        let mut options = Map::new();
+        if volume.no_copy {
+            options.insert("NoCopy".to_owned(), true.into());
+        }
+        if let Some(path) = &volume.subpath {
+            options.insert("Subpath".to_owned(), json!(path));
+        }
+        if !volume.labels.is_empty() {
+            options.insert("Labels".to_owned(), json!(volume.labels));
+        }
+        if volume.driver.is_some() || !volume.driver_options.is_empty() {
+            let driver = volume.driver.as_deref().unwrap_or("local");
+            options.insert(
+                "DriverConfig".to_owned(),
+                json!({ "Name": driver, "Options": volume.driver_options }),
+            );
+        }
+        if !options.is_empty() {
+            options.entry("DriverConfig").or_insert_with(|| json!({}));
+            mount["VolumeOptions"] = options.into();
+        }
+        mounts.push(mount);
+    }
+    for image in &storage.images {
+        let mut mount =
+            json!({ "Type": "image", "Source": image.source, "Target": image.target, "ReadOnly": true });
+        if let Some(path) = &image.subpath {
+            mount["ImageOptions"] = json!({ "Subpath": path });
+        }
+        mounts.push(mount);
+    }
+    if !mounts.is_empty() {
+        document["Mounts"] = mounts.into();
+    }
+    if let Some(size) = storage.size {
+        document["StorageOpt"] = json!({ "size": size.to_string() });
+    }
 }
 
 fn rates(list: &[DeviceRate]) -> Vec<Value> {

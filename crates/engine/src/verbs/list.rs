@@ -10,6 +10,7 @@ use conex_oci::{ContainerId, Digest};
 use crate::health::{Health, HealthStatus};
 use crate::options::{NetworkMode, RestartPolicy, nearest};
 use crate::store::record::Summary;
+use crate::store::writable::WritableLayer;
 use crate::store::{ContainerState, write};
 use crate::time::in_words;
 use crate::{Engine, Error, Result};
@@ -125,8 +126,10 @@ pub struct ContainerSummary {
     pub status: String,
     /// Labels of the image and the user.
     pub labels: BTreeMap<String, String>,
-    /// Sources of bind mounts.
+    /// Sources of bind mounts, names of volumes.
     pub mounts: Vec<String>,
+    /// How many volumes it has.
+    pub local_volumes: usize,
     /// `none`, `host`, `container:<id>`, or the networks' names.
     pub network: String,
     /// Those that are published, while it runs.
@@ -252,7 +255,9 @@ impl Engine {
                 .binds
                 .iter()
                 .map(|bind| bind.source.display().to_string())
+                .chain(summary.volumes.iter().map(|volume| volume.name.to_string()))
                 .collect(),
+            local_volumes: summary.volumes.len(),
             network,
             ports,
             size,
@@ -262,7 +267,8 @@ impl Engine {
 
     /// Bytes of the writable layer, and of it and the image together.
     pub(super) fn sizes(&self, id: &ContainerId, image: &Digest) -> Result<(u64, u64)> {
-        let written = tree_size(&self.parts.store.directory(id).join("upper"));
+        let layer = WritableLayer::open(&self.parts.store.directory(id))?;
+        let written = tree_size(&layer.scratch.upper);
         let image = self
             .parts
             .images
@@ -288,7 +294,10 @@ impl Engine {
             let running =
                 self.parts.store.state(&id).map_or(true, |state| state.is_some_and(|s| s.is_live()));
             let record = self.parts.store.directory(&id).join("config.json");
-            if write::read_json::<Summary>(&record)?.is_some_and(|summary| summary.image_id == *image) {
+            let uses = |summary: Summary| {
+                summary.image_id == *image || summary.images.iter().any(|used| used.image == *image)
+            };
+            if write::read_json::<Summary>(&record)?.is_some_and(uses) {
                 users.push(Usage { container: id.short().to_owned(), running });
             }
         }
@@ -314,7 +323,9 @@ fn passes(row: &Row, filter: &ListFilter, ancestors: &[Digest]) -> bool {
     };
     let volume = |wanted: &str| {
         let mut binds = summary.options.storage.binds.iter();
+        let mut volumes = summary.volumes.iter();
         binds.any(|bind| bind.source == Path::new(wanted) || bind.target == Path::new(wanted))
+            || volumes.any(|volume| volume.name.as_str() == wanted || volume.target == Path::new(wanted))
     };
     let policy = |wanted: &str| {
         let own = summary.options.supervision.restart;

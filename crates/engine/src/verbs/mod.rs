@@ -31,6 +31,7 @@ mod top;
 mod update;
 mod usage;
 mod users;
+mod volume;
 mod wait;
 
 pub use attach::AttachOptions;
@@ -50,4 +51,5 @@ pub use start::StartMode;
 pub use stop::Grace;
 pub use top::Top;
 pub use usage::SystemUsage;
+pub use volume::{PrunedVolumes, VolumeFilter, VolumeSummary};
 pub use wait::WaitCondition;

@@ -6,6 +6,7 @@ use conex_oci::ContainerId;
 use super::list::tree_size;
 use crate::options::PodPart;
 use crate::store::record::Summary;
+use crate::store::writable::WritableLayer;
 use crate::store::write;
 use crate::{Engine, Error, Result};
 
@@ -62,7 +63,7 @@ impl Engine {
             return Ok(None);
         }
         let Some(owned) = store.own_settled(id)? else { return Ok(None) };
-        let bytes = tree_size(&directory.join("upper"));
+        let bytes = WritableLayer::open(&directory).map_or(0, |layer| tree_size(&layer.scratch.upper));
         store.erase(id)?;
         owned.finish()?;
         Ok(Some(bytes))
@@ -89,6 +90,9 @@ impl Engine {
                 log::warn!("container {}: {error}", id.short());
             }
             if let Some(summary) = write::read_json::<Summary>(&store.directory(&id).join("config.json"))? {
+                for image in summary.images {
+                    users.entry(image.image).or_default().insert(id.to_string());
+                }
                 users.entry(summary.image_id).or_default().insert(id.to_string());
             }
         }

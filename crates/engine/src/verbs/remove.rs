@@ -14,7 +14,7 @@ use crate::{Engine, Error, Result};
 pub struct RemoveOptions {
     /// `-f`: a running container is killed first.
     pub force: bool,
-    /// `-v`: anonymous volumes too. There are none yet.
+    /// `-v`: its anonymous volumes too, when no other container has them.
     pub volumes: bool,
 }
 
@@ -56,6 +56,9 @@ impl Engine {
                 return Ok(());
             }
             if let Some(owned) = store.own_settled(id)? {
+                if options.volumes {
+                    crate::volumes::mark(store, id)?;
+                }
                 store.erase(id)?;
                 return owned.finish();
             }

@@ -1,8 +1,8 @@
-//! `system df`: what images and containers take on the disk.
+//! `system df`: what images, containers and volumes take on the disk.
 
 use conex_image::{DiskUsage, Users};
 
-use super::{ContainerSummary, ListFilter};
+use super::{ContainerSummary, ListFilter, VolumeFilter, VolumeSummary};
 use crate::{Engine, Result};
 
 /// What everything takes.
@@ -12,10 +12,12 @@ pub struct SystemUsage {
     pub images: DiskUsage,
     /// All containers, newest first, with the sizes of their writable layers.
     pub containers: Vec<ContainerSummary>,
+    /// All volumes, with their sizes.
+    pub volumes: Vec<VolumeSummary>,
 }
 
 impl Engine {
-    /// What images and containers take on the disk. Walks the writable layers.
+    /// What images, containers and volumes take on the disk. Walks the writable layers and the volumes.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -27,6 +29,7 @@ impl Engine {
         for container in &containers {
             users.entry(container.image_id).or_default().insert(container.id.to_string());
         }
-        Ok(SystemUsage { images: self.parts.images.disk_usage(&users)?, containers })
+        let volumes = self.volumes(&VolumeFilter::default(), true)?;
+        Ok(SystemUsage { images: self.parts.images.disk_usage(&users)?, containers, volumes })
     }
 }

@@ -72,7 +72,7 @@ impl Users {
         parts: &Parts,
         id: &ContainerId,
         options: &mut CreateOptions,
-        image: &ImageConfig,
+        (image, has_volumes): (&ImageConfig, bool),
         joined: (&mut Joined, &mut BTreeMap<String, ContainerId>),
     ) -> Result<Self> {
         let asked = std::mem::take(&mut options.namespaces.user);
@@ -88,13 +88,19 @@ impl Users {
         options.namespaces.user = mode;
         users.notice = notice;
         if options.namespaces.user == UserMode::Private {
-            users.own(parts, id, options)?;
+            users.own(parts, id, options, has_volumes)?;
         }
         Ok(users)
     }
 
     /// Takes a range; the host's ids instead if that will do and a file that is to be seen cannot be shown by it.
-    fn own(&mut self, parts: &Parts, id: &ContainerId, options: &mut CreateOptions) -> Result<()> {
+    fn own(
+        &mut self,
+        parts: &Parts,
+        id: &ContainerId,
+        options: &mut CreateOptions,
+        has_volumes: bool,
+    ) -> Result<()> {
         if crate::rootless::is_rootless() {
             return Err(Error::UserMode);
         }
@@ -108,7 +114,13 @@ impl Users {
             }
             Err(error) => return Err(error),
         };
-        for bind in &options.storage.binds {
+        // Those that have a file system of their own are made when they are mounted.
+        let volumes = Bind {
+            source: parts.volumes().root().to_owned(),
+            recursion: Recursion::Disabled,
+            ..Bind::default()
+        };
+        for bind in options.storage.binds.iter().chain(has_volumes.then_some(&volumes)) {
             if let Err(why) = showable(bind, range, &idmap) {
                 if self.by_default {
                     return self.as_docker(options, why);

@@ -201,6 +201,8 @@ impl Bed {
 
     fn build(&self) -> Result<Plan, SpecError> {
         build(&SpecRequest {
+            volumes: &[],
+            images: &[],
             options: &self.options,
             image: &self.image,
             id: &ContainerId::from_random([0xc0; 32]),

@@ -1,7 +1,7 @@
 //! `pod create`, and what `--pod` makes of a container's options.
 
 use crate::options::{
-    CreateOptions, IpcMode, Made, NamespaceMode, NetworkMode, PodOptions, PodPart, SharedKind,
+    CreateOptions, IpcMode, Made, NamespaceMode, NetworkMode, PodOptions, PodPart, SharedKind, VolumesFrom,
 };
 use crate::store::ContainerState;
 use crate::verbs::StartMode;
@@ -66,9 +66,9 @@ impl Engine {
             }
         }
         // What all of a pod's containers see.
-        let mut binds = record.options.storage.binds;
-        binds.retain(|bind| options.storage.binds.iter().all(|own| own.target != bind.target));
-        options.storage.binds.splice(..0, binds);
+        if !record.options.storage.binds.is_empty() || !record.volumes.is_empty() {
+            options.storage.volumes_from.insert(0, VolumesFrom { container: id, read_only: false });
+        }
         options.pod = Some(PodPart::Member { pod });
         Ok(())
     }

@@ -1,0 +1,96 @@
+//! `volume ls`, and what `system df` says of volumes.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use conex_volume::{Backing, Volume, Volumes, usage};
+use rustix::fs::{Mode, OFlags};
+
+use crate::{Engine, Error, Result};
+
+const KEYS: [&str; 4] = ["dangling", "driver", "label", "name"];
+
+/// `--filter`
+#[derive(Debug, Clone, Default)]
+pub struct VolumeFilter {
+    filters: Vec<(String, String)>,
+}
+
+/// A row of `volume ls`.
+#[derive(Debug, Clone)]
+pub struct VolumeSummary {
+    /// What it is.
+    pub volume: Volume,
+    /// Where its data are.
+    pub mountpoint: PathBuf,
+    /// How many containers have it.
+    pub links: usize,
+    /// Bytes on the disk, when they were asked for and can be told.
+    pub size: Option<u64>,
+}
+
+impl VolumeFilter {
+    /// Adds a `--filter key=value`. Values of one key are alternatives (labels all hold), keys all hold.
+    ///
+    /// # Errors
+    /// An unknown key, or a value that it does not take.
+    pub fn add(&mut self, filter: &str) -> Result<()> {
+        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
+        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
+        match (key, value) {
+            ("dangling", "true" | "false" | "1" | "0") => {}
+            ("dangling", _) => return Err(invalid("expected true or false".to_owned())),
+            ("label!", _) => {}
+            (known, _) if KEYS.contains(&known) => {}
+            _ => return Err(invalid(format!("unknown key; there are {}", KEYS.join(", ")))),
+        }
+        self.filters.push((key.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    pub(super) fn passes(&self, volume: &Volume, links: usize) -> bool {
+        let of = |key: &'static str| self.filters.iter().filter(move |(name, _)| name == key);
+        let any = |key: &'static str, fits: &dyn Fn(&str) -> bool| {
+            of(key).next().is_none() || of(key).any(|(_, value)| fits(value))
+        };
+        let label = |wanted: &str| match wanted.split_once('=') {
+            Some((key, value)) => volume.labels.get(key).is_some_and(|have| have == value),
+            None => volume.labels.contains_key(wanted),
+        };
+        any("dangling", &|value| matches!(value, "true" | "1") == (links == 0))
+            && any("driver", &|value| volume.driver == value)
+            && any("name", &|value| volume.name.as_str().contains(value))
+            && of("label").all(|(_, value)| label(value))
+            && !of("label!").any(|(_, value)| label(value))
+    }
+}
+
+impl Engine {
+    /// The volumes that pass the filter, by name; with `sizes`, what each takes on the disk.
+    ///
+    /// # Errors
+    /// When they, or the containers, cannot be read.
+    pub fn volumes(&self, filter: &VolumeFilter, sizes: bool) -> Result<Vec<VolumeSummary>> {
+        let volumes = self.parts.volumes();
+        let links = self.parts.store.volume_links()?;
+        let mut found = Vec::new();
+        for volume in volumes.list()? {
+            let links = links.get(&volume.name).copied().unwrap_or(0);
+            if filter.passes(&volume, links) {
+                let size = if sizes { size_of(&volumes, &volume) } else { None };
+                found.push(VolumeSummary { mountpoint: volumes.data(&volume.name), links, size, volume });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Bytes on the disk; `None` for what is somewhere else, or cannot be read.
+pub(super) fn size_of(volumes: &Volumes, volume: &Volume) -> Option<u64> {
+    let Ok(Backing::Directory { .. }) = volume.backing() else { return None };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // The whole of it: an image file is beside the data.
+    let root = rustix::fs::open(volumes.directory(&volume.name), flags, Mode::empty()).ok()?;
+    let directories = 4096;
+    usage(root.as_fd()).ok().map(|bytes| bytes.saturating_sub(2 * directories))
+}
