@@ -101,7 +101,6 @@ fn the_table() {
 fn the_numbers_are_true() {
     let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--name", "idle", alpine, "sleep", "1000"]);
-    conex.ok(&["run", "-d", "--name", "busy", "--cpus", "0.5", alpine, "sh", "-c", "while :; do :; done"]);
     let hold = "x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo held; sleep 1000; :";
     conex.ok(&["run", "-d", "--name", "holds", alpine, "sh", "-c", hold]);
     conex.ok(&[
@@ -123,6 +122,7 @@ fn the_numbers_are_true() {
     for name in ["holds", "limited", "writes"] {
         eventually("what it holds", || conex.ok(&["logs", name]).contains("held").then_some(()));
     }
+    conex.ok(&["run", "-d", "--name", "busy", "--cpus", "0.5", alpine, "sh", "-c", "while :; do :; done"]);
     let rows = look(&conex, &[]);
     let of = |name: &str| rows.iter().find(|row| field(row, "Name") == name).expect("a row");
     // Half a processor, on a machine that has other things to do.
