@@ -176,7 +176,7 @@ fn what_is_refused_changes_nothing() {
 #[test]
 fn memory_is_not_taken_from_under_what_uses_it() {
     let (conex, alpine) = alpine!();
-    let hold = "x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo held; sleep 1000; :";
+    let hold = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo held; sleep 1000; :";
     conex.ok(&[
         "run",
         "-d",
