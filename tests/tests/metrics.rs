@@ -198,7 +198,8 @@ fn over_http() {
         }
     });
     let pid = rustix::process::Pid::from_child(&served.child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("kill");
+    let held = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("a process");
+    rustix::process::pidfd_send_signal(held, rustix::process::Signal::TERM).expect("a signal");
     assert_eq!(served.child.wait().expect("its end").code(), Some(0));
     let taken = conex.fails(1, &["metrics", "--listen", "192.0.2.77:1"]);
     assert!(taken.contains("cannot listen on 192.0.2.77:1"), "{taken}");

@@ -101,8 +101,7 @@ fn the_table() {
 fn the_numbers_are_true() {
     let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--name", "idle", alpine, "sleep", "1000"]);
-    conex.ok(&["run", "-d", "--name", "busy", "--cpus", "0.5", alpine, "sh", "-c", "while :; do :; done"]);
-    let hold = "x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo held; sleep 1000; :";
+    let hold = "x=$(head -c 12000000 /dev/zero | tr '\\0' x); echo held; sleep 1000; :";
     conex.ok(&["run", "-d", "--name", "holds", alpine, "sh", "-c", hold]);
     conex.ok(&[
         "run",
@@ -123,6 +122,7 @@ fn the_numbers_are_true() {
     for name in ["holds", "limited", "writes"] {
         eventually("what it holds", || conex.ok(&["logs", name]).contains("held").then_some(()));
     }
+    conex.ok(&["run", "-d", "--name", "busy", "--cpus", "0.5", alpine, "sh", "-c", "while :; do :; done"]);
     let rows = look(&conex, &[]);
     let of = |name: &str| rows.iter().find(|row| field(row, "Name") == name).expect("a row");
     // Half a processor, on a machine that has other things to do.
@@ -130,14 +130,17 @@ fn the_numbers_are_true() {
     assert!(percent(of("idle"), "CPUPerc") < 5.0, "{rows:?}");
     for name in ["holds", "limited"] {
         let (used, _) = halves(field(of(name), "MemUsage"));
-        assert!((29e6..45e6).contains(&used), "{name}: {rows:?}");
+        assert!((11e6..25e6).contains(&used), "{name}: {rows:?}");
     }
     assert!((halves(field(of("limited"), "MemUsage")).1 - 134_217_728.0).abs() < 1.0);
-    assert!((20.0..35.0).contains(&percent(of("limited"), "MemPerc")), "{rows:?}");
-    // The page cache is not counted, what was written is.
-    let (used, _) = halves(field(of("writes"), "MemUsage"));
-    assert!(used < 12e6, "{rows:?}");
-    assert!(halves(field(of("writes"), "BlockIO")).1 > 20e6, "{rows:?}");
+    assert!((8.0..20.0).contains(&percent(of("limited"), "MemPerc")), "{rows:?}");
+    // The page cache is not counted, what was written is. On tmpfs a file is memory, and no disk is written to.
+    const TMPFS: i64 = 0x0102_1994;
+    if rustix::fs::statfs(conex.scratch()).expect("statfs").f_type != TMPFS {
+        let (used, _) = halves(field(of("writes"), "MemUsage"));
+        assert!(used < 8e6, "{rows:?}");
+        assert!(halves(field(of("writes"), "BlockIO")).1 > 20e6, "{rows:?}");
+    }
     assert_eq!((field(of("idle"), "PIDs"), field(of("limited"), "PIDs")), ("1", "2"));
     for name in ["CPUPressure", "MemPressure", "IOPressure"] {
         let text = field(of("busy"), name);
@@ -157,8 +160,8 @@ fn what_went_over_its_network() {
     let before = halves(field(&look(&yard.conex, &["web"])[0], "NetIO"));
     yard.conex.ok(&["exec", "web", "sh", "-c", "head -c 200000 /dev/zero >/w/large"]);
     let address = yard.conex.ok(&["inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web"]);
-    let got = yard.host.sh(&format!("curl -s http://{}/large | wc -c", address.trim()));
-    assert_eq!(got.trim(), "200000");
+    let get = format!("wget -qO- http://{}/large | wc -c", address.trim());
+    assert_eq!(yard.conex.ok(&["run", "--rm", yard.image, "sh", "-c", &get]).trim(), "200000");
     let after = halves(field(&look(&yard.conex, &["web"])[0], "NetIO"));
     assert!(after.1 - before.1 > 190e3 && after.0 > before.0, "{before:?} {after:?}");
     assert_eq!(field(&look(&yard.conex, &["alone"])[0], "NetIO"), "0B / 0B");
@@ -181,12 +184,12 @@ fn live() {
     conex.ok(&["run", "-d", "--name", "comes", alpine, "sleep", "1000"]);
     terminal.expect("comes");
     conex.ok(&["rm", "-f", "goes"]);
-    // Two whole tables after that: the second began when it was gone.
-    terminal.expect("CONTAINER ID");
-    terminal.expect("stays");
-    terminal.expect("CONTAINER ID");
-    let table = terminal.expect("stays");
-    assert!(!table.contains("goes"), "{table}");
+    // Tables of before may still be on their way.
+    let is_gone = (0..1000).any(|_| {
+        terminal.expect("CONTAINER ID");
+        !terminal.expect("stays").contains("goes")
+    });
+    assert!(is_gone);
     terminal.send("\u{3}");
     let (code, _) = terminal.finish();
     assert_eq!(code, 130);

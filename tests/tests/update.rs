@@ -50,6 +50,12 @@ fn limit(conex: &Conex, name: &str, v1: &str, v2: &str) -> String {
     text.unwrap_or_else(|| panic!("no {v1}, no {v2} among {files:?}")).trim().to_owned()
 }
 
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    let held = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("a process");
+    rustix::process::pidfd_send_signal(held, rustix::process::Signal::KILL).expect("a signal");
+}
+
 fn memory(conex: &Conex, name: &str) -> String {
     limit(conex, name, "memory.limit_in_bytes", "memory.max")
 }
@@ -170,7 +176,7 @@ fn what_is_refused_changes_nothing() {
 #[test]
 fn memory_is_not_taken_from_under_what_uses_it() {
     let (conex, alpine) = alpine!();
-    let hold = "x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo held; sleep 1000; :";
+    let hold = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo held; sleep 1000; :";
     conex.ok(&[
         "run",
         "-d",
@@ -277,10 +283,6 @@ fn the_restart_policy_is_told_to_what_watches() {
     let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--name", "web", alpine, "sleep", "1000"]);
     let pid = || conex.ok(&["inspect", "-f", "{{.State.Pid}}", "web"]).trim().parse::<i32>().expect("a pid");
-    let kill = |pid| {
-        let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
-    };
     conex.ok(&["update", "--restart", "always", "web"]);
     assert!(config(&conex, "web", "RestartPolicy").contains("\"always\""));
     let first = pid();
@@ -323,8 +325,7 @@ fn sudden_death_leaves_the_truth() {
         let supervisor = i32::try_from(state["supervisor"].as_i64().expect("a pid")).expect("a pid");
         let mut update = conex.background(&["update", "-m", &format!("{}m", 100 + round), "web"]);
         std::thread::sleep(Duration::from_micros(dice.roll(12_000)));
-        let supervisor = rustix::process::Pid::from_raw(supervisor).expect("a pid");
-        rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).expect("kill");
+        kill(supervisor);
         update.kill();
         drop(update);
         let ended = || conex.ok(&["inspect", "-f", "{{.State.Status}}", "web"]) == "exited\n";

@@ -18,6 +18,8 @@ pub(super) struct Crowd<'a> {
     pub(super) start: Box<dyn Fn(usize) -> Command + 'a>,
     /// Any other verb.
     pub(super) verb: Box<Verb<'a>>,
+    /// `rm --force`, at once.
+    pub(super) remove: &'static [&'static str],
     /// What is in the command line of the process that it keeps for each container, where that is not the parent of the
     /// container's: a daemon in a pid namespace of its own numbers them otherwise.
     pub(super) supervisor: Option<[String; 2]>,

@@ -40,6 +40,8 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
                 command.args(words);
                 command
             }),
+            // It would wait ten seconds for each, whose program does not know the stop signal.
+            remove: &["rm", "--force", "--time", "0"],
             supervisor: None,
         };
         theirs(&crowd, options, &mut report);
@@ -60,6 +62,7 @@ pub(crate) fn bench(scene: &Scene, options: &Options) -> Result<Report> {
                         command
                     }),
                     verb: Box::new(verb),
+                    remove: &["rm", "--force"],
                     supervisor: Some([
                         "containerd-shim".to_owned(),
                         docker.data().with_file_name("exec").display().to_string(),
@@ -103,6 +106,7 @@ fn ours(scene: &Scene, options: &Options, report: &mut Report) -> Result<()> {
             command.args(words);
             command
         }),
+        remove: &["rm", "--force"],
         supervisor: None,
     };
     let before = floor(scene)?;
@@ -133,7 +137,7 @@ fn theirs(crowd: &Crowd<'_>, options: &Options, report: &mut Report) {
     let ids = output(&mut (crowd.verb)(&["ps", "--all", "--quiet"])).unwrap_or_default();
     let ids: Vec<&str> = ids.lines().collect();
     for some in ids.chunks(100) {
-        if let Err(why) = run((crowd.verb)(&["rm", "--force"]).args(some)) {
+        if let Err(why) = run((crowd.verb)(crowd.remove).args(some)) {
             report.left_out(format!("{}: {why}", crowd.name));
         }
     }

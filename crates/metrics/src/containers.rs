@@ -87,7 +87,7 @@ fn memory(page: &mut Page, labels: &Labels<'_>, usage: &ContainerUsage) {
     )
     .add(&all, usage.memory);
     let memory = &usage.group.memory;
-    let whole = if usage.counted.memory { memory.usage.usage } else { usage.memory };
+    let whole = memory.usage.usage.max(usage.memory);
     page.gauge("container_memory_usage_bytes", "Current memory usage in bytes, with the page cache.")
         .add(&all, whole);
     if !usage.counted.memory {

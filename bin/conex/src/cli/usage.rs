@@ -9,7 +9,7 @@ use crate::commands::{NOUNS, VERBS};
 use crate::errors::Error;
 
 /// Docker's verbs that are still to come; not typing errors.
-const NOT_YET: [&str; 15] = [
+const NOT_YET: [&str; 13] = [
     "build",
     "builder",
     "buildx",
@@ -21,9 +21,7 @@ const NOT_YET: [&str; 15] = [
     "plugin",
     "port",
     "search",
-    "stats",
     "swarm",
-    "update",
     "volume",
 ];
 

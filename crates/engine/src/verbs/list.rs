@@ -232,13 +232,13 @@ impl Engine {
             (NetworkMode::Container(name), None) => format!("container:{name}"),
         };
         let ports = match state.process() {
-            Some(_) => {
+            Some(_) if matches!(summary.options.namespaces.network, NetworkMode::Networks(_)) => {
                 let own = crate::network::endpoints(&self.parts.store.run_directory(&id))?;
                 let theirs = attachments.iter().filter(|one| one.container == id.as_str());
                 let own = own.into_iter().flat_map(|endpoint| endpoint.ports);
                 own.chain(theirs.flat_map(|one| one.request.ports.clone())).collect()
             }
-            None => Vec::new(),
+            _ => Vec::new(),
         };
         Ok(ContainerSummary {
             name: summary.name.to_string(),

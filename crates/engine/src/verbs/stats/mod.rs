@@ -225,15 +225,16 @@ impl StatsWatch<'_> {
         let group = if cgroup.exists() { cgroup.stats()? } else { Stats::default() };
         let pids = if cgroup.exists() { cgroup.procs()? } else { namespaces.pids_beside(process.pid) };
         let counted = cgroup.counted();
-        // Only what no controller counts is asked of each process.
-        let own = Processes::of(&pids, !counted.memory || !counted.pids, !counted.io, !cgroup.exists());
+        let own = Processes::of(&pids, !counted.io, !cgroup.exists());
         let cached = ["total_inactive_file", "inactive_file"].map(|name| group.memory.raw.get(name));
         let cached = cached.into_iter().flatten().next().copied().unwrap_or(0);
+        let in_group = if counted.memory { group.memory.usage.usage.saturating_sub(cached) } else { 0 };
         let network = &known.options.namespaces.network;
         Ok(ContainerUsage {
             cpu: if cgroup.exists() { group.cpu.usage.total } else { own.cpu },
             cpu_percent: 0.0,
-            memory: if counted.memory { group.memory.usage.usage.saturating_sub(cached) } else { own.memory },
+            // A group that got its controller when the processes had their memory already knows nothing of it.
+            memory: in_group.max(own.memory),
             memory_limit: match group.memory.usage.limit {
                 limit if counted.memory => limit.min(self.machine),
                 _ => self.machine,

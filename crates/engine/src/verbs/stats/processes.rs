@@ -19,14 +19,14 @@ pub(super) struct Processes {
 
 impl Processes {
     /// Reads what is wanted of each; one that has ended counts nothing.
-    pub(super) fn of(pids: &[u32], memory: bool, io: bool, cpu: bool) -> Self {
+    pub(super) fn of(pids: &[u32], io: bool, cpu: bool) -> Self {
         let mut sum = Self::default();
         for pid in pids {
             let read = |wanted: bool, file: &str| match wanted {
                 true => std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default(),
                 false => String::new(),
             };
-            sum.add_status(&read(memory, "status"));
+            sum.add_status(&read(true, "status"));
             sum.add_io(&read(io, "io"));
             sum.add_stat(&read(cpu, "stat"));
         }
@@ -106,9 +106,9 @@ mod tests {
 
     #[test]
     fn we_use_something() {
-        let own = Processes::of(&[std::process::id()], true, true, true);
+        let own = Processes::of(&[std::process::id()], true, true);
         assert!(own.memory > 0 && own.threads > 0, "{own:?}");
         assert!(Namespaces::default().pids_beside(std::process::id()).contains(&std::process::id()));
-        assert_eq!(Processes::of(&[u32::MAX], true, true, true), Processes::default());
+        assert_eq!(Processes::of(&[u32::MAX], true, true), Processes::default());
     }
 }
