@@ -396,7 +396,8 @@ fn nothing_is_left_of_a_supervisor_that_was_killed_in_a_probe() {
     let directory = conex.run_root().join("containers").join(&id);
     assert!(directory.join("health.json").exists() && directory.join("notify").exists());
     assert!(kill(&state["supervisor"].to_string()));
-    assert_eq!(conex.ok(&["ps", "-aq"]), "");
+    // A killed process takes a moment to end.
+    eventually("the end", || conex.ok(&["ps", "-aq"]).is_empty().then_some(()));
     assert!(!directory.exists(), "{:?}", std::fs::read_dir(&directory).unwrap().collect::<Vec<_>>());
     assert!(!std::path::Path::new("/sys/fs/cgroup/conex").join(&id).exists());
     eventually("no probe", || {
