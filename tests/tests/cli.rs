@@ -143,13 +143,7 @@ fn unknown_flags_suggest_and_exit_with_125() {
 #[test]
 fn flags_of_dockers_that_are_not_there_yet_are_named() {
     let conex = Conex::new();
-    for flag in [
-        "--link",
-        "--runtime",
-        "--gpus",
-        "--isolation",
-        "--device-cgroup-rule",
-    ] {
+    for flag in ["--link", "--runtime", "--gpus", "--isolation", "--device-cgroup-rule"] {
         for verb in ["run", "create"] {
             let error = conex.fails(125, &[verb, flag, "1", "alpine"]);
             one_line(&error);

@@ -167,7 +167,9 @@ fn a_probe_that_takes_too_long_is_killed_with_all_that_it_forked() {
     // One probe at most is there at any moment, whole; twenty are over.
     eventually("some more", || (health(&conex)["FailingStreak"].as_u64()? >= 5).then_some(()));
     let list = processes(&conex);
-    assert!(list.matches("sleep 77").count() <= 4, "{list}");
+    for word in ["sleep 777", "sleep 778", "sleep 779"] {
+        assert!(list.lines().filter(|line| *line == word).count() <= 1, "{list}");
+    }
     assert!(list.contains("sleep 1000"), "{list}");
 }
 
@@ -360,4 +362,70 @@ fn a_dead_supervisors_word_does_not_count() {
     assert_eq!(health(&conex)["Status"], "unhealthy");
     conex.ok(&["start", "web"]);
     becomes(&conex, "healthy");
+}
+
+/// Kills it, and gives back whether there was one.
+fn kill(pid: &str) -> bool {
+    std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap().success()
+}
+
+#[test]
+fn nothing_is_left_of_a_supervisor_that_was_killed_in_a_probe() {
+    let (conex, alpine) = alpine!();
+    let socket = conex.scratch().join("manager");
+    let _manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let words = [
+        "run",
+        "-d",
+        "--rm",
+        "--name",
+        "web",
+        "--health-cmd",
+        "touch /asked; sleep 876",
+        "--health-interval",
+        "100ms",
+        alpine,
+        "sleep",
+        "1000",
+    ];
+    let started = conex.command(&words).env("NOTIFY_SOCKET", &socket).output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    eventually("a probe", || (conex.run(&["exec", "web", "test", "-e", "/asked"]).code == 0).then_some(()));
+    let id = conex.inspect("web")["Id"].as_str().unwrap().to_owned();
+    let state: Value = serde_json::from_slice(&std::fs::read(conex.state_file("web")).unwrap()).unwrap();
+    let directory = conex.run_root().join("containers").join(&id);
+    assert!(directory.join("health.json").exists() && directory.join("notify").exists());
+    assert!(kill(&state["supervisor"].to_string()));
+    // A killed process takes a moment to end.
+    eventually("the end", || conex.ok(&["ps", "-aq"]).is_empty().then_some(()));
+    assert!(!directory.exists(), "{:?}", std::fs::read_dir(&directory).unwrap().collect::<Vec<_>>());
+    assert!(!std::path::Path::new("/sys/fs/cgroup/conex").join(&id).exists());
+    eventually("no probe", || {
+        (conex_tests::processes(|words| words.contains("sleep\0876")) == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_probe_whose_process_is_killed_has_failed() {
+    let (conex, alpine) = alpine!();
+    let command = "touch /asked; sleep 875";
+    run(
+        &conex,
+        &["--health-cmd", command, "--health-timeout", "500s", "--health-retries", "1"],
+        &[alpine, "sleep", "1000"],
+    );
+    eventually("a probe", || (conex.run(&["exec", "web", "test", "-e", "/asked"]).code == 0).then_some(()));
+    // The parent of what runs inside; the shell has become it.
+    let shell = "sleep\0875\0";
+    let is_shell = |entry: &std::fs::DirEntry| {
+        std::fs::read(entry.path().join("cmdline")).is_ok_and(|words| words == shell.as_bytes())
+    };
+    let shell = std::fs::read_dir("/proc").unwrap().flatten().find(is_shell).expect("its shell").path();
+    let status = std::fs::read_to_string(shell.join("status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim();
+    assert_eq!(std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap(), "conex-probe\n");
+    assert!(kill(parent));
+    let document = becomes(&conex, "unhealthy");
+    let output = document["Log"][0]["Output"].as_str().unwrap();
+    assert!(output.contains("was killed"), "{output}");
 }

@@ -13,6 +13,8 @@ use rustix::fs::{AtFlags, CWD, OFlags};
 use rustix::io::Errno;
 
 use super::{Store, write};
+use crate::health::Health;
+use crate::supervise::clear_notices;
 use crate::{Error, Result};
 
 /// The byte that every owner locks, and the one that a supervisor locks too.
@@ -63,6 +65,11 @@ impl Owned {
     pub fn finish(self) -> Result<()> {
         for name in ["sock", "state.json", ".state.json.new"] {
             write::unlink(&self.directory.join(name))?;
+        }
+        // A supervisor takes away itself what only some have.
+        if self.inherited {
+            Health::forget(&self.directory)?;
+            clear_notices(&self.directory)?;
         }
         write::unlink(&self.directory.join("lock"))?;
         // Somebody may have made a lock of his own there in the meantime: then the directory is his.

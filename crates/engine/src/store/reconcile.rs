@@ -115,8 +115,6 @@ impl Store {
         // On record: the dead one's word is not needed any more.
         write::unlink(&owned.directory().join("state.json"))?;
         write::unlink(&owned.directory().join("sock"))?;
-        Health::forget(owned.directory())?;
-        crate::supervise::clear_notices(owned.directory())?;
         Ok(true)
     }
 

@@ -10,7 +10,8 @@ use conex_sys::signal::{self, SignalFd};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::client::{Client, Role};
-use super::health::{Answer, Monitor};
+use super::ending::{Next, failure_code, status};
+use super::health::Monitor;
 use super::launch::{Job, Launched, launch, listen};
 use super::notify::{Notices, passed_descriptors};
 use super::restart::Restarts;
@@ -19,7 +20,7 @@ use super::streams::{Happening, Streams, Watched};
 use super::update;
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
-use crate::health::{Health, HealthStatus};
+use crate::health::Health;
 use crate::log::Sink;
 use crate::network::{Names, release, tell};
 use crate::options::{OnUnhealthy, PodPart, UpdateOptions};
@@ -29,13 +30,13 @@ use crate::store::write::Durability;
 use crate::store::{Exit, LastRun, Live, write};
 use crate::time::Time;
 use crate::verbs::{AttachOptions, stop_if_left};
-use crate::{Attachment, Error, Failure, Result};
+use crate::{Attachment, Error, Result};
 
 /// SIGHUP, SIGINT and SIGTERM to the supervisor itself (a service manager's) stop the container.
 const STOPPING: [i32; 3] = [1, 2, 15];
 const SIGKILL: i32 = 9;
 /// A container that has run for so long is likely to run on: then what its start needed is given back.
-const SETTLED: Duration = Duration::from_millis(100);
+pub(super) const SETTLED: Duration = Duration::from_millis(100);
 
 /// What the command that starts a container wants of it.
 #[derive(Debug, Clone, Copy)]
@@ -134,35 +135,35 @@ pub(super) fn refusal(error: &Error) -> Reply {
 }
 
 /// What a supervisor keeps in mind.
-struct Life<'a> {
-    parts: &'a Parts,
-    id: ContainerId,
-    owned: Owned,
-    streams: Streams,
-    restarts: Restarts,
+pub(super) struct Life<'a> {
+    pub(super) parts: &'a Parts,
+    pub(super) id: ContainerId,
+    pub(super) owned: Owned,
+    pub(super) streams: Streams,
+    pub(super) restarts: Restarts,
     /// Removed at its end; nothing of it is meant to last.
-    auto_remove: bool,
+    pub(super) auto_remove: bool,
     /// Whether it has volumes, which may go with it.
     has_volumes: bool,
     /// Those that are in memory alone.
     volatile: Vec<conex_volume::VolumeName>,
-    memory_limit: bool,
-    stop_signal: i32,
-    stop_timeout: Duration,
+    pub(super) memory_limit: bool,
+    pub(super) stop_signal: i32,
+    pub(super) stop_timeout: Duration,
     /// When memory is given back.
-    lean_at: Option<Instant>,
+    pub(super) lean_at: Option<Instant>,
     /// Whether it is frozen for a client that holds it, and not by a person.
-    held: bool,
+    pub(super) held: bool,
     /// The pod that it is in.
     pod: Option<ContainerId>,
     /// Of one whose health is checked.
-    health: Option<Monitor>,
+    pub(super) health: Option<Monitor>,
     /// Of one that a service manager has started.
-    notices: Option<Notices>,
+    pub(super) notices: Option<Notices>,
     /// Descriptors that it has passed.
-    descriptors: u32,
+    pub(super) descriptors: u32,
     /// It was stopped because its health is bad.
-    failed: bool,
+    pub(super) failed: bool,
 }
 
 impl<'a> Life<'a> {
@@ -195,7 +196,7 @@ impl<'a> Life<'a> {
     }
 
     /// One start, on record before it begins.
-    fn start(&mut self, mut job: Job) -> Result<Launched> {
+    pub(super) fn start(&mut self, mut job: Job) -> Result<Launched> {
         job.descriptors = self.descriptors;
         if let Some(notices) = &self.notices {
             notices.give(&mut job.spec);
@@ -350,35 +351,6 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Begins to stop it; gives when it has to be killed, if at all.
-    fn end_by(&mut self, launched: &Launched, paused: &mut bool) -> Option<Instant> {
-        self.health.iter_mut().for_each(Monitor::cease);
-        let _ = self.signal(launched, self.stop_signal, paused);
-        Instant::now().checked_add(self.stop_timeout)
-    }
-
-    /// Hears the probe that runs, or starts one that is due, and tells those who wait for it. What is to be done now.
-    fn look_after(&mut self, launched: &Launched) -> OnUnhealthy {
-        let Some(monitor) = &mut self.health else { return OnUnhealthy::None };
-        let directory = self.owned.directory();
-        let answer = monitor.hear(directory);
-        let answer = answer
-            .or_else(|| monitor.ask(self.parts, &self.id, &launched.process, &launched.group, directory));
-        let Some(Answer { code, turned }) = answer else { return OnUnhealthy::None };
-        self.lean_at = Some(Instant::now() + SETTLED);
-        for client in &mut self.streams.clients {
-            client.probed(code);
-            client.health(monitor.health.status);
-        }
-        if monitor.health.status == HealthStatus::Healthy {
-            self.notices.iter_mut().for_each(Notices::healthy);
-        }
-        match turned {
-            Some(HealthStatus::Unhealthy) => monitor.on_failure,
-            _ => OnUnhealthy::None,
-        }
-    }
-
     fn answer(
         &mut self,
         client: usize,
@@ -454,7 +426,7 @@ impl<'a> Life<'a> {
     }
 
     /// A signal to the first process. One that is meant to end it has to reach it, so a paused container goes on.
-    fn signal(&mut self, launched: &Launched, signal: i32, paused: &mut bool) -> Result<()> {
+    pub(super) fn signal(&mut self, launched: &Launched, signal: i32, paused: &mut bool) -> Result<()> {
         match signal::send(launched.pidfd.as_fd(), signal) {
             // It has ended and will be reaped in a moment.
             Err(error) if error.raw_os_error() == Some(3) => {}
@@ -576,31 +548,9 @@ impl<'a> Life<'a> {
         self.next()
     }
 
-    fn next(&mut self) -> Next {
-        match self.parts.job(&self.id).and_then(|job| self.start(job)) {
-            Ok(launched) => Next::Runs(Box::new(launched)),
-            Err(error) => Next::Failed(error),
-        }
-    }
-
-    /// A start failed; `before` is how the last run went, if there was one.
-    fn never_ran(self, error: &Error, before: Option<&Exit>) -> u8 {
-        let exit = Exit {
-            code: failure_code(error),
-            oom_killed: false,
-            started_at: before.and_then(|exit| exit.started_at),
-            finished_at: Time::now(),
-            error: error.to_string(),
-            restarts: self.restarts.count,
-            stopped: false,
-            health: before.and_then(|exit| exit.health.clone()),
-        };
-        self.finish(&exit, After::Policy)
-    }
-
     /// Puts the end on record, lets go of the container, then tells. One that is removed is told of when it is gone for
     /// everybody; its files go after that.
-    fn finish(mut self, exit: &Exit, then: After) -> u8 {
+    pub(super) fn finish(mut self, exit: &Exit, then: After) -> u8 {
         self.streams.close_listener();
         crate::volumes::release(&self.parts.store, &self.id, &self.volatile);
         let (store, id) = (&self.parts.store, &self.id);
@@ -644,30 +594,6 @@ impl<'a> Life<'a> {
         }
         self.streams.linger();
         status
-    }
-}
-
-/// As a process's own.
-fn status(code: i32) -> u8 {
-    u8::try_from(code).unwrap_or(255)
-}
-
-/// How the wait for the next start went.
-enum Next {
-    Runs(Box<Launched>),
-    Failed(Error),
-    /// Somebody stopped it in between.
-    Stopped {
-        by_hand: bool,
-    },
-}
-
-/// The status of a container that could not be started.
-fn failure_code(error: &Error) -> i32 {
-    match error.failure() {
-        Failure::NotFound => 127,
-        Failure::NotExecutable => 126,
-        Failure::Engine => 128,
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod client;
 mod container;
+mod ending;
 mod exec;
 mod health;
 mod launch;
