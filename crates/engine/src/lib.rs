@@ -10,6 +10,7 @@
 #![recursion_limit = "256"] // for the long documents of inspect and info
 
 pub mod attach;
+mod copy;
 mod engine;
 mod error;
 mod idmap;
@@ -25,6 +26,7 @@ pub mod verbs;
 
 pub use attach::{Attachment, Event};
 pub use conex_runtime::program::find as find_program;
+pub use copy::{Copied, CopyError, CopyFrom, CopyOptions, CopyTo};
 pub use engine::{Engine, Paths};
 pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};

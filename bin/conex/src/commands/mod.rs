@@ -9,6 +9,7 @@ mod attach;
 mod check;
 mod commit;
 mod completion;
+mod cp;
 mod create;
 mod debug;
 mod df;
@@ -89,6 +90,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &pause::VERB,
     &unpause::VERB,
     &diff::VERB,
+    &cp::VERB,
     &commit::VERB,
     &export::VERB,
     &images::VERB,
@@ -116,6 +118,7 @@ pub(crate) static NOUNS: &[Noun] = &[
         verbs: &[
             ("attach", &attach::VERB),
             ("commit", &commit::VERB),
+            ("cp", &cp::VERB),
             ("create", &create::VERB),
             ("diff", &diff::VERB),
             ("exec", &exec::VERB),

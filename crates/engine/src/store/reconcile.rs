@@ -6,7 +6,7 @@ use conex_cgroup::{Cgroup, CgroupPath, Host};
 use conex_oci::ContainerId;
 use serde::Deserialize;
 
-use super::lock::Owned;
+use super::lock::{Owned, VISIT};
 use super::names;
 use super::state::{Exit, LastRun, Live};
 use super::{Store, write};
@@ -84,8 +84,13 @@ impl Store {
             // What plugins keep on disk survives the machine, and a plugin that failed when the container ended.
             crate::network::detach(self, id);
         }
+        let visit = owned.directory().join(VISIT);
+        let was_visit = owned.inherited && visit.exists();
+        if was_visit {
+            write::unlink(&visit)?;
+        }
         if record.options.auto_remove {
-            return Ok(!owned.inherited);
+            return Ok(was_visit || !owned.inherited);
         }
         if let Some(LastRun::Started { at }) = self.last_run(id)? {
             let restarts = match live {

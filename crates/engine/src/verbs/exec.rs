@@ -101,7 +101,7 @@ impl Engine {
 }
 
 /// The container's first process, held; `None` when its pid is another process's by now.
-pub(super) fn hold(process: &Process) -> Result<Option<OwnedFd>> {
+pub(crate) fn hold(process: &Process) -> Result<Option<OwnedFd>> {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,

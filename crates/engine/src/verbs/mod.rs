@@ -6,6 +6,7 @@ mod attach;
 mod changes;
 mod check;
 mod commit;
+mod copy;
 mod create;
 mod debug;
 mod enter;
@@ -26,6 +27,9 @@ mod stop;
 mod top;
 mod usage;
 mod wait;
+
+pub(crate) use exec::hold;
+pub(crate) use start::{PATIENCE, PAUSE};
 
 pub use attach::AttachOptions;
 pub use commit::CommitOptions;

@@ -22,9 +22,9 @@ pub enum StartMode {
 }
 
 /// How long another command may take for what it does to a container.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at what another command does.
-pub(super) const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 impl Engine {
     /// Starts a container; returns when its program has been executed. A running one is left alone (`None` or a new
