@@ -277,6 +277,9 @@ pub enum Error {
     /// `cp`
     #[error(transparent)]
     Copy(#[from] crate::copy::CopyError),
+    /// `wait --condition healthy`
+    #[error("container {name} has no health check")]
+    NoHealthCheck { name: String },
     /// Where `logs` goes.
     #[error("cannot write the output: {source}")]
     Output { source: io::Error },

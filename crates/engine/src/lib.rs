@@ -13,6 +13,7 @@ pub mod attach;
 mod copy;
 mod engine;
 mod error;
+pub mod events;
 mod idmap;
 pub mod log;
 pub mod network;

@@ -15,6 +15,7 @@ mod debug;
 mod df;
 mod diff;
 mod document;
+mod events;
 mod exec;
 mod export;
 mod history;
@@ -91,6 +92,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &unpause::VERB,
     &diff::VERB,
     &cp::VERB,
+    &events::VERB,
     &commit::VERB,
     &export::VERB,
     &images::VERB,
@@ -198,6 +200,7 @@ pub(crate) static NOUNS: &[Noun] = &[
         verbs: &[
             ("check", &check::VERB),
             ("df", &df::VERB),
+            ("events", &events::VERB),
             ("info", &info::VERB),
             ("prune", &prune::SYSTEM),
         ],

@@ -26,6 +26,7 @@ use rustix::mount::{
 use super::error::CopyError;
 use super::ladder::again;
 use crate::engine::Parts;
+use crate::events::Subject;
 use crate::store::lock::Owned;
 use crate::store::{ContainerState, Process, Record};
 use crate::verbs::{PATIENCE, PAUSE, hold};
@@ -83,6 +84,7 @@ impl Root {
 /// A container's file systems, before anything is copied.
 pub(crate) struct Place {
     name: String,
+    subject: Subject,
     ids: Option<IdShift>,
     kind: Kind,
 }
@@ -126,13 +128,18 @@ impl Place {
             };
             if let Some(kind) = kind {
                 let ids = record.id_range.map(|range| IdShift { base: range.base, size: range.size });
-                return Ok(Self { name, ids, kind });
+                return Ok(Self { name, subject: Subject::from(&record), ids, kind });
             }
             if Instant::now() > until {
                 return Err(Error::Busy { name });
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Whose it is.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
     }
 
     /// Whether its file systems have to be mounted by a thread of their own.

@@ -61,6 +61,7 @@ pub(crate) mod write;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use conex_oci::{ContainerId, ContainerName};
@@ -68,6 +69,7 @@ use conex_oci::{ContainerId, ContainerName};
 pub use record::Record;
 pub use state::{ContainerState, Exit, LastRun, Live, Process};
 
+use crate::events::{Event, Journal, Subject};
 use crate::{Error, Result};
 use lock::Presence;
 
@@ -80,12 +82,14 @@ pub struct Store {
     root: PathBuf,
     run: PathBuf,
     cni: conex_network::cni::Settings,
+    journal: Arc<Journal>,
 }
 
 impl Store {
     /// Makes nothing yet.
     pub fn new(root: &Path, run: &Path) -> Self {
-        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default() }
+        let journal = Arc::new(Journal::new(root.join("events")));
+        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default(), journal }
     }
 
     /// Changes the record of a container, which nobody else does meanwhile.
@@ -119,6 +123,18 @@ impl Store {
     /// The networks' definitions and leases.
     pub(crate) fn networks(&self) -> conex_network::Networks {
         conex_network::Networks::open(&self.root, &self.run)
+    }
+
+    /// Where events are noted.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Notes an event of a container; one whose record cannot be read has none.
+    pub(crate) fn event_of(&self, id: &ContainerId, event: impl FnOnce(&Subject) -> Event) {
+        if let Ok(Some(record)) = self.record(id) {
+            self.journal.write(&event(&Subject::from(&record)));
+        }
     }
 
     /// `RUN`

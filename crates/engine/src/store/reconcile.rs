@@ -10,6 +10,7 @@ use super::lock::{Owned, VISIT};
 use super::names;
 use super::state::{Exit, LastRun, Live};
 use super::{Store, write};
+use crate::events::Subject;
 use crate::spec::IdRange;
 use crate::time::Time;
 use crate::{Error, Result};
@@ -113,6 +114,7 @@ impl Store {
                 stopped: false,
             };
             self.set_last_run(id, &LastRun::Ended(exit))?;
+            self.journal().write(&Subject::from(&record).event("die").with("exitCode", code));
         }
         // On record: the dead one's word is not needed any more.
         write::unlink(&owned.directory().join("state.json"))?;

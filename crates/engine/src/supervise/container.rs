@@ -15,8 +15,9 @@ use super::spawn::spawn;
 use super::streams::{Happening, Streams};
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
+use crate::events::{Event, Subject};
 use crate::log::Sink;
-use crate::network::{Names, release, tell};
+use crate::network::{Names, Wired, release, tell};
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
@@ -47,6 +48,7 @@ pub(crate) enum First {
 pub(crate) fn supervise(parts: &Parts, job: Job, owned: Owned, first: First) -> Result<Attachment> {
     let mut keep = vec![owned.as_fd().as_raw_fd()];
     keep.extend(job.rootfs.as_ref().map(AsRawFd::as_raw_fd));
+    keep.extend(parts.store.journal().raw_fd());
     let socket = spawn(&keep, |socket| run(parts, job, owned, socket, first))?;
     started(Attachment::new(socket))
 }
@@ -135,6 +137,8 @@ struct Life<'a> {
     lean_at: Option<Instant>,
     /// Whether it is frozen for a client that holds it, and not by a person.
     held: bool,
+    /// What its events call it.
+    subject: Subject,
 }
 
 impl<'a> Life<'a> {
@@ -153,7 +157,12 @@ impl<'a> Life<'a> {
             stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
             lean_at: None,
             held: false,
+            subject: Subject::from(record),
         }
+    }
+
+    fn event(&self, action: &str) {
+        self.parts.event(&self.subject.event(action));
     }
 
     /// One start, on record before it begins.
@@ -163,6 +172,8 @@ impl<'a> Life<'a> {
         }
         let name = job.record.name.clone();
         let mut launched = launch(self.parts, job, self.restarts.count)?;
+        self.network_events(&launched, "connect");
+        self.event("start");
         self.set_live(&Live::Running(launched.process.clone()))?;
         // A rename since the record was read found nothing live to tell; the next one does.
         if launched.names.is_some() && self.parts.store.must_record(&self.id)?.name != name {
@@ -171,6 +182,14 @@ impl<'a> Life<'a> {
         self.streams.begin(std::mem::replace(&mut launched.ends, super::streams::Ends::closed()));
         self.lean_at = Some(Instant::now() + SETTLED);
         Ok(launched)
+    }
+
+    /// One for each network that it has been put on or taken off.
+    fn network_events(&self, launched: &Launched, action: &str) {
+        for (id, name) in launched.wired.iter().flat_map(Wired::networks) {
+            let event = Event::new("network", action, id).with("name", name).with("container", &self.id);
+            self.parts.event(&event);
+        }
     }
 
     fn set_live(&self, live: &Live) -> Result<()> {
@@ -219,6 +238,10 @@ impl<'a> Life<'a> {
                 match happening {
                     Happening::Ended => code = reap(&launched.pidfd),
                     Happening::Names => launched.names.iter_mut().for_each(Names::look),
+                    Happening::Resized(rows, columns) => {
+                        let event = self.subject.event("resize").with("height", rows).with("width", columns);
+                        self.parts.event(&event);
+                    }
                     Happening::Signal(_) => {
                         then = After::Stop;
                         kill_at = Some(Instant::now() + self.stop_timeout);
@@ -276,9 +299,13 @@ impl<'a> Life<'a> {
                 self.streams.clients[client].role = Role::Streams { stdin, stdout, stderr };
             }
             Request::Wait => self.streams.clients[client].role = Role::Wait,
-            Request::Names => tell(&mut launched.names, self.parts, &self.id, launched.process.pid)?,
+            Request::Names => {
+                self.subject = Subject::from(&self.parts.store.must_record(&self.id)?);
+                tell(&mut launched.names, self.parts, &self.id, launched.process.pid)?;
+            }
             Request::Signal { signal, .. } => {
                 self.signal(launched, signal, paused)?;
+                self.parts.event(&self.subject.event("kill").with("signal", signal));
                 self.streams.clients[client].role = Role::Wait;
             }
             Request::Pause if *paused => return Err(Error::AlreadyPaused { name: name() }),
@@ -289,6 +316,9 @@ impl<'a> Life<'a> {
             Request::Pause | Request::Hold => {
                 launched.group.freeze()?;
                 *paused = true;
+                if *request == Request::Pause {
+                    self.event("pause");
+                }
                 if *request == Request::Hold {
                     self.held = true;
                     self.streams.clients[client].role = Role::Hold;
@@ -298,7 +328,10 @@ impl<'a> Life<'a> {
             Request::Release if !self.held => {}
             Request::Release => self.thaw(launched, paused)?,
             Request::Unpause if !*paused => return Err(Error::NotPaused { name: name() }),
-            Request::Unpause => self.thaw(launched, paused)?,
+            Request::Unpause => {
+                self.thaw(launched, paused)?;
+                self.event("unpause");
+            }
         }
         Ok(())
     }
@@ -325,13 +358,19 @@ impl<'a> Life<'a> {
 
     /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
-        let Launched { process, group, private_pids, wired, names, .. } = launched;
         self.held = false;
+        let networks: Vec<_> = launched.wired.iter().flat_map(Wired::networks).collect();
+        let Launched { process, group, private_pids, wired, names, .. } = launched;
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
         self.streams.drain();
         let oom_killed = (self.memory_limit || code == 128 + SIGKILL) && group.oom_kills().unwrap_or(0) > 0;
+        if oom_killed {
+            self.event("oom");
+        }
+        let lived = process.started_at.elapsed().as_secs();
+        self.parts.event(&self.subject.event("die").with("exitCode", code).with("execDuration", lived));
         // The names go before their addresses can be another's.
         drop(names);
         if let Err(error) = release(&self.parts.store, &self.id) {
@@ -339,6 +378,11 @@ impl<'a> Life<'a> {
             log::warn!("{error}");
         }
         drop(wired);
+        for (id, name) in networks {
+            let event =
+                Event::new("network", "disconnect", id).with("name", name).with("container", &self.id);
+            self.parts.event(&event);
+        }
         // A process that joined from outside may be in it still.
         if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
             log::warn!("{error}");
@@ -377,7 +421,7 @@ impl<'a> Life<'a> {
         while Instant::now() < deadline {
             for happening in self.streams.turn(None, None, Some(deadline)) {
                 match happening {
-                    Happening::Ended | Happening::Names => {}
+                    Happening::Ended | Happening::Names | Happening::Resized(..) => {}
                     Happening::Signal(_) => return None,
                     Happening::Asked(client, request) => {
                         let client = &mut self.streams.clients[client];
@@ -441,6 +485,7 @@ impl<'a> Life<'a> {
         // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
         let settled = if self.auto_remove {
             let disowned = store.disown_ended(id);
+            self.event("destroy");
             self.streams.tell_exit(exit.code);
             disowned.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
         } else {

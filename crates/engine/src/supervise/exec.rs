@@ -15,7 +15,7 @@ use crate::engine::Parts;
 use crate::log::Sink;
 use crate::rootless::Member;
 use crate::store::Record;
-use crate::verbs::AttachOptions;
+use crate::verbs::{AttachOptions, Note};
 use crate::{Attachment, Error, Result};
 
 /// What an exec needs, found out beforehand.
@@ -36,6 +36,8 @@ pub(crate) struct ExecJob {
     pub(crate) detach: bool,
     /// With a terminal: rows and columns.
     pub(crate) size: Option<(u16, u16)>,
+    /// What its events say.
+    pub(crate) note: Note,
 }
 
 /// Forks a supervisor that runs the process, and waits until it runs.
@@ -43,7 +45,8 @@ pub(crate) struct ExecJob {
 /// # Errors
 /// Why it does not run.
 pub(crate) fn supervise_exec(parts: &Parts, job: ExecJob) -> Result<Attachment> {
-    let keep = [job.pidfd.as_raw_fd()];
+    let keep = [Some(job.pidfd.as_raw_fd()), parts.store.journal().raw_fd()];
+    let keep: Vec<_> = keep.into_iter().flatten().collect();
     let socket = spawn(&keep, |socket| run(parts, job, socket))?;
     started(Attachment::new(socket))
 }
@@ -61,10 +64,12 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     let _member = Member::or_warn(&parts.paths.run);
     let mut client = first_client(socket, first);
     let mut streams = Streams::new(None, Sink::none());
+    let note = job.note.clone();
     let pidfd = match start(parts, job, &mut streams) {
         Ok(pidfd) => pidfd,
         Err(error) => return client.reply(&refusal(&error)),
     };
+    parts.event(&note.event("exec_start"));
     client.reply(&Reply::Ok);
     streams.clients.push(client);
     loop {
@@ -74,6 +79,7 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
             && let Some(code) = reap(&pidfd)
         {
             streams.drain();
+            parts.event(&note.event("exec_die").with("exitCode", code));
             streams.tell_exit(code);
             return streams.linger();
         }

@@ -36,6 +36,11 @@ impl Engine {
         } else {
             sides.copy(from, to, options)
         };
+        for (place, action) in [(&sides.from, "archive-path"), (sides.there(), "extract-to-dir")] {
+            if let (Some(place), Ok(_)) = (place, &copied) {
+                self.event(&place.subject().event(action));
+            }
+        }
         let closed = sides.close();
         let copied = copied?;
         closed?;
@@ -72,6 +77,11 @@ impl Sides {
         self.from.iter().chain(&self.to)
     }
 
+    /// Where to.
+    fn there(&self) -> &Option<Place> {
+        if self.is_one { &self.from } else { &self.to }
+    }
+
     fn root(place: Option<&Place>) -> Result<Root, CopyError> {
         place.map_or_else(|| Ok(Root::local()), Place::root)
     }
@@ -82,9 +92,8 @@ impl Sides {
             CopyFrom::Local(path) => End::Tree(Root::local(), path.as_os_str().as_bytes()),
             CopyFrom::Tar(stream) => End::Stream(stream),
         };
-        let there = if self.is_one { &self.from } else { &self.to };
         let to: End<'_, dyn Write + Send> = match to {
-            CopyTo::Container(_, path) => End::Tree(Self::root(there.as_ref())?, path),
+            CopyTo::Container(_, path) => End::Tree(Self::root(self.there().as_ref())?, path),
             CopyTo::Local(path) => End::Tree(Root::local(), path.as_os_str().as_bytes()),
             CopyTo::Tar(stream) => End::Stream(stream),
         };

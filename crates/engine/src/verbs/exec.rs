@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
+use crate::events::{Event, Subject};
 use crate::spec::{ExecProcess, LiveHost, RootfsFiles};
 use crate::store::{ContainerState, Process, Record};
 use crate::supervise::{ExecJob, start_ticks, supervise_exec};
@@ -52,7 +53,10 @@ impl Engine {
             _ => return Err(Error::NotRunning { name: name() }),
         };
         let pidfd = hold(&process)?.ok_or_else(|| Error::NotRunning { name: name() })?;
-        let job = self.exec_job(record, &process, pidfd, options)?;
+        let note =
+            Note { subject: Subject::from(&record), id: exec_id()?, command: options.command.join(" ") };
+        let job = self.exec_job(record, &process, pidfd, options, note.clone())?;
+        self.parts.event(&note.event("exec_create"));
         let attachment = supervise_exec(&self.parts, job)?;
         Ok((!options.detach).then_some(attachment))
     }
@@ -63,6 +67,7 @@ impl Engine {
         target: &Process,
         pidfd: OwnedFd,
         options: &ExecOptions,
+        note: Note,
     ) -> Result<ExecJob> {
         let spec = self.parts.spec(&record.id)?;
         // The container's own root, held: its links lead nowhere else.
@@ -96,8 +101,33 @@ impl Engine {
             interactive: options.interactive,
             detach: options.detach,
             size: options.size,
+            note,
         })
     }
+}
+
+/// What an exec's events say of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    pub(crate) subject: Subject,
+    pub(crate) id: String,
+    command: String,
+}
+
+impl Note {
+    /// `exec_create: sh -c …`
+    pub(crate) fn event(&self, action: &str) -> Event {
+        let action = match action {
+            "exec_die" => action.to_owned(),
+            action => format!("{action}: {}", self.command),
+        };
+        self.subject.event(&action).with("execID", &self.id)
+    }
+}
+
+/// 64 random hexadecimal digits, as a container has.
+fn exec_id() -> Result<String> {
+    Ok(ContainerId::from_random(super::create::random()?).to_string())
 }
 
 /// The container's first process, held; `None` when its pid is another process's by now.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use conex_oci::ContainerId;
 
 use super::start::{PATIENCE, PAUSE};
+use crate::events::Subject;
 use crate::store::{ContainerState, Store};
 use crate::{Engine, Error, Result};
 
@@ -24,7 +25,8 @@ impl Engine {
     /// [`Error::RemoveRunning`] and its like without force.
     pub fn remove(&self, id: &ContainerId, options: RemoveOptions) -> Result<()> {
         let store = &self.parts.store;
-        let name = store.must_record(id)?.name.to_string();
+        let record = store.must_record(id)?;
+        let (name, subject) = (record.name.to_string(), Subject::from(&record));
         let until = Instant::now() + PATIENCE;
         loop {
             let state = store.state(id)?;
@@ -42,6 +44,7 @@ impl Engine {
             }
             if let Some(owned) = store.own_settled(id)? {
                 store.erase(id)?;
+                self.parts.event(&subject.event("destroy"));
                 return owned.finish();
             }
             if Instant::now() > until {

@@ -3,6 +3,7 @@
 use conex_oci::{ContainerId, ContainerName};
 
 use super::create::claim;
+use crate::events::Subject;
 use crate::store::names::{self, Claimed};
 use crate::store::write::{self, Durability};
 use crate::supervise::wire::Request;
@@ -48,6 +49,8 @@ impl Engine {
                 return Err(error);
             }
             old.forfeit()?;
+            let event = Subject::from(&current).event("rename");
+            self.parts.event(&event.with("oldName", format!("/{}", record.name)));
             return self.tell_names(id);
         }
     }
