@@ -184,9 +184,9 @@ impl Engine {
                 },
             };
             match condition {
-                WaitCondition::NotRunning => return Ok(last.unwrap_or(0)),
                 WaitCondition::Removed => code = last,
                 WaitCondition::NextExit => {}
+                _ => return Ok(last.unwrap_or(0)),
             }
             std::thread::sleep(PAUSE);
         }
