@@ -81,6 +81,18 @@ pub struct Asked {
     pub namespaces: AskedNamespaces,
     /// Its file systems.
     pub storage: AskedStorage,
+    /// Its ports.
+    pub ports: crate::options::PortOptions,
+    /// How it is supervised.
+    pub supervision: AskedSupervision,
+}
+
+/// What `ps` needs of the supervision.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct AskedSupervision {
+    /// `--restart`
+    pub restart: crate::options::RestartPolicy,
 }
 
 /// What `ps` needs of the namespaces.

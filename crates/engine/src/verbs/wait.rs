@@ -133,7 +133,7 @@ impl Engine {
     }
 
     /// What the health check says, as `inspect` tells it.
-    fn health(&self, id: &ContainerId) -> Result<Option<String>> {
+    pub(super) fn health(&self, id: &ContainerId) -> Result<Option<String>> {
         let document = self.inspect(id, false)?;
         match document["State"]["Health"]["Status"].as_str() {
             Some(word) => Ok(Some(word.to_owned())),
