@@ -263,20 +263,23 @@ fn mounts(parts: &Parts, record: &Record, owned: &Owned) -> Result<Mounts> {
                 continue;
             }
         };
-        let mapped = !mount.uid_mappings.is_empty();
+        let mapped = !mount.uid_mappings.is_empty() || has("idmap") || has("ridmap");
         let idmap = match record.id_range.filter(|_| mapped) {
             Some(range) => Some(crate::idmap::namespace(range)?),
             None => None,
         };
-        let set = if has("ro") { Attributes::RDONLY } else { Attributes::default() };
         let change = Change {
-            set,
             propagation: Some(Propagation::Private),
             idmap: idmap.as_ref().map(AsFd::as_fd),
             ..Change::default()
         };
-        set_attributes(tree.as_fd(), &change, has("rbind"))
-            .map_err(|source| place("set up the container's binds", source))?;
+        let failed = |source| place("set up the container's binds", source);
+        set_attributes(tree.as_fd(), &change, has("rbind")).map_err(failed)?;
+        // `rro` is all that is mounted below, too (runtime-spec config.md#mounts).
+        if has("ro") || has("rro") {
+            let change = Change { set: Attributes::RDONLY, ..Change::default() };
+            set_attributes(tree.as_fd(), &change, has("rro")).map_err(failed)?;
+        }
         binds.push(Bind { tree, target: mount.destination.clone() });
     }
     Ok(Mounts { root, read_only, binds, lease })

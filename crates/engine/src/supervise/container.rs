@@ -201,6 +201,9 @@ impl<'a> Life<'a> {
             let process = launched.process.clone();
             let (code, then) = self.run_to_end(&mut launched);
             let exit = self.end(launched, code, then);
+            if then == After::Restart {
+                self.event("stop");
+            }
             let wait = match then {
                 After::Stop => None,
                 After::Restart => Some(Duration::ZERO),
