@@ -102,7 +102,8 @@ fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) {
 fn open(parts: &Parts, job: &Job, owned: &Owned) -> Result<Streams> {
     owned.supervise()?;
     let listener = listen(owned.directory())?;
-    let sink = Sink::open(&job.record, &parts.store.directory(&job.record.id))?;
+    let env = job.spec.process.as_ref().map(|process| &process.env[..]).unwrap_or_default();
+    let sink = Sink::open(&job.record, env, &parts.store.directory(&job.record.id))?;
     let mut streams = Streams::new(Some(listener), sink);
     streams.signals = Some(SignalFd::new(&STOPPING).map_err(|source| Error::Supervisor { source })?);
     Ok(streams)
