@@ -1,4 +1,4 @@
-//! `inspect`, of containers and images; also `container inspect` and `image inspect`.
+//! `inspect`, of containers, images and networks; also `container inspect` and `image inspect`.
 
 use clap::Command;
 use conex_engine::Engine;
@@ -15,7 +15,7 @@ use crate::output;
 pub(crate) const VERB: Verb = Verb {
     name: "inspect",
     aliases: &[],
-    about: "Return low-level information on containers and images",
+    about: "Return low-level information on containers, images and networks",
     usage: "NAME|ID [NAME|ID...]",
     arity: Arity::AtLeast(1),
     examples: "  conex inspect web
@@ -25,7 +25,8 @@ pub(crate) const VERB: Verb = Verb {
     failure: 1,
     define: |command| {
         shared(command).args([
-            value("type", "string").help("Only inspect objects of the given type (container, image)"),
+            value("type", "string")
+                .help("Only inspect objects of the given type (container, image, network)"),
             flag("size").short('s').help("Display total file sizes if the type is container"),
         ])
     },
@@ -68,6 +69,7 @@ enum Kind {
     Any,
     Container,
     Image,
+    Network,
 }
 
 fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, Error> {
@@ -75,14 +77,15 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
         None => Kind::Any,
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
-        Some(
-            other @ ("volume" | "network" | "node" | "plugin" | "secret" | "service" | "task" | "config"),
-        ) => {
-            return Err(Error::usage(format!("--type {other} is not supported yet; use container or image")));
+        Some("network") => Kind::Network,
+        Some(other @ ("volume" | "node" | "plugin" | "secret" | "service" | "task" | "config")) => {
+            return Err(Error::usage(format!(
+                "--type {other} is not supported yet; use container, image or network"
+            )));
         }
         Some(other) => {
             return Err(Error::usage(format!(
-                "{other:?} is not a valid value for --type; use container or image"
+                "{other:?} is not a valid value for --type; use container, image or network"
             )));
         }
     };
@@ -115,19 +118,29 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
 }
 
 fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'_>) -> Result<Value, Error> {
-    if kind != Kind::Image {
+    if matches!(kind, Kind::Any | Kind::Container) {
         match engine.find(name) {
             Ok(id) => return Ok(engine.inspect(&id, given.on("size"))?),
             Err(conex_engine::Error::NoSuchContainer { .. }) if kind == Kind::Any => {}
             Err(error) => return Err(error.into()),
         }
     }
+    if kind == Kind::Network {
+        return Ok(engine.network_inspect(name)?);
+    }
     let platform = if kind == Kind::Image { given.parsed("platform", str::parse)? } else { None };
     match images.resolve(name, platform.as_ref()) {
         Ok(image) => Ok(images.inspect(&image)?),
-        Err(conex_image::Error::NotFound { .. }) if kind == Kind::Any => {
-            Err(Error::Refused(format!("no such object: {name} (neither a container nor an image)")))
-        }
+        // A name that no image can have is another object's all the same.
+        Err(error) if kind == Kind::Any => match engine.network_inspect(name) {
+            Ok(value) => Ok(value),
+            Err(_) if matches!(error, conex_image::Error::NotFound { .. }) => {
+                let text =
+                    format!("no such object: {name} (neither a container, nor an image, nor a network)");
+                Err(Error::Refused(text))
+            }
+            Err(_) => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }

@@ -120,6 +120,10 @@ impl From<&Record> for Subject {
 }
 
 impl Subject {
+    pub(crate) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
     pub(crate) fn event(&self, action: &str) -> Event {
         let mut event = Event::new("container", action, self.id.as_str());
         event.from.clone_from(&self.image);

@@ -15,7 +15,7 @@ use crate::engine::Parts;
 use crate::log::Sink;
 use crate::rootless::Member;
 use crate::store::Record;
-use crate::verbs::{AttachOptions, Note};
+use crate::verbs::{AttachOptions, Note, Running};
 use crate::{Attachment, Error, Result};
 
 /// What an exec needs, found out beforehand.
@@ -65,8 +65,8 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     let mut client = first_client(socket, first);
     let mut streams = Streams::new(None, Sink::none());
     let note = job.note.clone();
-    let pidfd = match start(parts, job, &mut streams) {
-        Ok(pidfd) => pidfd,
+    let (pidfd, running) = match start(parts, job, &mut streams) {
+        Ok(started) => started,
         Err(error) => return client.reply(&refusal(&error)),
     };
     parts.event(&note.event("exec_start"));
@@ -79,6 +79,7 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
             && let Some(code) = reap(&pidfd)
         {
             streams.drain();
+            drop(running);
             parts.event(&note.event("exec_die").with("exitCode", code));
             streams.tell_exit(code);
             return streams.linger();
@@ -86,7 +87,7 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     }
 }
 
-fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> {
+fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<(OwnedFd, Option<Running>)> {
     let group = Cgroup::open(parts.host()?, &job.record.cgroup)?;
     let program = match &job.seccomp {
         Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
@@ -111,7 +112,8 @@ fn start(parts: &Parts, job: ExecJob, streams: &mut Streams) -> Result<OwnedFd> 
     if let Some((rows, columns)) = job.size {
         ends.resize(rows, columns);
     }
+    let noted = Running::note(&parts.paths.run, &job.note, created.process.pid());
     let running = created.process.start()?;
     streams.begin(ends);
-    Ok(running.pidfd)
+    Ok((running.pidfd, noted))
 }

@@ -51,7 +51,7 @@ impl Engine {
             "MountLabel": spec.linux.as_ref().and_then(|linux| linux.mount_label.clone()).unwrap_or_default(),
             "ProcessLabel": process.selinux_label.clone().unwrap_or_default(),
             "AppArmorProfile": process.apparmor_profile.clone().unwrap_or_default(),
-            "ExecIDs": null,
+            "ExecIDs": Some(self.exec_ids(id)).filter(|ids| !ids.is_empty()),
             "HostConfig": host_config(&record),
             "GraphDriver": {
                 "Name": "overlay",

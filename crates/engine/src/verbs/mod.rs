@@ -29,7 +29,7 @@ mod top;
 mod usage;
 mod wait;
 
-pub(crate) use exec::{Note, hold};
+pub(crate) use exec::{Note, Running, hold};
 pub(crate) use start::{PATIENCE, PAUSE};
 
 pub use attach::AttachOptions;
