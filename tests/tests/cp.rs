@@ -187,8 +187,10 @@ fn streams() {
         .stderr;
     assert!(stderr.starts_with("conex: ") && stderr.lines().count() == 1, "{stderr}");
     // Out to a tar that reads it, and from one container into another.
-    let out = conex.command(&["cp", "web:/in0", "-"]).stdout(Stdio::piped()).spawn().expect("conex");
-    let listed = Command::new("tar").args(["-tv"]).stdin(out.stdout.expect("a pipe")).output().expect("tar");
+    let mut out = conex.command(&["cp", "web:/in0", "-"]).stdout(Stdio::piped()).spawn().expect("conex");
+    let listed =
+        Command::new("tar").args(["-tv"]).stdin(out.stdout.take().expect("a pipe")).output().expect("tar");
+    assert!(out.wait().expect("its end").success());
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("in0/sub/link -> ../file") && listed.contains("link to in0/file"), "{listed}");
     conex.ok(&["create", "--name", "other", alpine, "true"]);

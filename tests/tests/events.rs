@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, eventually, needs_root, skip};
+use conex_tests::{Conex, eventually, needs_root, skip, user_yard, yard};
 use serde_json::Value;
 
 macro_rules! alpine {
@@ -119,12 +119,17 @@ fn followers_see_all_of_it_in_order() {
 fn a_killed_supervisor_and_memory_that_ran_out() {
     let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--name", "web", alpine, "sleep", "1000"]);
-    let state: Value =
-        serde_json::from_str(&std::fs::read_to_string(conex.state_file("web")).expect("a state"))
-            .expect("JSON");
-    let pid = state["supervisor"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a pid");
-    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a signal");
+    let path = conex.state_file("web");
+    let state: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("a state")).expect("JSON");
+    // By then it has no file of the journal open.
+    let fds = format!("/proc/{}/fd", state["supervisor"]);
+    eventually("a supervisor at rest", || {
+        let mut open =
+            std::fs::read_dir(&fds).ok()?.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        (!open.any(|path| path.ends_with("events.json"))).then_some(())
+    });
+    let killed = std::process::Command::new("kill").args(["-9", &state["supervisor"].to_string()]).status();
+    assert!(killed.expect("kill").success());
     eventually("its end", || conex.ok(&["ps", "-a"]).contains("Exited (137)").then_some(()));
     assert_eq!(seen(&conex, &["-f", "event=die"]), ["die web 137"]);
     conex.run(&["run", "--name", "hog", "--memory", "20m", alpine, "tail", "/dev/zero"]);
@@ -198,4 +203,50 @@ fn the_file_is_for_its_owner_alone_and_ends_at_a_time() {
         + Duration::from_secs(2);
     conex.ok(&["events", "--until", &later.as_secs().to_string()]);
     assert!(began.elapsed() >= Duration::from_millis(900) && began.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn networks() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    conex.ok(&["network", "create", "lan"]);
+    conex.ok(&["run", "-d", "--name", "web", yard.image, "sleep", "1000"]);
+    conex.ok(&["network", "connect", "lan", "web"]);
+    conex.ok(&["network", "disconnect", "lan", "web"]);
+    conex.ok(&["stop", "-t", "0", "web"]);
+    conex.ok(&["network", "rm", "lan"]);
+    let id = conex.ok(&["inspect", "-f", "{{.Id}}", "web"]);
+    let format = "{{.Action}} {{.Name}} {{.Actor.Attributes.container}}";
+    let text = conex.ok(&["events", "--no-stream", "-f", "type=network", "--format", format]);
+    let lines: Vec<String> = text.lines().map(|line| line.replace(id.trim(), "web")).collect();
+    assert_eq!(
+        lines,
+        [
+            "create lan <no value>",
+            "connect bridge web",
+            "connect lan web",
+            "disconnect lan web",
+            "disconnect bridge web",
+            "destroy lan <no value>"
+        ]
+    );
+    assert_eq!(conex.ok(&["events", "--no-stream", "-f", "network=lan"]).lines().count(), 4);
+}
+
+/// An ordinary user has a journal of his own, and copies as one.
+#[test]
+fn an_ordinary_users() {
+    let yard = user_yard!();
+    let conex = &yard.conex;
+    conex.ok(&["run", "-d", "--name", "box", "--network", "none", yard.image, "sleep", "1000"]);
+    conex.ok(&["create", "--name", "rests", "--network", "none", yard.image, "true"]);
+    for name in ["box", "rests"] {
+        conex.ok(&["cp", "/etc/hostname", &format!("{name}:/root/new")]);
+        let tar = conex.ok(&["cp", &format!("{name}:/root/new"), "-"]);
+        assert!(tar.contains("new\0") && tar.contains("ustar"), "{name}: {tar:?}");
+    }
+    assert_eq!(conex.ok(&["exec", "box", "stat", "-c", "%u:%g", "/root/new"]), "0:0\n");
+    let format = "{{.Action}} {{.Name}}";
+    let text = conex.ok(&["events", "--no-stream", "-f", "event=extract-to-dir", "--format", format]);
+    assert_eq!(text, "extract-to-dir box\nextract-to-dir rests\n");
 }

@@ -17,6 +17,8 @@ use super::{Contents, Root, Sink};
 
 /// Names in one directory, and files in all: more is an attack on our memory.
 const MOST: usize = 8_000_000;
+/// Bytes of names that are kept: of one directory, and of files that have several.
+const MOST_KEPT: usize = 64 << 20;
 /// What the kernel takes in a call, less the NUL.
 const LONGEST: usize = 4095;
 /// The kernel's bounds on the attributes of a file (`<linux/limits.h>`).
@@ -43,7 +45,7 @@ const UNREAL: [u32; 13] = [
 
 /// Copies all of the source.
 pub(super) fn walk(root: &Root, from: Source, sink: &mut dyn Sink) -> Result<()> {
-    let mut walk = Walk { root, names: HashMap::new(), count: 0 };
+    let mut walk = Walk { root, names: HashMap::new(), kept: 0, count: 0 };
     if !from.is_directory() {
         return walk.file(b"", from.file.as_fd(), &from.stat, sink);
     }
@@ -111,6 +113,8 @@ struct Walk<'a> {
     root: &'a Root,
     /// The first name of a file that has several, by device and inode.
     names: HashMap<(u64, u64), Vec<u8>>,
+    /// Bytes of these.
+    kept: usize,
     count: usize,
 }
 
@@ -119,10 +123,17 @@ impl Walk<'_> {
     fn file(&mut self, path: &[u8], held: BorrowedFd<'_>, stat: &Stat, sink: &mut dyn Sink) -> Result<()> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         if stat.st_nlink > 1 && !path.is_empty() {
-            let first = self.names.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| path.to_vec());
-            if first != path {
-                let kind = Kind::HardLink { target: first.clone() };
-                return self.put(path, held, stat, kind, Contents::None, sink);
+            match self.names.get(&(stat.st_dev, stat.st_ino)) {
+                Some(first) if first != path => {
+                    let kind = Kind::HardLink { target: first.clone() };
+                    return self.put(path, held, stat, kind, Contents::None, sink);
+                }
+                None if self.kept < MOST_KEPT => {
+                    self.kept += path.len();
+                    self.names.insert((stat.st_dev, stat.st_ino), path.to_vec());
+                }
+                // Beyond what is kept each name is a file of its own.
+                _ => {}
             }
         }
         let device = || (major(stat.st_rdev), minor(stat.st_rdev));
@@ -233,7 +244,7 @@ fn is_unreal(held: BorrowedFd<'_>) -> bool {
 }
 
 fn names(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<Box<[u8]>>> {
-    let mut names: Vec<Box<[u8]>> = Vec::new();
+    let (mut names, mut kept): (Vec<Box<[u8]>>, usize) = (Vec::new(), 0);
     for entry in Dir::read_from(directory).map_err(file("read the directory", path))? {
         let entry = match entry {
             Ok(entry) => entry,
@@ -243,9 +254,10 @@ fn names(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<Box<[u8]>>> {
         };
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
+            kept += name.len();
             names.push(name.into());
         }
-        if names.len() > MOST {
+        if names.len() > MOST || kept > MOST_KEPT {
             let why = "it has too many files";
             return Err(CopyError::Unfit { path: super::error::shown(path), why });
         }

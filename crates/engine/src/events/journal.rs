@@ -54,6 +54,11 @@ impl Journal {
         self.lock().as_ref().map(|open| open.file.as_raw_fd())
     }
 
+    /// Closes the file until there is another event: who idles would keep one on the disk that was removed long ago.
+    pub(crate) fn rest(&self) {
+        *self.lock() = None;
+    }
+
     /// Notes an event; what keeps it from that is told once.
     pub(crate) fn write(&self, event: &Event) {
         if let Err(errno) = self.append(&line(event))

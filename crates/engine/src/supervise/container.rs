@@ -30,7 +30,7 @@ use crate::{Attachment, Error, Failure, Result};
 const STOPPING: [i32; 3] = [1, 2, 15];
 const SIGKILL: i32 = 9;
 /// A container that has run for so long is likely to run on: then what its start needed is given back.
-const SETTLED: Duration = Duration::from_millis(100);
+pub(super) const SETTLED: Duration = Duration::from_millis(100);
 
 /// What the command that starts a container wants of it.
 #[derive(Debug, Clone, Copy)]
@@ -230,6 +230,7 @@ impl<'a> Life<'a> {
             let happenings = self.streams.turn(Some(launched.pidfd.as_fd()), names, deadline);
             if self.lean_at.is_some_and(|at| at <= Instant::now()) {
                 self.lean_at = None;
+                self.parts.store.journal().rest();
                 memory::trim_heap();
                 memory::drop_program_pages();
             }

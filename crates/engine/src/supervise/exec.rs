@@ -1,12 +1,13 @@
 //! The supervisor of one `exec`: the same streams, no log, no socket, no record. It ends with its process.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{Process, SeccompText};
 use conex_runtime::{Exec, Terms, exec};
 
-use super::container::{First, first_client, reap, refusal, started};
+use super::container::{First, SETTLED, first_client, reap, refusal, started};
 use super::launch::stdio;
 use super::spawn::spawn;
 use super::streams::{Ends, Happening, Streams};
@@ -72,8 +73,13 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     parts.event(&note.event("exec_start"));
     client.reply(&Reply::Ok);
     streams.clients.push(client);
+    let mut settles_at = Some(Instant::now() + SETTLED);
     loop {
-        let happenings = streams.turn(Some(pidfd.as_fd()), None, None);
+        let happenings = streams.turn(Some(pidfd.as_fd()), None, settles_at);
+        if settles_at.is_some_and(|at| at <= Instant::now()) {
+            settles_at = None;
+            parts.store.journal().rest();
+        }
         streams.forget_gone();
         if happenings.contains(&Happening::Ended)
             && let Some(code) = reap(&pidfd)
