@@ -59,12 +59,13 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let engine = context.engine()?;
     let failed = |source| Error::Refused(format!("cannot read the events: {source}"));
     let mut events = engine.events()?;
-    if !ends {
-        events.watch().map_err(failed)?;
-    }
     // As with Docker, a question about the past is answered from all that is kept.
     if since.is_none() && until.is_none() && !ends {
         events.skip_all().map_err(failed)?;
+    }
+    // What is written in between is read, as it comes after what was passed over.
+    if !ends {
+        events.watch().map_err(failed)?;
     }
     loop {
         while let Some(event) = events.next_event().map_err(failed)? {

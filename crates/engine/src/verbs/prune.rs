@@ -63,6 +63,7 @@ impl Engine {
         let subject = store.record(id)?.as_ref().map(Subject::from);
         store.erase(id)?;
         subject.iter().for_each(|subject| self.parts.event(&subject.event("destroy")));
+        self.exec_ids(id);
         owned.finish()?;
         Ok(Some(bytes))
     }

@@ -45,6 +45,8 @@ impl Engine {
             if let Some(owned) = store.own_settled(id)? {
                 store.erase(id)?;
                 self.parts.event(&subject.event("destroy"));
+                // Clears what killed supervisors of execs have left.
+                self.exec_ids(id);
                 return owned.finish();
             }
             if Instant::now() > until {

@@ -47,8 +47,12 @@ impl Engine {
     /// # Errors
     /// When they cannot be read; one that cannot be removed is passed over.
     pub fn network_prune(&self, filter: &NetworkFilter, older_than: Option<i64>) -> Result<Vec<String>> {
-        let used = self.used_networks()?;
         let mut gone = Vec::new();
+        // Nothing is made for the sake of finding nothing: neither the default network, nor a rule.
+        if self.parts.networks().list()?.iter().all(Network::is_default) {
+            return Ok(gone);
+        }
+        let used = self.used_networks()?;
         for place in self.networks_among(filter, &used)? {
             // The others are their administrator's.
             let Place::Own(network) = place else { continue };
