@@ -10,6 +10,7 @@
 //! part of the copy and nothing else.
 
 mod error;
+mod fill;
 mod ladder;
 pub(crate) mod place;
 mod resolve;

@@ -1,6 +1,6 @@
 //! Events: what has happened to containers, images, networks and volumes, one line of JSON each, in Docker's fields.
 //!
-//! There is nobody to ask for them: whoever does a thing notes it down ([`Journal`]) in a file that everybody appends to, and
+//! There is nobody to ask for them: whoever does a thing notes it down (`journal`) in a file that everybody appends to, and
 //! whoever wants to know reads the file and waits for it to grow ([`Follow`]). An event that cannot be noted (a full disk) is
 //! a warning; what it is about goes on.
 //!
