@@ -56,6 +56,14 @@ impl Background {
         self.child.stdin.take()
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// When the kernel does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("try_wait").is_some()
+    }
+
     /// Sends SIGKILL, as a crash would.
     pub fn kill(&mut self) {
         // It may have ended by itself, which is as good.

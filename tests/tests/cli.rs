@@ -265,7 +265,7 @@ fn a_missing_value_and_missing_arguments() {
         (1, &["exec", "x"], "\"conex exec\" requires at least 2 arguments"),
         (1, &["tag", "a"], "\"conex tag\" requires exactly 2 arguments"),
         (1, &["rename", "a", "b", "c"], "\"conex rename\" requires exactly 2 arguments"),
-        (1, &["logs"], "\"conex logs\" requires exactly 1 argument"),
+        (1, &["logs"], "\"conex logs\" requires at least 1 argument"),
         (1, &["ps", "x"], "\"conex ps\" accepts no arguments"),
         (1, &["images", "a", "b"], "\"conex images\" accepts at most 1 argument"),
         (1, &["container", "rm"], "\"conex container rm\" requires at least 1 argument"),

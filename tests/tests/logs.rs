@@ -194,3 +194,63 @@ fn the_journal_gets_each_line_with_its_fields() {
         }
     }
 }
+
+#[test]
+fn details_are_what_the_options_name() {
+    let (conex, alpine) = alpine!();
+    let options = [
+        "-l",
+        "tier=front end",
+        "-l",
+        "other=x",
+        "-e",
+        "STAGE=a=b",
+        "--log-opt",
+        "labels=tier,nosuch",
+        "--log-opt",
+        "env=STAGE,PATH",
+        "--log-opt",
+        "tag={{.Name}}/{{.ImageName}}",
+    ];
+    run(&conex, &options, alpine, "echo line");
+    let path =
+        "%2Fusr%2Flocal%2Fsbin%3A%2Fusr%2Flocal%2Fbin%3A%2Fusr%2Fsbin%3A%2Fusr%2Fbin%3A%2Fsbin%3A%2Fbin";
+    let expected = format!("PATH={path},STAGE=a%3Db,tag=web%2Falpine%3A3.20,tier=front+end line\n");
+    assert_eq!(conex.ok(&["logs", "--details", "web"]), expected);
+    assert_eq!(conex.ok(&["logs", "web"]), "line\n");
+    assert_eq!(conex.inspect("web")["HostConfig"]["LogConfig"]["Config"]["labels"], "tier,nosuch");
+    let file =
+        std::fs::read_to_string(conex.inspect("web")["LogPath"].as_str().expect("a path")).expect("the log");
+    let line: serde_json::Value = serde_json::from_str(file.trim()).expect("JSON");
+    assert_eq!(line["attrs"]["tier"], "front end");
+    conex.ok(&["run", "--name", "db", alpine, "echo", "other"]);
+    assert_eq!(conex.ok(&["logs", "--names", "web", "db"]), "web line\ndb other\n");
+    assert!(conex.fails(125, &["logs", "-f", "web", "db"]).contains("one container"));
+}
+
+#[test]
+fn compressed_files_are_read_with_the_others() {
+    let (conex, alpine) = alpine!();
+    let options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=50", "--log-opt", "compress=true"];
+    conex.ok(&[&["create", "--name", "web"][..], &options, &[alpine, "sh", "-c", "seq 3000"]].concat());
+    conex.ok(&["start", "web"]);
+    // A reader that comes by all the rotations.
+    let follower = conex.background(&["logs", "-f", "web"]);
+    conex.ok(&["wait", "web"]);
+    let numbers: String = (1..=3000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(conex.ok(&["logs", "web"]), numbers);
+    assert_eq!(follower.finish().stdout, numbers);
+    let tail: String = (1001..=3000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(conex.ok(&["logs", "-n", "2000", "web"]), tail);
+    let log = conex.inspect("web")["LogPath"].as_str().expect("a path").to_owned();
+    let names: Vec<String> = std::fs::read_dir(std::path::Path::new(&log).parent().expect("a directory"))
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("container.log"))
+        .collect();
+    assert!(
+        names.len() > 5 && names.iter().all(|name| name == "container.log" || name.ends_with(".gz")),
+        "{names:?}"
+    );
+    assert!(conex.fails(125, &["run", "--log-opt", "compress=true", alpine]).contains("max-size"));
+}

@@ -71,12 +71,12 @@ fn the_question_is_dockers_and_no_is_the_answer() {
         ),
         (
             &["system", "prune"],
-            "WARNING! This will remove:\n  - all stopped containers\n  - all dangling images\n\n\
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all dangling images\n\n\
              Are you sure you want to continue? [y/N] ",
         ),
         (
             &["system", "prune", "-a", "--filter", "until=24h", "--filter", "label=x=y"],
-            "WARNING! This will remove:\n  - all stopped containers\n  - all images without at least one container \
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all images without at least one container \
              associated to them\n\n  Items to be pruned will be filtered with:\n  - label=x=y\n  - until=24h\n\n\
              Are you sure you want to continue? [y/N] ",
         ),

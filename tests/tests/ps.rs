@@ -166,3 +166,93 @@ fn top_lists_processes() {
     let error = conex.fails(1, &["top", "runs", "--no-such-option"]);
     assert_eq!(error.lines().count(), 1, "{error}");
 }
+
+#[test]
+fn every_filter_and_order() {
+    let (conex, alpine) = alpine!();
+    three(&conex, alpine);
+    conex.ok(&[
+        "create",
+        "--name",
+        "web-2",
+        "--expose",
+        "8000-8010/udp",
+        "--restart",
+        "always",
+        "-v",
+        "/tmp:/data",
+        alpine,
+        "top",
+    ]);
+    for (filter, found) in [
+        ("name=^/runs$", &["runs"][..]),
+        ("name=^web", &["web-2"]),
+        ("name=ns$", &["runs"]),
+        ("expose=8005/udp", &["web-2"]),
+        ("expose=8005", &[]),
+        ("publish=80", &[]),
+        ("health=none", &["web-2", "made", "ended", "runs"]),
+        ("health=healthy", &[]),
+        ("is-task=false", &["web-2", "made", "ended", "runs"]),
+        ("is-task=true", &[]),
+        ("restart-policy=always", &["web-2"]),
+        ("command=sleep", &["runs"]),
+        ("status=stopped", &["ended"]),
+        ("volume=/data", &["web-2"]),
+        ("until=1000000000", &[]),
+    ] {
+        assert_eq!(names(&conex, &["-a", "--filter", filter]), found, "{filter}");
+    }
+    for (order, found) in [
+        ("names", &["ended", "made", "runs", "web-2"][..]),
+        ("command", &["made", "ended", "runs", "web-2"]),
+        ("created", &["web-2", "made", "ended", "runs"]),
+        ("status", &["web-2", "made", "ended", "runs"]),
+    ] {
+        assert_eq!(names(&conex, &["-a", "--sort", order]), found, "{order}");
+    }
+    assert!(conex.fails(125, &["ps", "--sort", "colour"]).contains("--sort"));
+    let row =
+        conex.ok(&["ps", "--format", "{{.Platform}} {{.ExitCode}} {{.Restarts}} {{.ImageID}} {{.Pid}}"]);
+    let pid = conex.ok(&["inspect", "-f", "{{.State.Pid}}", "runs"]);
+    assert!(row.starts_with("linux/amd64 0 0 ") && row.ends_with(&format!(" {pid}")), "{row}");
+    let row: serde_json::Value = serde_json::from_str(&conex.ok(&["ps", "--format", "json"])).expect("JSON");
+    assert_eq!(row["Platform"], "linux/amd64");
+}
+
+#[test]
+fn objects_by_their_kind() {
+    let (conex, alpine) = alpine!();
+    let id = |words: &[&str]| conex.ok(&[&["inspect", "-f", "{{.Id}}"][..], words].concat());
+    conex.ok(&["create", "--name", "bridge", alpine, "true"]);
+    let (container, network) = (id(&["bridge"]), id(&["--type", "network", "bridge"]));
+    assert_ne!(container, network);
+    assert_eq!(id(&["--type", "container", "bridge"]), container);
+    conex.ok(&["rm", "bridge"]);
+    assert_eq!(id(&["bridge"]), network, "what no container and no image is called");
+    assert_eq!(id(&["--type", "image", alpine]), id(&[alpine]));
+    assert!(conex.fails(1, &["inspect", "nosuch"]).contains("no such object: nosuch"));
+}
+
+#[test]
+fn execs_that_run_are_listed() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["run", "-d", "--name", "web", alpine, "sleep", "1000"]);
+    let ids = || conex.inspect("web")["ExecIDs"].clone();
+    assert_eq!(ids(), serde_json::Value::Null);
+    conex.ok(&["exec", "-d", "web", "sleep", "1000"]);
+    let first = conex_tests::eventually("the exec", || ids().as_array().cloned());
+    assert!(first.len() == 1 && first[0].as_str().is_some_and(|id| id.len() == 64), "{first:?}");
+    let started = conex.ok(&[
+        "events",
+        "--no-stream",
+        "-f",
+        "event=exec_start",
+        "--format",
+        "{{.Actor.Attributes.execID}}",
+    ]);
+    assert_eq!(Some(started.trim()), first[0].as_str());
+    conex.ok(&["exec", "web", "sh", "-c", "kill $(pidof sleep | tr ' ' '\\n' | grep -v '^1$')"]);
+    conex_tests::eventually("its end", || ids().is_null().then_some(()));
+    assert_eq!(std::fs::read_dir(conex.run_root().join("execs")).expect("a directory").count(), 0);
+}

@@ -278,3 +278,44 @@ fn kill(pid: u32, signal: &str) {
         conex_tests::finish(std::process::Command::new("kill").args(["-s", signal, &pid.to_string()]));
     assert_eq!(output.code, 0, "{}", output.stderr);
 }
+
+/// Two people at one container: both see all of it, both type, and one who leaves takes nothing along.
+#[test]
+fn several_clients_at_once() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["run", "-dit", "--name", "box", alpine, "sh"]);
+    let mut first = conex.pty(&["attach", "box"]);
+    let mut second = conex.pty(&["attach", "--detach-keys", "ctrl-x", "box"]);
+    let mut third = conex.pty(&["attach", "--no-stdin", "box"]);
+    first.send("echo one$((1+1))\r");
+    first.expect("one2");
+    // What comes next is for whoever has come by now.
+    eventually("the clients", || {
+        let words = ["events", "--no-stream", "-f", "event=attach", "--format", "{{.Action}}"];
+        (conex.ok(&words).lines().count() == 3).then_some(())
+    });
+    second.send("echo two$((1+2))\r");
+    for client in [&mut first, &mut second, &mut third] {
+        client.expect("two3");
+    }
+    second.send("\x18");
+    let (code, shown) = second.finish();
+    assert!(code == 1 && shown.contains("read escape sequence"), "{code} {shown}");
+    first.send("echo three$((1+3)); exit 6\r");
+    for mut client in [first, third] {
+        client.expect("three4");
+        let (code, shown) = client.finish();
+        assert_eq!(code, 6, "{shown}");
+    }
+    let events = conex.ok(&[
+        "events",
+        "--no-stream",
+        "-f",
+        "event=attach",
+        "-f",
+        "event=detach",
+        "--format",
+        "{{.Action}}",
+    ]);
+    assert_eq!(events, "attach\nattach\nattach\ndetach\n");
+}

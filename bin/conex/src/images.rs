@@ -1,5 +1,6 @@
 //! Bringing an image that a container needs: from the binary itself, or from its registry.
 
+use conex_engine::events::{Event, note};
 use conex_image::{Error as ImageError, Pulled, Store};
 use conex_oci::{Platform, Reference};
 
@@ -56,6 +57,8 @@ pub(crate) fn pull(
 ) -> Result<Pulled, Error> {
     let shown = progress::start(quiet);
     let pulled = store.pull(reference, platform, &*shown)?;
+    let event = Event::new("image", "pull", reference.familiar().to_string());
+    note(store.root(), &event.with("name", reference.familiar_name()));
     Ok(pulled)
 }
 

@@ -10,6 +10,7 @@ use conex_image::rootfs::{self, RootfsRequest, Scratch};
 use conex_oci::ContainerId;
 use conex_oci::runtime::Spec;
 
+use crate::events::{Event, Follow};
 use crate::network::FirewallSettings;
 use crate::options::NotifyMode;
 use crate::rootless::is_rootless;
@@ -115,6 +116,25 @@ impl Engine {
         &self.parts.store
     }
 
+    /// Notes that something has happened. One open(2) for several in a row, one write(2) each; never an error.
+    pub fn event(&self, event: &Event) {
+        self.parts.event(event);
+    }
+
+    /// Notes that something has happened to a container: `action` is Docker's word, such as `update`.
+    pub fn container_event(&self, id: &ContainerId, action: &str) {
+        self.parts.store.event_of(id, |subject| subject.event(action));
+    }
+
+    /// The events that are kept, the oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn events(&self) -> Result<Follow> {
+        let directory = self.parts.store.journal().directory();
+        Follow::open(directory).map_err(|source| Error::Read { path: directory.to_owned(), source })
+    }
+
     /// The container that a user means: an id, a name, or a unique prefix of an id, in this order.
     ///
     /// # Errors
@@ -183,6 +203,11 @@ impl Parts {
             None if is_rootless() => host.bundle_path(Driver::Cgroupfs, None, id.as_str())?,
             parent => host.container_path(parent, id.as_str())?,
         })
+    }
+
+    /// Notes that something has happened. Never an error.
+    pub(crate) fn event(&self, event: &Event) {
+        self.store.journal().write(event);
     }
 
     /// The networks.

@@ -330,6 +330,9 @@ pub enum Error {
     /// `logs -f`
     #[error("cannot watch the log: {source}")]
     Watch { source: io::Error },
+    /// `cp`
+    #[error(transparent)]
+    Copy(#[from] crate::copy::CopyError),
     /// Where `logs` goes.
     #[error("cannot write the output: {source}")]
     Output { source: io::Error },

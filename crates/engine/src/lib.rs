@@ -10,8 +10,10 @@
 #![recursion_limit = "256"] // for the long documents of inspect and info
 
 pub mod attach;
+mod copy;
 mod engine;
 mod error;
+pub mod events;
 pub mod health;
 mod idmap;
 pub mod log;
@@ -32,6 +34,7 @@ pub mod volumes;
 
 pub use attach::{Attachment, Event};
 pub use conex_runtime::program::find as find_program;
+pub use copy::{Copied, CopyError, CopyFrom, CopyOptions, CopyTo};
 pub use engine::{Engine, Paths};
 pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};

@@ -154,6 +154,7 @@ fn unaccounted(conex: &Conex) -> Vec<String> {
         "containers",
         "names",
         "cache",
+        "events",
         "tmp",
         "views",
         "lost+found",
@@ -193,10 +194,10 @@ fn unaccounted(conex: &Conex) -> Vec<String> {
             .map(|name| format!("merged {name}")),
     );
     for (directory, kinds) in
-        [("", &[][..]), ("images", &["", ".lock"]), ("containers", &[]), ("mounts", &[])]
+        [("", &[][..]), ("images", &["", ".lock"]), ("containers", &[]), ("mounts", &[]), ("execs", &[])]
     {
         let kept = |name: &String| match directory {
-            "" => ["images", "containers", "mounts"].contains(&name.as_str()),
+            "" => ["images", "containers", "mounts", "execs"].contains(&name.as_str()),
             _ => (directory == "images" && name == "backend") || of_chain(name, kinds),
         };
         let here = names(&run.join(directory));

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
+use conex_engine::events::{Event, note};
 use conex_engine::network::FirewallSettings;
 use conex_engine::rootless::{self, Member};
 use conex_engine::{Engine, Paths};
@@ -84,6 +85,12 @@ impl Context {
     /// A client for registries, with the user's credentials.
     pub(crate) fn registries(&self) -> Client {
         Client::new(Options::from_env())
+    }
+
+    /// Notes what has happened to an image: `name` is what it is called, or its id.
+    pub(crate) fn image_event(&self, action: &str, id: impl ToString, name: impl ToString) {
+        let event = Event::new("image", action, id.to_string()).with("name", name.to_string());
+        note(&self.paths.root, &event);
     }
 
     /// The images alone, cleared of what dead commands had not finished.

@@ -1,4 +1,4 @@
-//! Where `save` and `export` write an archive: a file, or standard output that is no terminal.
+//! Where `save`, `export` and `cp` write an archive: a file, or standard output that is no terminal.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -64,7 +64,7 @@ impl Drop for ArchiveFile {
 pub(super) fn write(
     verb: &str,
     path: Option<&str>,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if let Some(path) = path {
         let output = ArchiveFile::create(Path::new(path))?;
@@ -79,7 +79,7 @@ pub(super) fn write(
         let text = format!("cowardly refusing to {verb} to a terminal; use the -o flag or redirect");
         return Err(Error::Refused(text));
     }
-    let mut out = Stdout { inner: BufWriter::with_capacity(128 << 10, io::stdout().lock()), broken: None };
+    let mut out = Stdout { inner: BufWriter::with_capacity(128 << 10, io::stdout()), broken: None };
     let written = write(&mut out).and_then(|()| out.flush().map_err(Error::Output));
     match out.broken {
         Some(kind) => Err(Error::Output(kind.into())),

@@ -63,6 +63,12 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         let failed = |source| Error::File { action: "open", path: file.into(), source };
         Box::new(File::open(file).map_err(failed)?)
     };
-    output::line(images.import(source, file, options)?.id.to_string())?;
+    let id = images.import(source, file, options)?.id;
+    context.image_event(
+        "import",
+        id,
+        given.filled("reference").map_or_else(|| id.to_string(), str::to_owned),
+    );
+    output::line(id.to_string())?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! `inspect`, of containers, images and volumes; also `container inspect` and `image inspect`.
+//! `inspect`, of containers, images, volumes and networks; also `container inspect` and `image inspect`.
 
 use clap::Command;
 use conex_engine::Engine;
@@ -15,7 +15,7 @@ use crate::output;
 pub(crate) const VERB: Verb = Verb {
     name: "inspect",
     aliases: &[],
-    about: "Return low-level information on containers, images and volumes",
+    about: "Return low-level information on containers, images, volumes, networks and pods",
     usage: "NAME|ID [NAME|ID...]",
     arity: Arity::AtLeast(1),
     examples: "  conex inspect web
@@ -25,7 +25,8 @@ pub(crate) const VERB: Verb = Verb {
     failure: 1,
     define: |command| {
         shared(command).args([
-            value("type", "string").help("Only inspect objects of the given type (container, image, volume)"),
+            value("type", "string")
+                .help("Only inspect objects of the given type (container, image, volume, network, pod)"),
             flag("size").short('s').help("Display total file sizes if the type is container"),
         ])
     },
@@ -69,6 +70,8 @@ enum Kind {
     Container,
     Image,
     Volume,
+    Network,
+    Pod,
 }
 
 fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, Error> {
@@ -77,14 +80,16 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
         Some("volume") => Kind::Volume,
-        Some(other @ ("network" | "node" | "plugin" | "secret" | "service" | "task" | "config")) => {
+        Some("network") => Kind::Network,
+        Some("pod") => Kind::Pod,
+        Some(other @ ("node" | "plugin" | "secret" | "service" | "task" | "config")) => {
             return Err(Error::usage(format!(
-                "--type {other} is not supported yet; use container, image or volume"
+                "--type {other} is not supported; use container, image, volume, network or pod"
             )));
         }
         Some(other) => {
             return Err(Error::usage(format!(
-                "{other:?} is not a valid value for --type; use container, image or volume"
+                "{other:?} is not a valid value for --type; use container, image, volume, network or pod"
             )));
         }
     };
@@ -120,23 +125,38 @@ fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'
     if kind == Kind::Volume {
         return Ok(engine.volume_inspect(name)?);
     }
-    if kind != Kind::Image {
+    if kind == Kind::Pod {
+        return Ok(engine.inspect_pod(&engine.find_pod(name)?)?);
+    }
+    if matches!(kind, Kind::Any | Kind::Container) {
         match engine.find(name) {
             Ok(id) => return Ok(engine.inspect(&id, given.on("size"))?),
             Err(conex_engine::Error::NoSuchContainer { .. }) if kind == Kind::Any => {}
             Err(error) => return Err(error.into()),
         }
     }
+    if kind == Kind::Network {
+        return Ok(engine.network_inspect(name)?);
+    }
     let platform = if kind == Kind::Image { given.parsed("platform", str::parse)? } else { None };
     match images.resolve(name, platform.as_ref()) {
         Ok(image) => Ok(images.inspect(&image)?),
-        Err(conex_image::Error::NotFound { .. }) if kind == Kind::Any => match engine.volume_exists(name)? {
-            true => Ok(engine.volume_inspect(name)?),
-            false => {
-                let known = "neither a container nor an image nor a volume";
-                Err(Error::Refused(format!("no such object: {name} ({known})")))
+        // A name that no image can have is another object's all the same.
+        Err(error) if kind == Kind::Any => {
+            if let Ok(value) = engine.network_inspect(name) {
+                return Ok(value);
             }
-        },
+            if engine.volume_exists(name).unwrap_or(false) {
+                return Ok(engine.volume_inspect(name)?);
+            }
+            match error {
+                conex_image::Error::NotFound { .. } => {
+                    let known = "neither a container, nor an image, nor a network, nor a volume";
+                    Err(Error::Refused(format!("no such object: {name} ({known})")))
+                }
+                error => Err(error.into()),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -52,6 +52,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     // The bars draw over what is printed while they are there.
     drop(shown);
     for loaded in &all {
+        let name = loaded
+            .names
+            .first()
+            .map_or_else(|| loaded.image.id.to_string(), |name| name.familiar().to_string());
+        context.image_event("load", loaded.image.id, name);
         print(loaded)?;
     }
     Ok(0)

@@ -10,11 +10,13 @@ mod check;
 mod chosen;
 mod commit;
 mod completion;
+mod cp;
 mod create;
 mod debug;
 mod df;
 mod diff;
 mod document;
+mod events;
 mod exec;
 mod export;
 mod generate;
@@ -100,6 +102,8 @@ pub(crate) static VERBS: &[&Verb] = &[
     &unpause::VERB,
     &update::VERB,
     &diff::VERB,
+    &cp::VERB,
+    &events::VERB,
     &commit::VERB,
     &export::VERB,
     &images::VERB,
@@ -127,6 +131,7 @@ pub(crate) static NOUNS: &[Noun] = &[
         verbs: &[
             ("attach", &attach::VERB),
             ("commit", &commit::VERB),
+            ("cp", &cp::VERB),
             ("create", &create::VERB),
             ("diff", &diff::VERB),
             ("exec", &exec::VERB),
@@ -252,6 +257,7 @@ pub(crate) static NOUNS: &[Noun] = &[
         verbs: &[
             ("check", &check::VERB),
             ("df", &df::VERB),
+            ("events", &events::VERB),
             ("info", &info::VERB),
             ("prune", &prune::SYSTEM),
         ],

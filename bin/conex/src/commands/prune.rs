@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use clap::Command;
-use conex_engine::{Engine, VolumeFilter};
+use conex_engine::{Engine, NetworkFilter, VolumeFilter};
 use conex_image::{PruneFilter, PruneOptions, Removed};
 
 use super::time;
@@ -63,6 +63,7 @@ fn shared(command: Command) -> Command {
 const ALL_IMAGES: &str = "all images without at least one container associated to them";
 const DANGLING_IMAGES: &str = "all dangling images";
 const CONTAINERS: &str = "all stopped containers";
+const NETWORKS: &str = "all networks not used by at least one container";
 const SURE: &str = "Are you sure you want to continue?";
 
 fn image(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
@@ -89,7 +90,8 @@ fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let all = given.on("all");
     let filter = filter(given, None)?;
     let images_too = if all { ALL_IMAGES } else { DANGLING_IMAGES };
-    let mut question = format!("WARNING! This will remove:\n  - {CONTAINERS}\n  - {images_too}\n");
+    let mut question =
+        format!("WARNING! This will remove:\n  - {CONTAINERS}\n  - {NETWORKS}\n  - {images_too}\n");
     let volumes_too = given.on("volumes");
     if volumes_too {
         question += "  - all anonymous volumes not used by at least one container\n";
@@ -107,8 +109,9 @@ fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         return Ok(0);
     }
     let engine = context.engine()?;
-    // Containers first: their images may go with them.
+    // Containers first: their networks, volumes and images may go with them.
     let mut bytes = containers(&engine, &filter)?;
+    networks(&engine, &filter)?;
     if volumes_too {
         let mut labels = VolumeFilter::default();
         given.texts("filter").try_for_each(|text| labels.add(text))?;
@@ -159,6 +162,21 @@ fn containers(engine: &Engine, filter: &PruneFilter) -> Result<u64, Error> {
         output::warning(format!("container {} is left: {error}", id.short()));
     }
     Ok(pruned.bytes)
+}
+
+/// The same filter in networks' terms.
+fn networks(engine: &Engine, filter: &PruneFilter) -> Result<(), Error> {
+    let mut wanted = NetworkFilter::default();
+    for (key, labels) in [("label", &filter.labels), ("label!", &filter.without)] {
+        for (name, value) in labels {
+            let value = value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
+            wanted.add(&format!("{key}={name}{value}"))?;
+        }
+    }
+    let limit = filter.until.map(|until| i64::try_from(until / 1_000_000_000).unwrap_or(i64::MAX));
+    let gone = engine.network_prune(&wanted, limit)?;
+    let lines: String = gone.iter().map(|name| format!("{name}\n")).collect();
+    section("Deleted Networks:", &lines)
 }
 
 fn section(heading: &str, lines: &str) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Command;
+use conex_engine::time::Time;
 use conex_engine::{ContainerSummary, ListFilter};
 use serde_json::{Value, json};
 
@@ -43,7 +44,16 @@ pub(super) const COLUMNS: &[Column] = &[
     ("Mounts", "MOUNTS"),
     ("LocalVolumes", "LOCAL VOLUMES"),
     ("Networks", "NETWORKS"),
+    ("Platform", "PLATFORM"),
+    ("ImageID", "IMAGE ID"),
+    ("Pid", "PID"),
+    ("ExitCode", "EXIT CODE"),
+    ("StartedAt", "STARTED AT"),
+    ("Restarts", "RESTARTS"),
 ];
+
+/// What `--sort` takes, as Podman has it.
+const ORDERS: [&str; 8] = ["command", "created", "id", "image", "names", "runningfor", "size", "status"];
 
 const TABLE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
@@ -57,6 +67,8 @@ fn define(command: Command) -> Command {
         flag("latest").short('l').help("Show the latest created container (includes all states)"),
         flag("size").short('s').help("Display total file sizes"),
         flag("no-trunc").help("Don't truncate output"),
+        value("sort", "string")
+            .help("Sort by command, created, id, image, names, runningfor, size or status"),
         list("filter", "filter")
             .short('f')
             .help("Filter output based on conditions provided (status=, name=, label=, …)"),
@@ -82,8 +94,19 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     for text in given.texts("filter") {
         filter.add(text)?;
     }
+    let order = given.filled("sort").unwrap_or("created");
+    if !ORDERS.contains(&order) {
+        return Err(Error::usage(format!(
+            "invalid argument {order:?} for \"--sort\" flag: expected {}",
+            ORDERS.join(", ")
+        )));
+    }
+    filter.size |= order == "size";
+    filter.platform =
+        given.text("format").is_some_and(|format| format.contains("Platform") || format.contains("json"));
     let (full, now) = (given.on("no-trunc"), now());
-    let containers = context.engine()?.list(&filter)?;
+    let mut containers = context.engine()?.list(&filter)?;
+    sort(&mut containers, order);
     let rows: Vec<(Value, &BTreeMap<String, String>)> =
         containers.iter().map(|container| (row(container, full, now), &container.labels)).collect();
     let methods: Vec<_> = rows
@@ -93,6 +116,20 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let rows = rows.iter().zip(&methods).map(|((fields, _), method)| Row { fields, method });
     output::text(&format.render(COLUMNS, rows)?)?;
     Ok(0)
+}
+
+/// The newest come first unless something else is asked for.
+fn sort(containers: &mut [ContainerSummary], order: &str) {
+    match order {
+        "command" => containers.sort_by(|a, b| a.command.cmp(&b.command)),
+        "id" => containers.sort_by(|a, b| a.id.cmp(&b.id)),
+        "image" => containers.sort_by(|a, b| a.image.cmp(&b.image)),
+        "names" => containers.sort_by(|a, b| a.name.cmp(&b.name)),
+        "runningfor" => containers.sort_by_key(|one| one.started),
+        "size" => containers.sort_by_key(|one| one.size),
+        "status" => containers.sort_by_key(|one| one.state),
+        _ => {}
+    }
 }
 
 fn last(given: &Given<'_>) -> Result<Option<usize>, Error> {
@@ -129,6 +166,12 @@ pub(super) fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
         "Mounts": mounts.join(","),
         "LocalVolumes": container.local_volumes.to_string(),
         "Networks": container.network,
+        "Platform": container.platform.clone().unwrap_or_default(),
+        "ImageID": if full { container.image_id.to_string() } else { short_id(&container.image_id.to_string()).to_owned() },
+        "Pid": container.pid,
+        "ExitCode": container.exit_code,
+        "StartedAt": container.started.map_or_else(|| Time::NEVER.to_owned(), String::from),
+        "Restarts": container.restarts,
     })
 }
 

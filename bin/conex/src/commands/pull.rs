@@ -81,6 +81,7 @@ fn single(context: &Context, typed: &str, reference: &Reference, asked: &Asked) 
         output::line("Using default tag: latest")?;
     }
     let pulled = pull(&store, &client, reference, asked)?;
+    context.image_event("pull", reference.familiar(), reference.familiar_name());
     tell(&pulled, reference, asked)?;
     if asked.shown != Shown::Json {
         output::line(reference.to_string())?;
@@ -99,6 +100,7 @@ fn all_tags(context: &Context, typed: &str, reference: &Reference, asked: &Asked
         let tagged: Reference =
             format!("{}/{}:{tag}", reference.registry(), reference.repository()).parse()?;
         let pulled = pull(&store, &client, &tagged, asked)?;
+        context.image_event("pull", tagged.familiar(), tagged.familiar_name());
         updated |= pulled.updated;
         match asked.shown {
             Shown::Words => output::line(format!("Digest: {}", pulled.digest))?,

@@ -61,6 +61,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         let shown = progress::of_push(quiet);
         let pushed = store.push(&client, reference, platform.as_ref(), &*shown)?;
         drop(shown);
+        context.image_event("push", reference.familiar(), reference.familiar_name());
         if quiet {
             output::line(reference.to_string())?;
         } else {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use clap::Command;
-use conex_image::Usage;
+use conex_image::{Removed, Usage};
 use conex_oci::Digest;
 
 use crate::cli::args::{flag, many};
@@ -48,7 +48,15 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         };
         let removed = images.remove(name, force, &in_use).map_err(Error::from);
         match unknown.into_inner().map_or(removed, Err) {
-            Ok(lines) => lines.iter().try_for_each(|line| output::line(line.to_string()))?,
+            Ok(lines) => {
+                for line in &lines {
+                    match line {
+                        Removed::Untagged(name) => context.image_event("untag", name, name),
+                        Removed::Deleted(id) => context.image_event("delete", id, id),
+                    }
+                    output::line(line.to_string())?;
+                }
+            }
             Err(error) => {
                 error.tell();
                 code = 1;

@@ -45,6 +45,13 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     };
     let names: Vec<&str> = given.texts("image").collect();
     let images = context.images()?;
+    let note = || {
+        for name in &names {
+            if let Ok(image) = images.resolve(name, options.platform.as_ref()) {
+                context.image_event("save", image.id, name);
+            }
+        }
+    };
     match (given.filled("output"), options.format) {
         (Some(path), Format::OciDir) => images.save_dir(&names, &options, Path::new(path))?,
         (None, Format::OciDir) => {
@@ -52,6 +59,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         }
         (path, _) => archive_file::write("save", path, |sink| Ok(images.save(&names, &options, sink)?))?,
     }
+    note();
     Ok(0)
 }
 

@@ -112,7 +112,11 @@ impl Session {
                 log::debug!("signal {number} was not passed on: {error}");
             }
         };
-        self.relay(attachment, signals, Some(&mut signal), || lost(engine, id))
+        let outcome = self.relay(attachment, signals, Some(&mut signal), || lost(engine, id))?;
+        if outcome == Outcome::Detached {
+            engine.container_event(id, "detach");
+        }
+        Ok(outcome)
     }
 }
 

@@ -28,6 +28,9 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     if target.digest().is_some() {
         return Err(Error::Refused("refusing to create a tag with a digest reference".to_owned()));
     }
-    context.images()?.tag(given.argument("source"), &target)?;
+    let images = context.images()?;
+    images.tag(given.argument("source"), &target)?;
+    let id = images.resolve(&target.to_string(), None)?.id;
+    context.image_event("tag", id, target.familiar());
     Ok(0)
 }

@@ -68,7 +68,7 @@ fn seconds(text: &str) -> Option<i128> {
 }
 
 /// Go's durations: `1h15m30.5s`, `300ms`; nanoseconds.
-fn duration(text: &str) -> Option<i128> {
+pub(super) fn duration(text: &str) -> Option<i128> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),

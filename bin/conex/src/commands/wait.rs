@@ -1,9 +1,12 @@
 //! `wait`: prints exit codes as containers end.
 
+use std::time::Duration;
+
 use clap::Command;
 use conex_engine::WaitCondition;
 
-use crate::cli::args::many;
+use super::time;
+use crate::cli::args::{flag, list, many, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
 use crate::output;
@@ -14,7 +17,9 @@ pub(crate) const VERB: Verb = Verb {
     about: "Block until one or more containers stop, then print their exit codes",
     usage: "CONTAINER [CONTAINER...]",
     arity: Arity::AtLeast(1),
-    examples: "  conex wait job",
+    examples: "  conex wait job
+  conex wait --condition running --condition exited web
+  conex wait --condition healthy --interval 1s db",
     unsupported: &[],
     failure: 1,
     define,
@@ -22,15 +27,30 @@ pub(crate) const VERB: Verb = Verb {
 };
 
 fn define(command: Command) -> Command {
-    command.arg(many("container"))
+    command.args([
+        list("condition", "condition")
+            .help("Condition to wait on: not-running, next-exit, removed, exited, running, healthy, … (default not-running)"),
+        value("interval", "duration").short('i').help("Time between two looks, as 250ms (default 50ms)"),
+        flag("ignore").help("Print -1 for a container that is not there"),
+        many("container"),
+    ])
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    let mut conditions = Vec::new();
+    for text in given.texts("condition").flat_map(|text| text.split(',')) {
+        conditions.push(text.parse::<WaitCondition>().map_err(Error::usage)?);
+    }
+    if conditions.is_empty() {
+        conditions.push(WaitCondition::default());
+    }
+    let interval = given.parsed("interval", interval)?.unwrap_or(Duration::from_millis(50));
     let engine = context.engine()?;
     let mut code = 0;
     for name in given.texts("container") {
-        match engine.find(name).and_then(|id| engine.wait(&id, WaitCondition::NotRunning)) {
+        match engine.find(name).and_then(|id| engine.wait_for(&id, &conditions, interval)) {
             Ok(status) => output::line(status.to_string())?,
+            Err(conex_engine::Error::NoSuchContainer { .. }) if given.on("ignore") => output::line("-1")?,
             Err(error) => {
                 Error::from(error).tell();
                 code = 1;
@@ -38,4 +58,21 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         }
     }
     Ok(code)
+}
+
+/// A duration, or a number of milliseconds, which is what Podman takes.
+fn interval(text: &str) -> Result<Duration, Error> {
+    let nanoseconds = match text.parse::<u32>() {
+        Ok(milliseconds) => Some(i128::from(milliseconds) * 1_000_000),
+        Err(_) => time::duration(text),
+    };
+    let shortest = Duration::from_millis(1);
+    nanoseconds
+        .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
+        .map(|nanoseconds| Duration::from_nanos(nanoseconds).max(shortest))
+        .ok_or_else(|| {
+            Error::usage(format!(
+                "invalid argument {text:?} for \"--interval\" flag: expected a duration as 250ms"
+            ))
+        })
 }

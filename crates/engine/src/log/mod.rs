@@ -8,6 +8,7 @@ mod json;
 mod lines;
 pub mod read;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use json::JsonFile;
@@ -37,6 +38,34 @@ pub fn settle(options: &LogOptions) -> Result<LogOptions> {
     Ok(LogOptions { driver, ..options.clone() })
 }
 
+/// What the log options say that each line is to carry.
+fn attributes(record: &Record, env: &[String]) -> BTreeMap<String, String> {
+    let options = &record.options.supervision.log;
+    let labels =
+        options.labels.iter().filter_map(|name| Some((name.clone(), record.labels.get(name)?.clone())));
+    let mut attributes: BTreeMap<String, String> = labels.collect();
+    for name in &options.env {
+        // The last one counts, as for the program.
+        let mut values = env.iter().rev().filter_map(|pair| pair.split_once('='));
+        if let Some((name, value)) = values.find(|(other, _)| other == name) {
+            attributes.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    if let Some(tag) = &options.tag {
+        let image = record.image_id.to_string();
+        let short = image.strip_prefix("sha256:").unwrap_or(&image);
+        let tag = tag
+            .replace("{{.ID}}", record.id.short())
+            .replace("{{.FullID}}", record.id.as_str())
+            .replace("{{.Name}}", record.name.as_str())
+            .replace("{{.ImageID}}", &short[..short.len().min(12)])
+            .replace("{{.ImageFullID}}", &image)
+            .replace("{{.ImageName}}", &record.image);
+        attributes.insert("tag".to_owned(), tag);
+    }
+    attributes
+}
+
 /// Takes a container's output to where its log driver says.
 #[derive(Debug)]
 pub struct Sink {
@@ -53,16 +82,17 @@ enum Target {
 }
 
 impl Sink {
-    /// Opens the log of a container, whose directory is `directory`.
+    /// Opens the log of a container, whose directory is `directory`; `env` is what its program has.
     ///
     /// # Errors
     /// [`Error::Write`], [`Error::NoJournal`].
-    pub fn open(record: &Record, directory: &Path) -> Result<Self> {
+    pub fn open(record: &Record, env: &[String], directory: &Path) -> Result<Self> {
         let options = &record.options.supervision.log;
         let target = match options.driver {
             LogDriver::None => Target::None,
             LogDriver::JsonFile | LogDriver::JournaldIfPresent => {
-                Target::Json(JsonFile::open(directory, options.max_size, options.max_file)?)
+                let file = JsonFile::open(directory, options)?;
+                Target::Json(file.with_attributes(&attributes(record, env)))
             }
             LogDriver::Journald => Target::Journal(Journal::open(record)?),
         };

@@ -1,14 +1,16 @@
 //! Reads a log back, rotated files included: from the start, or from the last so many lines, which are looked for from
 //! the end so that a huge file costs no more than its tail.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use conex_archive::decompress;
 use serde::Deserialize;
 
-use super::json::{JsonFile, numbered};
+use super::json::{JsonFile, origin, packed, plain};
 use crate::time::Time;
 use crate::{LogLine, LogStream, LogsQuery};
 
@@ -21,13 +23,15 @@ struct Line<'a> {
     log: std::borrow::Cow<'a, str>,
     stream: &'a str,
     time: &'a str,
+    #[serde(default)]
+    attrs: BTreeMap<String, String>,
 }
 
 /// A place in the log of one container: a file, oldest first, and how far it has been read.
 #[derive(Debug)]
 pub struct Cursor {
     path: PathBuf,
-    file: Option<BufReader<File>>,
+    file: Option<Open>,
     /// The unfinished line at the end of the file.
     partial: Vec<u8>,
 }
@@ -40,11 +44,10 @@ impl Cursor {
     pub fn open(directory: &Path, tail: Option<usize>) -> io::Result<Self> {
         let path = directory.join(JsonFile::NAME);
         let mut cursor = Self { path, file: None, partial: Vec::new() };
-        let Some(newest) = open(&cursor.path)? else { return Ok(cursor) };
+        let Some(newest) = Open::number(&cursor.path, 0)? else { return Ok(cursor) };
         // Held from here on, newest first: a rotation in between moves names, not files.
         let mut files = vec![newest];
-        while let Some(file) = open(&numbered(&cursor.path, u32::try_from(files.len()).unwrap_or(u32::MAX)))?
-        {
+        while let Some(file) = Open::number(&cursor.path, u32::try_from(files.len()).unwrap_or(u32::MAX))? {
             files.push(file);
         }
         let mut missing = tail.unwrap_or(usize::MAX);
@@ -52,13 +55,13 @@ impl Cursor {
         if tail.is_some() {
             for (number, file) in files.iter_mut().enumerate() {
                 start = number;
-                missing -= seek_last(file, missing)?;
+                missing -= file.seek_last(missing)?;
                 if missing == 0 {
                     break;
                 }
             }
         }
-        cursor.file = Some(BufReader::new(files.swap_remove(start)));
+        cursor.file = Some(files.swap_remove(start));
         Ok(cursor)
     }
 
@@ -69,14 +72,14 @@ impl Cursor {
     pub fn next_line(&mut self) -> io::Result<Option<LogLine>> {
         loop {
             let Some(file) = &mut self.file else {
-                match open(&self.path)? {
-                    Some(file) => self.file = Some(BufReader::new(file)),
+                match Open::number(&self.path, 0)? {
+                    Some(file) => self.file = Some(file),
                     None => return Ok(None),
                 }
                 continue;
             };
             let room = LONGEST.saturating_sub(self.partial.len() as u64);
-            let read = file.by_ref().take(room).read_until(b'\n', &mut self.partial)?;
+            let read = file.lines.by_ref().take(room).read_until(b'\n', &mut self.partial)?;
             if self.partial.last() == Some(&b'\n') {
                 let line = parse(&self.partial);
                 self.partial.clear();
@@ -99,37 +102,128 @@ impl Cursor {
     /// has been cut. False when there is nothing more.
     fn advance(&mut self) -> io::Result<bool> {
         let Some(file) = &mut self.file else { return Ok(false) };
-        let here = file.get_ref().metadata()?;
-        let position = file.stream_position()?;
         let newest = match std::fs::metadata(&self.path) {
             Ok(newest) => newest,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        if (newest.dev(), newest.ino()) == (here.dev(), here.ino()) {
-            if here.len() < position {
-                file.seek(SeekFrom::Start(0))?;
+        if (newest.dev(), newest.ino()) == file.id {
+            if file.is_cut()? {
+                *file = Open::number(&self.path, 0)?.ok_or(io::ErrorKind::NotFound)?;
                 self.partial.clear();
                 return Ok(true);
             }
             return Ok(false);
         }
-        if here.len() > position {
+        if file.has_more()? {
             return Ok(true); // it grew between the last read and its rotation
         }
-        // Its number now; one that was thrown away was older than all that are left.
-        let mut number = 1;
-        let next = loop {
-            match std::fs::metadata(numbered(&self.path, number)) {
-                Ok(other) if (other.dev(), other.ino()) == (here.dev(), here.ino()) => break number - 1,
-                Ok(_) => number += 1,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => break number - 1,
+        self.partial.clear();
+        let next = self.next_number()?;
+        self.file = Open::number(&self.path, next)?;
+        Ok(self.file.is_some())
+    }
+
+    /// The number that the next newer file has now.
+    fn next_number(&self) -> io::Result<u32> {
+        let mut number = 0;
+        while let Some(other) = Open::number(&self.path, number)? {
+            let is_this = self.file.as_ref().is_some_and(|file| {
+                other.id == file.id || (!file.is_packed && other.origin == Some(file.id.1))
+            });
+            if is_this {
+                break;
+            }
+            number += 1;
+        }
+        // One that was thrown away was older than all that are left.
+        Ok(number.saturating_sub(1))
+    }
+}
+
+/// A file of the log, compressed or not.
+struct Open {
+    lines: Box<dyn BufRead>,
+    file: File,
+    path: PathBuf,
+    id: (u64, u64),
+    is_packed: bool,
+    /// Of which file it was made, if it is compressed.
+    origin: Option<u64>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Open {
+    /// The file of that number, at its beginning. `None` when there is none.
+    fn number(path: &Path, number: u32) -> io::Result<Option<Self>> {
+        // One that is being compressed has both names for a moment, and then the second.
+        for (path, is_packed) in [(plain(path, number), false), (packed(path, number), true)] {
+            match File::open(&path) {
+                Ok(file) => return Self::new(file, path, is_packed).map(Some),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-        };
-        self.partial.clear();
-        self.file = open(&numbered(&self.path, next))?.map(BufReader::new);
-        Ok(self.file.is_some())
+        }
+        Ok(None)
+    }
+
+    fn new(file: File, path: PathBuf, is_packed: bool) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        let origin = if is_packed { origin(&file)? } else { None };
+        let lines = Self::lines(&file, is_packed)?;
+        Ok(Self { lines, file, path, id: (meta.dev(), meta.ino()), is_packed, origin })
+    }
+
+    fn lines(file: &File, is_packed: bool) -> io::Result<Box<dyn BufRead>> {
+        let own = file.try_clone()?;
+        Ok(match is_packed {
+            true => Box::new(BufReader::new(decompress(own).map_err(io::Error::other)?)),
+            false => Box::new(BufReader::new(own)),
+        })
+    }
+
+    /// Whether it has become shorter than what was read of it.
+    fn is_cut(&mut self) -> io::Result<bool> {
+        Ok(!self.is_packed && self.file.metadata()?.len() < self.file.stream_position()?)
+    }
+
+    fn has_more(&mut self) -> io::Result<bool> {
+        Ok(!self.is_packed && self.file.metadata()?.len() > self.file.stream_position()?)
+    }
+
+    /// Goes to the start of the last `count` finished lines; returns how many there are, at most `count`.
+    fn seek_last(&mut self, count: usize) -> io::Result<usize> {
+        if !self.is_packed {
+            return seek_last(&mut self.file, count);
+        }
+        // From its end it cannot be read: once to count, and once more to get there.
+        let all = self.skip_lines(usize::MAX)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.lines = Self::lines(&self.file, true)?;
+        let wanted = all.min(count);
+        self.skip_lines(all - wanted)?;
+        Ok(wanted)
+    }
+
+    /// Reads so many lines, or as many as there are; how many.
+    fn skip_lines(&mut self, most: usize) -> io::Result<usize> {
+        let mut count = 0;
+        while count < most {
+            let buffer = self.lines.fill_buf()?;
+            if buffer.is_empty() {
+                break;
+            }
+            let end = buffer.iter().position(|&byte| byte == b'\n');
+            let taken = end.map_or(buffer.len(), |end| end + 1);
+            self.lines.consume(taken);
+            count += usize::from(end.is_some());
+        }
+        Ok(count)
     }
 }
 
@@ -156,15 +250,8 @@ fn parse(line: &[u8]) -> Option<LogLine> {
         },
         time: line.time.parse::<Time>().ok()?.padded(),
         bytes: line.log.into_owned().into_bytes(),
+        attributes: line.attrs,
     })
-}
-
-fn open(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Seeks to the start of the last `count` finished lines; returns how many there are, at most `count`.

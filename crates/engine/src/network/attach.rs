@@ -176,6 +176,18 @@ impl Wired {
         own.collect()
     }
 
+    /// Ids and names of the networks.
+    pub(crate) fn networks(&self) -> Vec<(String, String)> {
+        let networks = self.joints.iter().map(|joint| match joint {
+            Joint::Own { network, .. } => (network.id.to_string(), network.name.to_string()),
+            Joint::Cni { list, .. } => (list.id().to_string(), list.name.to_string()),
+            Joint::Carried(planned) => {
+                (planned.endpoint.network_id.to_string(), planned.endpoint.network.to_string())
+            }
+        });
+        networks.collect()
+    }
+
     fn has_plugins(&self) -> bool {
         self.joints.iter().any(|joint| matches!(joint, Joint::Cni { .. }))
     }

@@ -16,6 +16,18 @@ pub struct LogOptions {
     pub max_size: Option<u64>,
     /// `max-file`; `None` is 1 (or 5 when `max-size` is set without it).
     pub max_file: Option<u32>,
+    /// `compress`: files that were rotated are compressed with gzip.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compress: bool,
+    /// `labels`: of these labels the values are kept with each line, for `logs --details`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// `env`: of these variables, likewise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// `tag`: a text with `{{.ID}}`, `{{.Name}}` and the like in it, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// `--log-driver`
@@ -34,7 +46,7 @@ pub enum LogDriver {
 }
 
 const DRIVERS: [&str; 4] = ["json-file", "none", "journald", "journald-if-present"];
-const OPTIONS: [&str; 2] = ["max-size", "max-file"];
+const OPTIONS: [&str; 6] = ["max-size", "max-file", "compress", "labels", "env", "tag"];
 const WHAT: &str = "--log-opt";
 
 impl LogDriver {
@@ -93,6 +105,16 @@ impl LogOptions {
                 let wrong = || OptionError::syntax(WHAT, text, "max-file must be a number from 1 to 1000");
                 self.max_file = Some(files.ok_or_else(wrong)?);
             }
+            "compress" => {
+                self.compress = match value {
+                    "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(OptionError::syntax(WHAT, text, "compress must be true or false")),
+                };
+            }
+            "labels" => self.labels = words(value),
+            "env" => self.env = words(value),
+            "tag" => self.tag = (!value.is_empty()).then(|| value.to_owned()),
             _ => return Err(OptionError::unknown("log option", key, OPTIONS)),
         }
         Ok(())
@@ -100,7 +122,8 @@ impl LogOptions {
 
     /// What no single option can tell.
     pub(super) fn validate(&self) -> Result<(), OptionError> {
-        if self.driver == LogDriver::None && (self.max_size.is_some() || self.max_file.is_some()) {
+        let plain = Self { driver: self.driver, ..Self::default() };
+        if self.driver == LogDriver::None && *self != plain {
             return Err(OptionError::Conflict("--log-driver none takes no --log-opt".to_owned()));
         }
         if self.max_file.is_some_and(|files| files > 1) && self.max_size.is_none() {
@@ -108,8 +131,33 @@ impl LogOptions {
                 "--log-opt max-file needs --log-opt max-size: nothing rotates without it".to_owned(),
             ));
         }
+        // Docker's rule, too.
+        if self.compress && (self.max_size.is_none() || self.max_file == Some(1)) {
+            return Err(OptionError::Conflict(
+                "--log-opt compress needs --log-opt max-size, and max-file above 1: nothing rotates without them"
+                    .to_owned(),
+            ));
+        }
         Ok(())
     }
+
+    /// The options as they were given, by their names: what `inspect` shows.
+    pub fn config(&self) -> std::collections::BTreeMap<&'static str, String> {
+        let list = |words: &[String]| (!words.is_empty()).then(|| words.join(","));
+        let all = [
+            ("max-size", self.max_size.map(|size| size.to_string())),
+            ("max-file", self.max_file.map(|files| files.to_string())),
+            ("compress", self.compress.then(|| "true".to_owned())),
+            ("labels", list(&self.labels)),
+            ("env", list(&self.env)),
+            ("tag", self.tag.clone()),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -130,10 +178,7 @@ mod tests {
         let mut log = LogOptions::default();
         log.set("max-size=10m").unwrap();
         log.set("max-file=3").unwrap();
-        assert_eq!(
-            log,
-            LogOptions { driver: LogDriver::JsonFile, max_size: Some(10 << 20), max_file: Some(3) }
-        );
+        assert_eq!(log, LogOptions { max_size: Some(10 << 20), max_file: Some(3), ..LogOptions::default() });
         log.validate().unwrap();
         for bad in [
             "max-size",
@@ -143,7 +188,8 @@ mod tests {
             "max-file=0",
             "max-file=-1",
             "max-fil=1",
-            "labels=a",
+            "label=a",
+            "compress=perhaps",
         ] {
             assert!(log.set(bad).is_err(), "{bad}");
         }

@@ -20,6 +20,8 @@ use crate::{Error, Result};
 /// The byte that every owner locks, and the one that a supervisor locks too.
 const OWNER: u64 = 0;
 const SUPERVISOR: u64 = 1;
+/// See [`Owned::visit`].
+pub(super) const VISIT: &str = "visit";
 
 /// What the lock of a container says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +60,21 @@ impl Owned {
             .map_err(|source| Error::Lock { path: self.directory.join("lock"), source })
     }
 
+    /// Says that the owner only looks at or changes the files of a container at rest: what it leaves when it is killed is no end of
+    /// the container, not even of a `--rm` one.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn visit(&self) -> Result<()> {
+        write::new_file(&self.directory.join(VISIT), b"")
+    }
+
     /// Removes the run directory, the lock last.
     ///
     /// # Errors
     /// [`Error::Remove`].
     pub fn finish(self) -> Result<()> {
-        for name in ["sock", "state.json", ".state.json.new"] {
+        for name in [VISIT, "sock", "state.json", ".state.json.new"] {
             write::unlink(&self.directory.join(name))?;
         }
         // A supervisor takes away itself what only some have.

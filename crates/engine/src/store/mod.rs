@@ -62,6 +62,7 @@ pub(crate) mod write;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use conex_oci::{ContainerId, ContainerName};
@@ -69,6 +70,7 @@ use conex_oci::{ContainerId, ContainerName};
 pub use record::Record;
 pub use state::{ContainerState, Exit, LastRun, Live, Process};
 
+use crate::events::{Event, Journal, Subject};
 use crate::{Error, Result};
 use lock::Presence;
 
@@ -81,6 +83,7 @@ pub struct Store {
     root: PathBuf,
     run: PathBuf,
     cni: conex_network::cni::Settings,
+    journal: Arc<Journal>,
 }
 
 /// In a container's directory while a `rename` is going on: both names.
@@ -89,7 +92,8 @@ pub(crate) const RENAMING: &str = "renaming.json";
 impl Store {
     /// Makes nothing yet.
     pub fn new(root: &Path, run: &Path) -> Self {
-        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default() }
+        let journal = Arc::new(Journal::new(root.join("events")));
+        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default(), journal }
     }
 
     /// Changes the record of a container, which nobody else does meanwhile.
@@ -128,6 +132,18 @@ impl Store {
     /// `ROOT`
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where events are noted.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Notes an event of a container; one whose record cannot be read has none.
+    pub(crate) fn event_of(&self, id: &ContainerId, event: impl FnOnce(&Subject) -> Event) {
+        if let Ok(Some(record)) = self.record(id) {
+            self.journal.write(&event(&Subject::from(&record)));
+        }
     }
 
     /// `RUN`

@@ -6,10 +6,11 @@ use conex_cgroup::{Cgroup, CgroupPath, Host};
 use conex_oci::{ContainerId, ContainerName};
 use serde::Deserialize;
 
-use super::lock::Owned;
+use super::lock::{Owned, VISIT};
 use super::names;
 use super::state::{Exit, LastRun, Live};
 use super::{RENAMING, Store, write};
+use crate::events::Subject;
 use crate::health::Health;
 use crate::spec::IdRange;
 use crate::time::Time;
@@ -86,8 +87,13 @@ impl Store {
             // What plugins keep on disk survives the machine, and a plugin that failed when the container ended.
             crate::network::detach(self, id);
         }
+        let visit = owned.directory().join(VISIT);
+        let was_visit = owned.inherited && visit.exists();
+        if was_visit {
+            write::unlink(&visit)?;
+        }
         if record.options.auto_remove {
-            return Ok(!owned.inherited);
+            return Ok(was_visit || !owned.inherited);
         }
         if let Some(LastRun::Started { at }) = self.last_run(id)? {
             let restarts = match live {
@@ -111,6 +117,7 @@ impl Store {
                 health: Health::read(owned.directory()).unwrap_or_default().map(Health::ended),
             };
             self.set_last_run(id, &LastRun::Ended(exit))?;
+            self.journal().write(&Subject::from(&record).event("die").with("exitCode", code));
         }
         // On record: the dead one's word is not needed any more.
         write::unlink(&owned.directory().join("state.json"))?;

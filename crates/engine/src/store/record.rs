@@ -110,6 +110,8 @@ pub struct Asked {
     pub pod: Option<crate::options::PodPart>,
     /// How it is watched.
     pub supervision: AskedSupervision,
+    /// Its ports.
+    pub ports: crate::options::PortOptions,
 }
 
 /// What `ps` needs of the namespaces.

@@ -3,10 +3,9 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use conex_cgroup::Cgroup;
 use conex_oci::ContainerId;
 use conex_sys::memory;
-use conex_sys::signal::{self, SignalFd};
+use conex_sys::signal::SignalFd;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::client::{Client, Role};
@@ -17,13 +16,13 @@ use super::notify::{Notices, passed_descriptors};
 use super::restart::Restarts;
 use super::spawn::spawn;
 use super::streams::{Happening, Streams, Watched};
-use super::update;
 use super::wire::{After, Reply, Request};
 use crate::engine::Parts;
+use crate::events::{Event, Subject};
 use crate::health::Health;
 use crate::log::Sink;
-use crate::network::{Names, release, tell};
-use crate::options::{OnUnhealthy, PodPart, UpdateOptions};
+use crate::network::{Names, Wired, release, tell};
+use crate::options::{OnUnhealthy, PodPart};
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
@@ -34,7 +33,7 @@ use crate::{Attachment, Error, Result};
 
 /// SIGHUP, SIGINT and SIGTERM to the supervisor itself (a service manager's) stop the container.
 const STOPPING: [i32; 3] = [1, 2, 15];
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 /// A container that has run for so long is likely to run on: then what its start needed is given back.
 pub(super) const SETTLED: Duration = Duration::from_millis(100);
 
@@ -56,6 +55,7 @@ pub(crate) fn supervise(parts: &Parts, mut job: Job, owned: Owned, first: First)
     keep.extend(job.rootfs.as_ref().map(AsRawFd::as_raw_fd));
     job.descriptors = passed_descriptors();
     keep.extend((3..).take(job.descriptors as usize));
+    keep.extend(parts.store.journal().raw_fd());
     let socket = spawn(&keep, |socket| run(parts, job, owned, socket, first))?;
     started(Attachment::new(socket))
 }
@@ -113,7 +113,8 @@ fn run(parts: &Parts, job: Job, owned: Owned, socket: OwnedFd, first: First) -> 
 fn open(parts: &Parts, job: &Job, owned: &Owned) -> Result<(Streams, Option<Notices>)> {
     owned.supervise()?;
     let listener = listen(owned.directory())?;
-    let sink = Sink::open(&job.record, &parts.store.directory(&job.record.id))?;
+    let env = job.spec.process.as_ref().map(|process| &process.env[..]).unwrap_or_default();
+    let sink = Sink::open(&job.record, env, &parts.store.directory(&job.record.id))?;
     let mut streams = Streams::new(Some(listener), sink);
     streams.signals = Some(SignalFd::new(&STOPPING).map_err(|source| Error::Supervisor { source })?);
     // Last: what it leaves is taken away at the end only.
@@ -143,8 +144,8 @@ pub(super) struct Life<'a> {
     pub(super) restarts: Restarts,
     /// Removed at its end; nothing of it is meant to last.
     pub(super) auto_remove: bool,
-    /// Whether it has volumes, which may go with it.
-    has_volumes: bool,
+    /// Its volumes and where they are; they may go with it.
+    pub(super) volumes: Vec<(conex_volume::VolumeName, std::path::PathBuf)>,
     /// Those that are in memory alone.
     volatile: Vec<conex_volume::VolumeName>,
     pub(super) memory_limit: bool,
@@ -164,6 +165,8 @@ pub(super) struct Life<'a> {
     pub(super) descriptors: u32,
     /// It was stopped because its health is bad.
     pub(super) failed: bool,
+    /// What its events call it.
+    pub(super) subject: Subject,
 }
 
 impl<'a> Life<'a> {
@@ -177,7 +180,7 @@ impl<'a> Life<'a> {
             streams,
             restarts: Restarts::new(supervision.restart),
             auto_remove: record.options.auto_remove,
-            has_volumes: !record.volumes.is_empty(),
+            volumes: record.volumes.iter().map(|one| (one.name.clone(), one.target.clone())).collect(),
             volatile: crate::volumes::volatile(record),
             memory_limit: record.options.limits.memory.is_some(),
             stop_signal: record.stop_signal,
@@ -192,6 +195,7 @@ impl<'a> Life<'a> {
             notices: None,
             descriptors: job.descriptors,
             failed: false,
+            subject: Subject::from(record),
         }
     }
 
@@ -206,6 +210,9 @@ impl<'a> Life<'a> {
         }
         let name = job.record.name.clone();
         let mut launched = launch(self.parts, job, self.restarts.count)?;
+        self.volume_events("mount");
+        self.network_events(&launched, "connect");
+        self.event("start");
         self.set_live(&Live::Running(launched.process.clone()))?;
         // A rename since the record was read found nothing live to tell; the next one does.
         if launched.names.is_some() && self.parts.store.must_record(&self.id)?.name != name {
@@ -220,7 +227,7 @@ impl<'a> Life<'a> {
         Ok(launched)
     }
 
-    fn set_live(&self, live: &Live) -> Result<()> {
+    pub(super) fn set_live(&self, live: &Live) -> Result<()> {
         write::replace_json(self.owned.directory(), "state.json", live, Durability::Passing)
     }
 
@@ -229,6 +236,9 @@ impl<'a> Life<'a> {
             let process = launched.process.clone();
             let (code, then) = self.run_to_end(&mut launched);
             let mut exit = self.end(launched, code, then);
+            if then == After::Restart {
+                self.event("stop");
+            }
             let mut wait = match then {
                 After::Stop | After::Rest => None,
                 After::Restart => Some(Duration::ZERO),
@@ -280,6 +290,7 @@ impl<'a> Life<'a> {
             }
             if self.lean_at.is_some_and(|at| at <= Instant::now()) {
                 self.lean_at = None;
+                self.parts.store.journal().rest();
                 memory::trim_heap();
                 memory::drop_program_pages();
             }
@@ -292,6 +303,10 @@ impl<'a> Life<'a> {
                 match happening {
                     Happening::Ended => code = reap(&launched.pidfd),
                     Happening::Names => launched.names.iter_mut().for_each(Names::look),
+                    Happening::Resized(rows, columns) => {
+                        let event = self.subject.event("resize").with("height", rows).with("width", columns);
+                        self.parts.event(&event);
+                    }
                     Happening::Probe => {}
                     Happening::Notice => self.notices.iter_mut().for_each(Notices::hear),
                     // A service manager's, or the machine goes down: no person's word.
@@ -351,104 +366,23 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn answer(
-        &mut self,
-        client: usize,
-        launched: &mut Launched,
-        request: &Request,
-        paused: &mut bool,
-    ) -> Result<()> {
-        let name = || self.id.short().to_owned();
-        match *request {
-            Request::Update(ref change) => self.update(Some(&mut launched.group), change)?,
-            Request::Attach { stdin, stdout, stderr, size } => {
-                if *paused {
-                    return Err(Error::AttachPaused);
-                }
-                if let Some((rows, columns)) = size {
-                    self.streams.ends.resize(rows, columns);
-                }
-                self.streams.clients[client].role = Role::Streams { stdin, stdout, stderr };
-            }
-            Request::Wait => self.streams.clients[client].role = Role::Wait,
-            Request::Names => tell(&mut launched.names, self.parts, &self.id, launched.process.pid)?,
-            Request::Signal { signal, .. } => {
-                self.signal(launched, signal, paused)?;
-                self.streams.clients[client].role = Role::Wait;
-            }
-            Request::Pause if *paused => return Err(Error::AlreadyPaused { name: name() }),
-            Request::Hold if *paused => return Err(Error::AlreadyPaused { name: name() }),
-            Request::Pause | Request::Hold if !launched.group.exists() => {
-                return Err(Error::NoGroup { name: name() });
-            }
-            Request::Pause | Request::Hold => {
-                // A frozen one says nothing, and that would count.
-                self.health.iter_mut().for_each(Monitor::suspend);
-                launched.group.freeze()?;
-                *paused = true;
-                if *request == Request::Hold {
-                    self.held = true;
-                    self.streams.clients[client].role = Role::Hold;
-                }
-                self.set_live(&Live::Paused(launched.process.clone()))?;
-            }
-            Request::Probe if *paused => return Err(Error::Paused { name: name() }),
-            Request::Probe | Request::Health(_) if self.health.is_none() => {
-                return Err(Error::NoHealthcheck { name: name() });
-            }
-            Request::Probe => {
-                self.health.iter_mut().for_each(Monitor::hurry);
-                self.streams.clients[client].role = Role::Probe;
-            }
-            Request::Health(status) => self.streams.clients[client].role = Role::Health(status),
-            Request::Release if !self.held => {}
-            Request::Release => self.thaw(launched, paused)?,
-            Request::Unpause if !*paused => return Err(Error::NotPaused { name: name() }),
-            Request::Unpause => self.thaw(launched, paused)?,
-        }
-        Ok(())
-    }
-
-    /// Limits in the group and on record, the policy here as well.
-    fn update(&mut self, group: Option<&mut Cgroup>, change: &UpdateOptions) -> Result<()> {
-        let record = update::apply(self.parts, &self.id, group, change)?;
-        self.memory_limit = record.options.limits.memory.is_some();
-        self.restarts.policy = record.options.supervision.restart;
-        Ok(())
-    }
-
-    fn thaw(&mut self, launched: &Launched, paused: &mut bool) -> Result<()> {
-        self.held = false;
-        launched.group.thaw()?;
-        *paused = false;
-        self.health.iter_mut().for_each(Monitor::resume);
-        self.set_live(&Live::Running(launched.process.clone()))
-    }
-
-    /// A signal to the first process. One that is meant to end it has to reach it, so a paused container goes on.
-    pub(super) fn signal(&mut self, launched: &Launched, signal: i32, paused: &mut bool) -> Result<()> {
-        match signal::send(launched.pidfd.as_fd(), signal) {
-            // It has ended and will be reaped in a moment.
-            Err(error) if error.raw_os_error() == Some(3) => {}
-            done => done.map_err(|source| Error::Kill { signal, source })?,
-        }
-        if *paused && (signal == SIGKILL || signal == self.stop_signal) {
-            self.thaw(launched, paused)?;
-        }
-        Ok(())
-    }
-
     /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
     fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
-        let Launched { process, group, private_pids, wired, names, .. } = launched;
         self.held = false;
         self.health.iter_mut().for_each(Monitor::cease);
         self.notices.iter_mut().for_each(Notices::hear);
+        let networks: Vec<_> = launched.wired.iter().flat_map(Wired::networks).collect();
+        let Launched { process, group, private_pids, wired, names, .. } = launched;
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
         }
         self.streams.drain();
         let oom_killed = (self.memory_limit || code == 128 + SIGKILL) && group.oom_kills().unwrap_or(0) > 0;
+        if oom_killed {
+            self.event("oom");
+        }
+        let lived = process.started_at.elapsed().as_secs();
+        self.parts.event(&self.subject.event("die").with("exitCode", code).with("execDuration", lived));
         // The names go before their addresses can be another's.
         drop(names);
         if let Err(error) = release(&self.parts.store, &self.id) {
@@ -456,6 +390,12 @@ impl<'a> Life<'a> {
             log::warn!("{error}");
         }
         drop(wired);
+        for (id, name) in networks {
+            let event =
+                Event::new("network", "disconnect", id).with("name", name).with("container", &self.id);
+            self.parts.event(&event);
+        }
+        self.volume_events("unmount");
         // A process that joined from outside may be in it still.
         if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
             log::warn!("{error}");
@@ -495,7 +435,11 @@ impl<'a> Life<'a> {
         while Instant::now() < deadline {
             for happening in self.streams.turn(Watched::default(), Some(deadline)) {
                 match happening {
-                    Happening::Ended | Happening::Names | Happening::Probe | Happening::Notice => {}
+                    Happening::Ended
+                    | Happening::Names
+                    | Happening::Probe
+                    | Happening::Notice
+                    | Happening::Resized(..) => {}
                     Happening::Signal(_) => return Next::Stopped { by_hand: false },
                     // The next start takes them from the record.
                     Happening::Asked(client, Request::Update(change)) => {
@@ -572,10 +516,11 @@ impl<'a> Life<'a> {
         // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
         let settled = if self.auto_remove {
             let disowned = store.disown_ended(id);
-            let reaped = disowned.and_then(|()| match self.has_volumes {
-                true => crate::volumes::reap(store, id),
-                false => Ok(()),
+            let reaped = disowned.and_then(|()| match self.volumes.is_empty() {
+                false => crate::volumes::reap(store, id),
+                true => Ok(()),
             });
+            self.event("destroy");
             self.streams.tell_exit(exit.code);
             reaped.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
         } else {

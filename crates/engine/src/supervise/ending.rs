@@ -38,6 +38,11 @@ impl Life<'_> {
         if monitor.health.status == HealthStatus::Healthy {
             self.notices.iter_mut().for_each(Notices::healthy);
         }
+        if turned.is_some() {
+            let word = monitor.health.status.word();
+            self.parts.event(&self.subject.event(&format!("health_status: {word}")));
+        }
+        let Some(monitor) = &self.health else { return OnUnhealthy::None };
         match turned {
             Some(HealthStatus::Unhealthy) => monitor.on_failure,
             _ => OnUnhealthy::None,

@@ -1,12 +1,13 @@
 //! The supervisor of one `exec`: the same streams, no log, no socket, no record. It ends with its process.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
 
 use conex_cgroup::Cgroup;
 use conex_oci::runtime::{Process, SeccompText};
 use conex_runtime::{Exec, Terms, exec};
 
-use super::container::{First, first_client, reap, refusal, started};
+use super::container::{First, SETTLED, first_client, reap, refusal, started};
 use super::launch::{outside, stdio};
 use super::spawn::spawn;
 use super::streams::{Ends, Happening, Streams, Watched};
@@ -15,7 +16,7 @@ use crate::engine::Parts;
 use crate::log::Sink;
 use crate::rootless::Member;
 use crate::store::Record;
-use crate::verbs::AttachOptions;
+use crate::verbs::{AttachOptions, Note, Running};
 use crate::{Attachment, Error, Result};
 
 /// What an exec needs, found out beforehand.
@@ -36,6 +37,8 @@ pub(crate) struct ExecJob {
     pub(crate) detach: bool,
     /// With a terminal: rows and columns.
     pub(crate) size: Option<(u16, u16)>,
+    /// What its events say.
+    pub(crate) note: Option<Note>,
 }
 
 /// Forks a supervisor that runs the process, and waits until it runs.
@@ -43,7 +46,8 @@ pub(crate) struct ExecJob {
 /// # Errors
 /// Why it does not run.
 pub(crate) fn supervise_exec(parts: &Parts, job: ExecJob) -> Result<Attachment> {
-    let keep = [job.pidfd.as_raw_fd()];
+    let keep = [Some(job.pidfd.as_raw_fd()), parts.store.journal().raw_fd()];
+    let keep: Vec<_> = keep.into_iter().flatten().collect();
     let socket = spawn(&keep, |socket| {
         run(parts, job, socket);
         0
@@ -64,23 +68,33 @@ fn run(parts: &Parts, job: ExecJob, socket: OwnedFd) {
     let _member = Member::or_warn(&parts.paths.run);
     let mut client = first_client(socket, first);
     let mut streams = Streams::new(None, Sink::none());
+    let note = job.note.clone();
     let started = group(parts, &job).and_then(|group| start(parts, job, Some(&group)));
-    let pidfd = match started {
-        Ok((pidfd, ends)) => {
+    let (pidfd, running) = match started {
+        Ok((pidfd, ends, running)) => {
             streams.begin(ends);
-            pidfd
+            (pidfd, running)
         }
         Err(error) => return client.reply(&refusal(&error)),
     };
+    note.iter().for_each(|note| parts.event(&note.event("exec_start")));
     client.reply(&Reply::Ok);
     streams.clients.push(client);
+    let mut settles_at = Some(Instant::now() + SETTLED);
     loop {
-        let happenings = streams.turn(Watched { process: Some(pidfd.as_fd()), ..Watched::default() }, None);
+        let watched = Watched { process: Some(pidfd.as_fd()), ..Watched::default() };
+        let happenings = streams.turn(watched, settles_at);
+        if settles_at.is_some_and(|at| at <= Instant::now()) {
+            settles_at = None;
+            parts.store.journal().rest();
+        }
         streams.forget_gone();
         if happenings.contains(&Happening::Ended)
             && let Some(code) = reap(&pidfd)
         {
             streams.drain();
+            drop(running);
+            note.iter().for_each(|note| parts.event(&note.event("exec_die").with("exitCode", code)));
             streams.tell_exit(code);
             return streams.linger();
         }
@@ -93,7 +107,11 @@ pub(super) fn group(parts: &Parts, job: &ExecJob) -> Result<Cgroup> {
 }
 
 /// Runs the process in that group.
-pub(super) fn start(parts: &Parts, job: ExecJob, group: Option<&Cgroup>) -> Result<(OwnedFd, Ends)> {
+pub(super) fn start(
+    parts: &Parts,
+    job: ExecJob,
+    group: Option<&Cgroup>,
+) -> Result<(OwnedFd, Ends, Option<Running>)> {
     let program = match &job.seccomp {
         Some(seccomp) => Some(parts.seccomp().program(seccomp)?),
         None => None,
@@ -118,6 +136,8 @@ pub(super) fn start(parts: &Parts, job: ExecJob, group: Option<&Cgroup>) -> Resu
     if let Some((rows, columns)) = job.size {
         ends.resize(rows, columns);
     }
+    let noted =
+        job.note.as_ref().and_then(|note| Running::note(&parts.paths.run, note, created.process.pid()));
     let running = created.process.start()?;
-    Ok((running.pidfd, ends))
+    Ok((running.pidfd, ends, noted))
 }

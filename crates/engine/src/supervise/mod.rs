@@ -7,6 +7,7 @@
 //!
 //! It never reads what is not there for it, allocates no more than a chunk a direction, and trusts no client's frames.
 
+mod answer;
 mod client;
 mod container;
 mod ending;
@@ -14,6 +15,7 @@ mod exec;
 mod health;
 mod launch;
 mod notify;
+mod noting;
 mod probe;
 mod restart;
 mod spawn;

@@ -117,9 +117,9 @@ fn run(parts: &Parts, question: &Question<'_>, socket: &OwnedFd) -> Result<Optio
     let name = record.name.to_string();
     let pidfd = hold(question.target)?.ok_or(Error::NotRunning { name })?;
     let options = ExecOptions { command: question.command.clone(), ..ExecOptions::default() };
-    let job = parts.exec_job(record, question.target, pidfd, &options)?;
+    let job = parts.exec_job(record, question.target, pidfd, &options, None)?;
     let outer = group(parts, &job)?;
-    let (process, ends) = start(parts, job, question.group.or(Some(&outer)))?;
+    let (process, ends, _) = start(parts, job, question.group.or(Some(&outer)))?;
     let mut asked = Asked { process, ends, output: Output::default(), code: None };
     let end = asked.watch(socket, deadline);
     if end != End::Over {

@@ -99,6 +99,8 @@ pub(super) enum Happening {
     Asked(usize, Request),
     /// A signal to the supervisor itself.
     Signal(i32),
+    /// A client's terminal has so many rows and columns now.
+    Resized(u16, u16),
     /// The name service has something to say, or is gone.
     Names,
     /// The probe of its health has something to say, or is gone.
@@ -336,7 +338,10 @@ impl Streams {
                 Message::CloseStdin if self.clients[number].sends_input() && self.clients[number].first => {
                     self.close_input();
                 }
-                Message::Resize(rows, columns) if streams => self.ends.resize(rows, columns),
+                Message::Resize(rows, columns) if streams => {
+                    self.ends.resize(rows, columns);
+                    happenings.push(Happening::Resized(rows, columns));
+                }
                 _ => {}
             }
         }

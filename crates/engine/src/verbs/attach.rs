@@ -34,6 +34,7 @@ impl Engine {
                 _ => return Err(Error::AttachStopped),
             }
             if let Some(attachment) = self.ask(id, &Request::Attach { stdin, stdout, stderr, size })? {
+                self.container_event(id, "attach");
                 return Ok(attachment);
             }
             // It ended this moment: the state will say so.

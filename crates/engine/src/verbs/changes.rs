@@ -47,6 +47,7 @@ impl Engine {
     pub fn export<W: Write>(&self, id: &ContainerId, sink: W) -> Result<W> {
         let sink = self.open_writable(id)?.writable().export(sink).map_err(conex_image::Error::from)?;
         self.still_there(id)?;
+        self.container_event(id, "export");
         Ok(sink)
     }
 

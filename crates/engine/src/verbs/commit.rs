@@ -7,6 +7,7 @@ use conex_oci::image::ImageConfig;
 use conex_oci::{ContainerId, Reference};
 
 use super::inspect::program;
+use crate::events::Subject;
 use crate::options::signal_name;
 use crate::store::{ContainerState, Record};
 use crate::supervise::wire::Request;
@@ -70,6 +71,10 @@ impl Engine {
                 reference: options.reference.as_ref(),
             },
         )?;
+        let event = Subject::from(&opened.record).event("commit").with("imageID", image.id);
+        let comment = options.message.as_deref().unwrap_or_default();
+        let reference = options.reference.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.parts.event(&event.with("comment", comment).with("imageRef", reference));
         Ok(image)
     }
 

@@ -8,6 +8,7 @@ use conex_image::{Image, Silent};
 use conex_oci::{ContainerId, ContainerName, Platform};
 
 use crate::engine::Parts;
+use crate::events::Subject;
 use crate::health::Check;
 use crate::options::{CreateOptions, Made, NotifyMode, PullPolicy};
 use crate::spec::{self, Joined, LiveHost, RootfsFiles, SpecRequest};
@@ -133,6 +134,7 @@ impl Engine {
         if durability == Durability::Lasting {
             write::sync(directory.parent().unwrap_or(&directory))?;
         }
+        parts.event(&Subject::from(&record).event("create"));
         warnings.extend(plan.warnings);
         let made = Made { id, name, image: record.reference.clone(), warnings };
         let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None, descriptors: 0 };

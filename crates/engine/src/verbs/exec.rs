@@ -1,6 +1,7 @@
 //! `exec`: one more process in a running container.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use conex_oci::ContainerId;
 use conex_oci::runtime::ConsoleSize;
@@ -9,8 +10,9 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Parts;
+use crate::events::{Event, Subject};
 use crate::spec::{ExecProcess, LiveHost, RootfsFiles};
-use crate::store::{ContainerState, Process, Record};
+use crate::store::{ContainerState, Process, Record, write};
 use crate::supervise::{ExecJob, start_ticks, supervise_exec};
 use crate::{Attachment, Engine, Error, Result};
 
@@ -53,7 +55,10 @@ impl Engine {
             _ => return Err(Error::NotRunning { name: name() }),
         };
         let pidfd = hold(&process)?.ok_or_else(|| Error::NotRunning { name: name() })?;
-        let job = self.parts.exec_job(record, &process, pidfd, options)?;
+        let note =
+            Note { subject: Subject::from(&record), id: exec_id()?, command: options.command.join(" ") };
+        let job = self.parts.exec_job(record, &process, pidfd, options, Some(note.clone()))?;
+        self.parts.event(&note.event("exec_create"));
         let attachment = supervise_exec(&self.parts, job)?;
         Ok((!options.detach).then_some(attachment))
     }
@@ -67,6 +72,7 @@ impl Parts {
         target: &Process,
         pidfd: OwnedFd,
         options: &ExecOptions,
+        note: Option<Note>,
     ) -> Result<ExecJob> {
         let spec = self.spec(&record.id)?;
         // The container's own root, held: its links lead nowhere else.
@@ -100,7 +106,80 @@ impl Parts {
             interactive: options.interactive,
             detach: options.detach,
             size: options.size,
+            note,
         })
+    }
+}
+
+/// What an exec's events say of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    pub(crate) subject: Subject,
+    pub(crate) id: String,
+    command: String,
+}
+
+impl Note {
+    /// `exec_create: sh -c …`
+    pub(crate) fn event(&self, action: &str) -> Event {
+        let action = match action {
+            "exec_die" => action.to_owned(),
+            action => format!("{action}: {}", self.command),
+        };
+        self.subject.event(&action).with("execID", &self.id)
+    }
+}
+
+/// 64 random hexadecimal digits, as a container has.
+fn exec_id() -> Result<String> {
+    Ok(ContainerId::from_random(super::create::random()?).to_string())
+}
+
+/// `RUN/execs/CONTAINER-EXEC`: while an exec's process runs, its pid and when it began. What a killed supervisor left is told by
+/// that: the process is not, or is another.
+#[derive(Debug)]
+pub(crate) struct Running(PathBuf);
+
+impl Running {
+    /// Writes it down; where that cannot be, `inspect` does not list it.
+    pub(crate) fn note(run: &Path, note: &Note, pid: u32) -> Option<Self> {
+        let directory = run.join("execs");
+        let path = directory.join(format!("{}-{}", note.subject.id(), note.id));
+        let ticks = start_ticks(pid).ok()?;
+        let write = || write::new_file(&path, format!("{pid} {ticks}").as_bytes());
+        write().or_else(|_| write::make_directory(&directory).and_then(|()| write())).ok()?;
+        Some(Self(path))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = write::unlink(&self.0) {
+            log::debug!("{error}");
+        }
+    }
+}
+
+impl Engine {
+    /// The ids of the execs that run in a container; what dead ones left is removed.
+    pub(super) fn exec_ids(&self, id: &ContainerId) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.parts.paths.run.join("execs")) else { return Vec::new() };
+        let mut ids = Vec::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(exec) = name.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('-')) else {
+                continue;
+            };
+            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            let mut numbers = text.split(' ').map(str::parse::<u64>);
+            let (Some(Ok(pid)), Some(Ok(ticks))) = (numbers.next(), numbers.next()) else { continue };
+            match u32::try_from(pid).ok().and_then(|pid| start_ticks(pid).ok()) {
+                Some(now) if now == ticks => ids.push(exec.to_owned()),
+                _ => drop(std::fs::remove_file(entry.path())),
+            }
+        }
+        ids.sort_unstable();
+        ids
     }
 }
 

@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// The name of a container that has a check.
-    fn checked(&self, id: &ContainerId) -> Result<String> {
+    pub(super) fn checked(&self, id: &ContainerId) -> Result<String> {
         let record = self.parts.store.must_record(id)?;
         let name = record.name.to_string();
         match record.health.and_then(|check| check.command()) {

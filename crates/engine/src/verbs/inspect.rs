@@ -52,7 +52,7 @@ impl Engine {
             "MountLabel": spec.linux.as_ref().and_then(|linux| linux.mount_label.clone()).unwrap_or_default(),
             "ProcessLabel": process.selinux_label.clone().unwrap_or_default(),
             "AppArmorProfile": process.apparmor_profile.clone().unwrap_or_default(),
-            "ExecIDs": null,
+            "ExecIDs": Some(self.exec_ids(id)).filter(|ids| !ids.is_empty()),
             "HostConfig": host_config(&record),
             // Ours: which of the host's users its root is, and why if that is the host's own.
             "UserNamespace": {
@@ -74,6 +74,7 @@ impl Engine {
             "Config": config(&record, &spec, image.as_ref().map(|image| &image.document.config)),
             "NetworkSettings": self.network_settings(&record, &state)?,
         });
+        fill_host_config(&mut document["HostConfig"], &spec);
         if size && let Some(document) = document.as_object_mut() {
             let (written, whole) = self.sizes(id, &record.image_id)?;
             document.insert("SizeRw".to_owned(), written.into());
@@ -105,6 +106,21 @@ impl Engine {
     fn lower_text(&self, image: &conex_image::Image) -> String {
         let lowers = self.parts.images.lowers(image).unwrap_or_default();
         lowers.iter().rev().map(|lower| lower.display().to_string()).collect::<Vec<_>>().join(":")
+    }
+}
+
+/// What the spec alone says, and Docker's way of saying nothing.
+fn fill_host_config(host: &mut Value, spec: &Spec) {
+    let linux = spec.linux.as_ref();
+    host["MaskedPaths"] = json!(linux.map(|linux| &linux.masked_paths));
+    host["ReadonlyPaths"] = json!(linux.map(|linux| &linux.readonly_paths));
+    // Limits that cgroup v2 has not, nor any kernel since 6.1: none was ever set.
+    host["KernelMemory"] = json!(0);
+    host["KernelMemoryTCP"] = json!(0);
+    for name in ["CapAdd", "CapDrop", "ExtraHosts", "GroupAdd", "SecurityOpt"] {
+        if host[name].as_array().is_some_and(Vec::is_empty) {
+            host[name] = Value::Null;
+        }
     }
 }
 

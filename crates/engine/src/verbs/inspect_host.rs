@@ -21,7 +21,7 @@ pub(super) fn host_config(record: &Record) -> Value {
     let mut document = json!({
         "Binds": binds(record),
         "ContainerIDFile": "",
-        "LogConfig": { "Type": options.supervision.log.driver.name(), "Config": log_config(record) },
+        "LogConfig": { "Type": options.supervision.log.driver.name(), "Config": options.supervision.log.config() },
         "NetworkMode": match &spaces.network {
             NetworkMode::None => "none".to_owned(),
             NetworkMode::Host => "host".to_owned(),
@@ -213,18 +213,6 @@ fn bind(bind: &crate::options::Bind) -> String {
 
 fn tmpfs(tmpfs: &Tmpfs) -> (String, Value) {
     (tmpfs.target.display().to_string(), tmpfs.options.join(",").into())
-}
-
-fn log_config(record: &Record) -> Value {
-    let log = &record.options.supervision.log;
-    let mut config = Map::new();
-    if let Some(size) = log.max_size {
-        config.insert("max-size".to_owned(), size.to_string().into());
-    }
-    if let Some(files) = log.max_file {
-        config.insert("max-file".to_owned(), files.to_string().into());
-    }
-    config.into()
 }
 
 fn security_options(record: &Record) -> Vec<String> {

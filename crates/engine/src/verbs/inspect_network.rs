@@ -54,6 +54,13 @@ impl Engine {
             "GlobalIPv6PrefixLen": first["GlobalIPv6PrefixLen"],
             "IPv6Gateway": first["IPv6Gateway"],
             "MacAddress": first["MacAddress"],
+            "EndpointID": first["EndpointID"],
+            // Packets to one's own published port are rewritten, and not sent back by the bridge.
+            "HairpinMode": false,
+            "LinkLocalIPv6Address": "",
+            "LinkLocalIPv6PrefixLen": 0,
+            "SecondaryIPAddresses": null,
+            "SecondaryIPv6Addresses": null,
             "Networks": networks,
         }))
     }

@@ -5,105 +5,17 @@ use std::path::Path;
 
 use conex_image::Usage;
 use conex_network::cni::Attachment;
+use conex_network::{PortRange, PortSpec};
 use conex_oci::{ContainerId, Digest};
 
+use super::ListFilter;
 use crate::health::{Health, HealthStatus};
-use crate::options::{NetworkMode, RestartPolicy, nearest};
+use crate::options::{Exposed, NetworkMode, PodPart};
 use crate::store::record::Summary;
 use crate::store::writable::WritableLayer;
 use crate::store::{ContainerState, write};
-use crate::time::in_words;
-use crate::{Engine, Error, Result};
-
-const KEYS: [&str; 13] = [
-    "ancestor",
-    "before",
-    "exited",
-    "health",
-    "id",
-    "label",
-    "name",
-    "network",
-    "restart-policy",
-    "should-start-on-boot",
-    "since",
-    "status",
-    "volume",
-];
-const HEALTHS: [&str; 4] = ["healthy", "none", "starting", "unhealthy"];
-const STATES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
-
-/// What `ps` takes.
-#[derive(Debug, Clone, Default)]
-pub struct ListFilter {
-    /// `-a`: also those that do not run.
-    pub all: bool,
-    /// `-n`: the newest so many, whatever their state.
-    pub last: Option<usize>,
-    /// `-s`: sizes are filled in (walks the writable layers).
-    pub size: bool,
-    /// `--filter key=value`, see [`ListFilter::add`].
-    filters: Vec<(String, String)>,
-}
-
-impl ListFilter {
-    /// Adds a `--filter key=value`. Values of one key are alternatives, keys all hold.
-    ///
-    /// # Errors
-    /// An unknown key, or a value that the key does not take.
-    pub fn add(&mut self, filter: &str) -> Result<()> {
-        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
-        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
-        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
-        match key.as_str() {
-            "exited" if value.parse::<i32>().is_err() => {
-                return Err(invalid("expected an exit code".to_owned()));
-            }
-            "status" if !STATES.contains(&value) => {
-                return Err(invalid(format!("expected one of {}", STATES.join(", "))));
-            }
-            "health" if !HEALTHS.contains(&value) => {
-                return Err(invalid(format!("expected one of {}", HEALTHS.join(", "))));
-            }
-            "restart-policy" if value.parse::<RestartPolicy>().is_err() => {
-                return Err(invalid("expected no, on-failure, always or unless-stopped".to_owned()));
-            }
-            "should-start-on-boot" if value.parse::<bool>().is_err() => {
-                return Err(invalid("expected true or false".to_owned()));
-            }
-            known if KEYS.contains(&known) => {}
-            other => {
-                let near =
-                    nearest(other, KEYS).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-                return Err(invalid(format!("unknown key{near}; there are {}", KEYS.join(", "))));
-            }
-        }
-        self.filters.push((key, value.to_owned()));
-        Ok(())
-    }
-
-    /// Whether the user asked for states by name: then stopped ones are looked at too.
-    fn asks_for_states(&self) -> bool {
-        self.filters.iter().any(|(key, _)| matches!(key.as_str(), "status" | "exited"))
-    }
-
-    /// Whether there is a filter of that key.
-    fn has(&self, key: &str) -> bool {
-        self.filters.iter().any(|(name, _)| name == key)
-    }
-
-    /// Whether one value of `key` fits, or none is asked for.
-    fn any(&self, key: &str, fits: impl Fn(&str) -> bool) -> bool {
-        let mut values =
-            self.filters.iter().filter(|(name, _)| name == key).map(|(_, value)| value).peekable();
-        values.peek().is_none() || values.any(|value| fits(value))
-    }
-
-    /// Whether all values of `key` fit.
-    fn all(&self, key: &str, fits: impl Fn(&str) -> bool) -> bool {
-        self.filters.iter().filter(|(name, _)| name == key).all(|(_, value)| fits(value))
-    }
-}
+use crate::time::{Time, in_words};
+use crate::{Engine, Result};
 
 /// A row of `ps`.
 #[derive(Debug, Clone)]
@@ -136,16 +48,32 @@ pub struct ContainerSummary {
     pub ports: Vec<conex_network::Published>,
     /// With [`ListFilter::size`]: bytes of the writable layer, and of it and the image together.
     pub size: Option<(u64, u64)>,
+    /// With [`ListFilter::platform`]: the image's, as `linux/amd64`.
+    pub platform: Option<String>,
+    /// The first process; 0 without one.
+    pub pid: u32,
+    /// Of the last run, when it does not run.
+    pub exit_code: i32,
+    /// When the last run began; `None` before the first.
+    pub started: Option<Time>,
+    /// How often the restart policy has started it.
+    pub restarts: u32,
 }
 
-struct Row {
-    id: ContainerId,
-    summary: Summary,
-    state: ContainerState,
+pub(super) struct Row {
+    pub(super) id: ContainerId,
+    pub(super) summary: Summary,
+    pub(super) state: ContainerState,
     /// Of one that runs and whose health is checked.
-    health: Option<HealthStatus>,
+    pub(super) health: Option<HealthStatus>,
     /// Whether a boot starts it; looked up only when somebody asks.
-    boots: bool,
+    pub(super) boots: bool,
+    /// Whether it is in one of the pods that are asked for.
+    pub(super) in_pod: bool,
+    /// The container's ports, with the protocol's name.
+    pub(super) published: Vec<(PortRange, String)>,
+    /// Likewise, if they are asked for.
+    pub(super) exposed: Vec<(PortRange, String)>,
 }
 
 impl Engine {
@@ -164,7 +92,7 @@ impl Engine {
             }
         }
         rows.sort_unstable_by(|a, b| (b.summary.created, &b.id).cmp(&(a.summary.created, &a.id)));
-        let created = |key| -> Result<Option<crate::time::Time>> {
+        let created = |key| -> Result<Option<Time>> {
             let value = filter.filters.iter().find(|(name, _)| name == key).map(|(_, value)| value);
             value.map(|name| Ok(self.parts.store.must_record(&self.find(name)?)?.created)).transpose()
         };
@@ -173,20 +101,29 @@ impl Engine {
             before.is_none_or(|limit| row.summary.created < limit)
                 && since.is_none_or(|limit| row.summary.created > limit)
         });
-        if filter.has("should-start-on-boot") {
+        if filter.asks("should-start-on-boot") {
             for row in &mut rows {
                 row.boots = self.boots(&row.id, row.summary.options.supervision.restart, &row.state)?;
             }
         }
         let ancestors = self.ancestors(filter);
-        rows.retain(|row| passes(row, filter, &ancestors));
+        let pods = filter.values("pod").filter_map(|name| self.find_pod(name).ok()).collect::<Vec<_>>();
+        for row in &mut rows {
+            self.find_out(row, filter);
+            row.in_pod = match &row.summary.options.pod {
+                Some(PodPart::Infra(_)) => pods.contains(&row.id),
+                Some(PodPart::Member { pod }) => pods.contains(pod),
+                None => false,
+            };
+        }
+        rows.retain(|row| filter.passes(row, &ancestors));
         rows.truncate(filter.last.unwrap_or(usize::MAX));
         // For all of them at once: each is looked for in all networks' directories.
         let attachments = match rows.iter().any(|row| row.state.process().is_some()) {
             true => self.parts.store.cni().attachments()?,
             false => Vec::new(),
         };
-        rows.into_iter().map(|row| self.summarise(row, &attachments, filter.size)).collect()
+        rows.into_iter().map(|row| self.summarise(row, &attachments, filter)).collect()
     }
 
     /// One container; `None` when it is not (any more), or does not run and only those are asked for.
@@ -200,7 +137,7 @@ impl Engine {
             }
             return Ok(None);
         }
-        let summary = write::read_json(&store.directory(id).join("config.json"))?;
+        let summary: Option<Summary> = write::read_json(&store.directory(id).join("config.json"))?;
         if summary.is_none() {
             store.sweep(id)?;
         }
@@ -209,7 +146,31 @@ impl Engine {
             (Some(_), Some(_)) => Health::read(&store.run_directory(id))?.map(|health| health.status),
             _ => None,
         };
-        Ok(Some(Row { id: id.clone(), summary, state, health, boots: false }))
+        let port = |spec: &PortSpec| (spec.container_ports, spec.protocol.to_string());
+        Ok(Some(Row {
+            id: id.clone(),
+            published: summary.options.ports.publish.iter().map(port).collect(),
+            summary,
+            state,
+            health,
+            boots: false,
+            in_pod: false,
+            exposed: Vec::new(),
+        }))
+    }
+
+    /// What only some filters need.
+    fn find_out(&self, row: &mut Row, filter: &ListFilter) {
+        if filter.asks("expose") {
+            row.exposed.clone_from(&row.published);
+            let asked = row.summary.options.ports.expose.iter();
+            row.exposed.extend(asked.map(|one| (one.ports, one.protocol.to_string())));
+            if let Ok(image) = self.parts.images.resolve(&row.summary.image_id.to_string(), None) {
+                let exposed = image.document.config.exposed_ports.keys();
+                let exposed = exposed.filter_map(|text| text.parse::<Exposed>().ok());
+                row.exposed.extend(exposed.map(|one| (one.ports, one.protocol.to_string())));
+            }
+        }
     }
 
     /// The ids of the images that `ancestor` filters name.
@@ -218,11 +179,24 @@ impl Engine {
         named.filter_map(|(_, name)| Some(self.parts.images.resolve(name, None).ok()?.id)).collect()
     }
 
-    fn summarise(&self, row: Row, attachments: &[Attachment], size: bool) -> Result<ContainerSummary> {
+    fn summarise(
+        &self,
+        row: Row,
+        attachments: &[Attachment],
+        filter: &ListFilter,
+    ) -> Result<ContainerSummary> {
         let Row { id, summary, state, health, .. } = row;
-        let size = match size {
+        let size = match filter.size {
             true => Some(self.sizes(&id, &summary.image_id)?),
             false => None,
+        };
+        let platform = match filter.platform {
+            true => self.parts.images.resolve(&summary.image_id.to_string(), None).ok(),
+            false => None,
+        };
+        let exit = match &state {
+            ContainerState::Exited(exit) | ContainerState::Restarting(exit) => Some(exit),
+            _ => None,
         };
         let network = match (&summary.options.namespaces.network, summary.joined.get("network")) {
             (NetworkMode::None, _) => "none".to_owned(),
@@ -261,6 +235,18 @@ impl Engine {
             network,
             ports,
             size,
+            platform: platform.map(|image| image.platform().to_string()),
+            pid: state.process().map_or(0, |process| process.pid),
+            exit_code: exit.map_or(0, |exit| exit.code),
+            started: state
+                .process()
+                .map(|process| process.started_at)
+                .or(exit.and_then(|exit| exit.started_at)),
+            restarts: state
+                .process()
+                .map(|process| process.restarts)
+                .or(exit.map(|exit| exit.restarts))
+                .unwrap_or(0),
             id,
         })
     }
@@ -305,45 +291,6 @@ impl Engine {
     }
 }
 
-fn passes(row: &Row, filter: &ListFilter, ancestors: &[Digest]) -> bool {
-    let Row { id, summary, state, .. } = row;
-    let label = |wanted: &str| match wanted.split_once('=') {
-        Some((key, value)) => summary.labels.get(key).is_some_and(|have| have == value),
-        None => summary.labels.contains_key(wanted),
-    };
-    let exited = |code: &str| matches!(state, ContainerState::Exited(exit) if code == exit.code.to_string());
-    let network = |wanted: &str| match &summary.options.namespaces.network {
-        NetworkMode::None => wanted == "none",
-        NetworkMode::Host => wanted == "host",
-        NetworkMode::Networks(connections) => connections.iter().any(|one| one.network == wanted),
-        NetworkMode::Container(name) => {
-            let joined = summary.joined.get("network").map(ContainerId::as_str);
-            wanted.strip_prefix("container:").is_some_and(|other| other == name || Some(other) == joined)
-        }
-    };
-    let volume = |wanted: &str| {
-        let mut binds = summary.options.storage.binds.iter();
-        let mut volumes = summary.volumes.iter();
-        binds.any(|bind| bind.source == Path::new(wanted) || bind.target == Path::new(wanted))
-            || volumes.any(|volume| volume.name.as_str() == wanted || volume.target == Path::new(wanted))
-    };
-    let policy = |wanted: &str| {
-        let own = summary.options.supervision.restart;
-        own.name() == wanted || own.to_string() == wanted
-    };
-    filter.any("id", |prefix| id.as_str().starts_with(prefix))
-        && filter.any("name", |part| summary.name.as_str().contains(part.trim_start_matches('/')))
-        && filter.any("status", |word| state.word() == word)
-        && filter.any("exited", exited)
-        && filter.any("health", |wanted| row.health.map_or("none", HealthStatus::word) == wanted)
-        && filter.any("restart-policy", policy)
-        && filter.any("should-start-on-boot", |wanted| wanted == row.boots.to_string())
-        && filter.all("label", label)
-        && filter.any("network", network)
-        && filter.any("volume", volume)
-        && filter.any("ancestor", |name| name == summary.image || ancestors.contains(&summary.image_id))
-}
-
 /// Docker's phrase for a state.
 fn phrase(state: &ContainerState, health: Option<HealthStatus>) -> String {
     match state {
@@ -380,22 +327,4 @@ pub(super) fn tree_size(directory: &Path) -> u64 {
         }
     }
     total
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_checked_as_they_come() {
-        let mut filter = ListFilter::default();
-        for good in ["name=web", "status=running", "exited=137", "label=a=b", "LABEL=a"] {
-            filter.add(good).unwrap();
-        }
-        for bad in ["name", "exited=x", "status=up", "nmae=web"] {
-            assert!(filter.add(bad).is_err(), "{bad}");
-        }
-        let message = filter.add("nmae=web").unwrap_err().to_string();
-        assert!(message.contains("did you mean name?"), "{message}");
-    }
 }

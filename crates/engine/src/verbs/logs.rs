@@ -1,5 +1,6 @@
 //! `logs`: what a container wrote, from the log file and its rotated ones, with memory bounded by one line.
 
+use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct LogLine {
     pub time: String,
     /// With its newline, unless it was split (16 KiB) or is unfinished.
     pub bytes: Vec<u8>,
+    /// What the log options say that it carries: labels, variables, the tag.
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl Engine {

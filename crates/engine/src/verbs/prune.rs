@@ -1,9 +1,10 @@
 //! `container prune`, and what the pruning of images has to know of containers.
 
-use conex_image::{PruneFilter, PruneOptions, Pruned, Users};
+use conex_image::{PruneFilter, PruneOptions, Pruned, Removed, Users};
 use conex_oci::ContainerId;
 
 use super::list::tree_size;
+use crate::events::{Event, Subject};
 use crate::options::PodPart;
 use crate::store::record::Summary;
 use crate::store::writable::WritableLayer;
@@ -39,6 +40,7 @@ impl Engine {
                 Err(error) => pruned.left.push((id, error)),
             }
         }
+        self.event(&Event::new("container", "prune", "").with("reclaimed", pruned.bytes));
         Ok(pruned)
     }
 
@@ -64,7 +66,10 @@ impl Engine {
         }
         let Some(owned) = store.own_settled(id)? else { return Ok(None) };
         let bytes = WritableLayer::open(&directory).map_or(0, |layer| tree_size(&layer.scratch.upper));
+        let subject = store.record(id)?.as_ref().map(Subject::from);
         store.erase(id)?;
+        subject.iter().for_each(|subject| self.parts.event(&subject.event("destroy")));
+        self.exec_ids(id);
         owned.finish()?;
         Ok(Some(bytes))
     }
@@ -74,7 +79,15 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read, or the image of a container cannot be told: then no image goes.
     pub fn prune_images(&self, options: &PruneOptions) -> Result<Pruned> {
-        self.parts.images.prune(options, || self.images_in_use())
+        let pruned = self.parts.images.prune(options, || self.images_in_use())?;
+        for removed in &pruned.removed {
+            self.event(&match removed {
+                Removed::Untagged(name) => Event::new("image", "untag", name.to_string()).with("name", name),
+                Removed::Deleted(id) => Event::new("image", "delete", id.to_string()).with("name", id),
+            });
+        }
+        self.event(&Event::new("image", "prune", "").with("reclaimed", pruned.bytes));
+        Ok(pruned)
     }
 
     /// The images that containers were made from, running or not.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use conex_oci::ContainerId;
 
 use super::start::{PATIENCE, PAUSE};
+use crate::events::Subject;
 use crate::options::PodPart;
 use crate::store::{ContainerState, Record, Store};
 use crate::{Engine, Error, Result};
@@ -25,20 +26,20 @@ impl Engine {
     /// [`Error::RemoveRunning`] and its like without force.
     pub fn remove(&self, id: &ContainerId, options: RemoveOptions) -> Result<()> {
         match self.parts.store.must_record(id)? {
-            Record { options, name, .. } if matches!(options.pod, Some(PodPart::Infra(_))) => {
-                Err(Error::IsPod { name: name.to_string() })
+            record if matches!(record.options.pod, Some(PodPart::Infra(_))) => {
+                Err(Error::IsPod { name: record.name.to_string() })
             }
-            record => self.remove_any(id, record.name.to_string(), options),
+            record => self.remove_any(id, &record, options),
         }
     }
 
     /// The same for what holds a pod.
     pub(super) fn remove_infra(&self, id: &ContainerId, options: RemoveOptions) -> Result<()> {
-        let name = self.parts.store.must_record(id)?.name.to_string();
-        self.remove_any(id, name, options)
+        self.remove_any(id, &self.parts.store.must_record(id)?, options)
     }
 
-    fn remove_any(&self, id: &ContainerId, name: String, options: RemoveOptions) -> Result<()> {
+    fn remove_any(&self, id: &ContainerId, record: &Record, options: RemoveOptions) -> Result<()> {
+        let (name, subject) = (record.name.to_string(), Subject::from(record));
         let store = &self.parts.store;
         let until = Instant::now() + PATIENCE;
         loop {
@@ -60,6 +61,9 @@ impl Engine {
                     crate::volumes::mark(store, id)?;
                 }
                 store.erase(id)?;
+                self.parts.event(&subject.event("destroy"));
+                // Clears what killed supervisors of execs have left.
+                self.exec_ids(id);
                 return owned.finish();
             }
             if Instant::now() > until {

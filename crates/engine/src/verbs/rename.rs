@@ -4,6 +4,7 @@
 use conex_oci::{ContainerId, ContainerName};
 
 use super::create::claim;
+use crate::events::Subject;
 use crate::store::RENAMING;
 use crate::store::names::{self, Claimed};
 use crate::store::write::{self, Durability};
@@ -67,6 +68,8 @@ impl Engine {
             }
             old.forfeit()?;
             write::unlink(&store.directory(id).join(RENAMING))?;
+            let event = Subject::from(&current).event("rename");
+            self.parts.event(&event.with("oldName", format!("/{}", record.name)));
             // Its supervisor may want the name's lock before it hears.
             drop(new);
             return self.tell_names(id);

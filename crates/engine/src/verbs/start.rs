@@ -6,6 +6,7 @@ use conex_oci::ContainerId;
 
 use super::Grace;
 use super::attach::AttachOptions;
+use crate::events::Subject;
 use crate::store::ContainerState;
 use crate::store::lock::Owned;
 use crate::supervise::wire::{After, Request};
@@ -22,9 +23,9 @@ pub enum StartMode {
 }
 
 /// How long another command may take for what it does to a container.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at what another command does.
-pub(super) const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 impl Engine {
     /// Starts a container; returns when its program has been executed. A running one is left alone (`None` or a new
@@ -49,6 +50,7 @@ impl Engine {
             StartMode::Detached => First::Started,
             StartMode::Attached(options) => {
                 job.size = options.size;
+                self.parts.event(&Subject::from(&job.record).event("attach"));
                 First::Streams(options)
             }
         };
@@ -98,6 +100,12 @@ impl Engine {
     /// # Errors
     /// As stop's and start's.
     pub fn restart(&self, id: &ContainerId, signal: Option<i32>, grace: Grace) -> Result<()> {
+        self.stop_and_start(id, signal, grace)?;
+        self.container_event(id, "restart");
+        Ok(())
+    }
+
+    fn stop_and_start(&self, id: &ContainerId, signal: Option<i32>, grace: Grace) -> Result<()> {
         let before = self.parts.store.state(id)?;
         let Some(before) = before.filter(ContainerState::is_live) else {
             return self.start(id, StartMode::Detached).map(drop);

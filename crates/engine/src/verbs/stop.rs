@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use conex_oci::ContainerId;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::events::Subject;
 use crate::store::ContainerState;
 use crate::supervise::wire::{After, Request};
 use crate::{Attachment, Engine, Error, Event, Result};
@@ -32,8 +33,11 @@ impl Engine {
     /// # Errors
     /// When the signal cannot be sent or the container outlives even SIGKILL.
     pub fn stop(&self, id: &ContainerId, signal: Option<i32>, grace: Grace) -> Result<()> {
-        self.parts.store.must_record(id)?;
-        self.end(id, signal, grace, After::Stop).map(drop)
+        let subject = Subject::from(&self.parts.store.must_record(id)?);
+        if self.end(id, signal, grace, After::Stop)? {
+            self.parts.event(&subject.event("stop"));
+        }
+        Ok(())
     }
 
     /// The same for a machine that goes down: `--restart unless-stopped` counts the container as running, and a boot starts it

@@ -17,6 +17,12 @@ impl Engine {
     /// # Errors
     /// What Docker refuses, and limits that the kernel refuses: less memory than is in use, a controller that is not there.
     pub fn update(&self, id: &ContainerId, change: &UpdateOptions) -> Result<Vec<String>> {
+        let warnings = self.change(id, change)?;
+        self.container_event(id, "update");
+        Ok(warnings)
+    }
+
+    fn change(&self, id: &ContainerId, change: &UpdateOptions) -> Result<Vec<String>> {
         let store = &self.parts.store;
         let until = Instant::now() + PATIENCE;
         loop {

@@ -9,6 +9,7 @@ use conex_volume::{Backing, Held, NewVolume, Volume, VolumeName, Volumes};
 
 use super::{ImageUse, VolumeUse, reap};
 use crate::engine::Parts;
+use crate::events::Event;
 use crate::options::{CreateOptions, VolumeOption};
 use crate::store::Record;
 use crate::{Engine, Error, Result};
@@ -181,7 +182,11 @@ impl Parts {
         for index in order {
             let (name, one) = &named[index];
             if !settled.held.contains_key(name) {
+                let is_new = !volumes.directory(name).exists();
                 settled.held.insert(name.clone(), hold(&volumes, name, one, driver)?);
+                if is_new {
+                    self.event(&Event::new("volume", "create", name.as_str()).with("driver", "local"));
+                }
             }
         }
         for (name, one) in &named {

@@ -15,11 +15,16 @@ const NOBODY: u32 = 65_534;
 
 impl IdShift {
     /// The container's number of a host's.
-    pub(super) fn back(self, id: u32) -> u32 {
+    pub fn back(self, id: u32) -> u32 {
         match id.checked_sub(self.base) {
             Some(id) if id < self.size => id,
             _ => NOBODY,
         }
+    }
+
+    /// The host's number of a container's.
+    pub fn forth(self, id: u32) -> u32 {
+        self.base + if id < self.size { id } else { NOBODY.min(self.size.saturating_sub(1)) }
     }
 }
 

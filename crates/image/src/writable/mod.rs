@@ -28,6 +28,7 @@ use conex_archive::OverlayXattrs;
 pub use changes::{Change, ChangeKind};
 pub use error::WritableError;
 pub use ids::IdShift;
+pub use xattr::travels;
 
 use walk::Tree;
 

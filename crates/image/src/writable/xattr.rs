@@ -12,7 +12,7 @@ const CAPABILITY: &[u8] = b"security.capability";
 const LONGEST: usize = 64 << 10;
 
 /// What a layer may set when it is unpacked, and so what is worth packing; the rest is the host's.
-fn travels(name: &[u8]) -> bool {
+pub fn travels(name: &[u8]) -> bool {
     match name {
         CAPABILITY | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
         _ => name.starts_with(b"user.") && !name.starts_with(b"user.overlay."),
@@ -50,11 +50,9 @@ impl Held {
                 continue;
             }
             let Some(value) = self.xattr(&name).map_err(failed())? else { continue };
-            let value = match (self.ids, &name[..]) {
-                (None, _) => Some(value),
-                (Some(ids), CAPABILITY) => capability(value, ids),
-                (Some(ids), name) if name.starts_with(b"system.posix_acl") => Some(acl(value, ids)),
-                (Some(_), _) => Some(value),
+            let value = match self.ids {
+                None => Some(value),
+                Some(ids) => ids.attribute_back(&name, value),
             };
             attributes.extend(value.map(|value| (name, value)));
         }
@@ -84,6 +82,37 @@ impl Held {
     }
 }
 
+impl IdShift {
+    /// An attribute of a container's file as the container sees it; `None` for one that says nothing there.
+    pub fn attribute_back(self, name: &[u8], value: Vec<u8>) -> Option<Vec<u8>> {
+        match name {
+            CAPABILITY => capability(value, self),
+            name if name.starts_with(b"system.posix_acl") => Some(acl(value, |id| self.back(id))),
+            _ => Some(value),
+        }
+    }
+
+    /// The other way: an attribute for a file of the container's.
+    pub fn attribute_forth(self, name: &[u8], value: Vec<u8>) -> Vec<u8> {
+        match name {
+            CAPABILITY => own_capability(value, self),
+            name if name.starts_with(b"system.posix_acl") => acl(value, |id| self.forth(id)),
+            _ => value,
+        }
+    }
+}
+
+/// A file capability of revision 2 as one that the namespace's root has set.
+fn own_capability(value: Vec<u8>, ids: IdShift) -> Vec<u8> {
+    match value.get(..4).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes) {
+        Some(magic) if magic & 0xff00_0000 == 0x0200_0000 && value.len() == 20 => {
+            let magic = (magic & 0x00ff_ffff) | 0x0300_0000;
+            [&magic.to_le_bytes()[..], &value[4..], &ids.base.to_le_bytes()].concat()
+        }
+        _ => value,
+    }
+}
+
 /// A file capability that a user namespace's root has set (revision 3, with that root's number on the host) as that root
 /// sees it (revision 2); `None` for another namespace's, which says nothing outside of it (capabilities(7)).
 fn capability(value: Vec<u8>, ids: IdShift) -> Option<Vec<u8>> {
@@ -102,13 +131,13 @@ fn capability(value: Vec<u8>, ids: IdShift) -> Option<Vec<u8>> {
 }
 
 /// An access control list (`<linux/posix_acl_xattr.h>`): a version, then entries of tag, permissions and id.
-fn acl(mut value: Vec<u8>, ids: IdShift) -> Vec<u8> {
+fn acl(mut value: Vec<u8>, shift: impl Fn(u32) -> u32) -> Vec<u8> {
     const USER: u16 = 0x02;
     const GROUP: u16 = 0x08;
     for entry in value.get_mut(4..).unwrap_or_default().chunks_exact_mut(8) {
         if matches!(u16::from_le_bytes([entry[0], entry[1]]), USER | GROUP) {
             let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
-            entry[4..8].copy_from_slice(&ids.back(id).to_le_bytes());
+            entry[4..8].copy_from_slice(&shift(id).to_le_bytes());
         }
     }
     value
@@ -128,6 +157,7 @@ mod tests {
         let mut plain = 0x0200_0001_u32.to_le_bytes().to_vec();
         plain.extend([7; 16]);
         assert_eq!(capability(value.clone(), IDS), Some(plain.clone()));
+        assert_eq!(own_capability(plain.clone(), IDS), value);
         assert_eq!(capability(plain.clone(), IDS), Some(plain));
         value[20] ^= 1;
         assert_eq!(capability(value, IDS), None);
@@ -142,10 +172,10 @@ mod tests {
             value.extend(7_u16.to_le_bytes());
             value.extend(id.to_le_bytes());
         }
-        let back = acl(value.clone(), IDS);
+        let back = acl(value.clone(), |id| IDS.back(id));
         assert_eq!(back[8..12], u32::MAX.to_le_bytes());
         assert_eq!(back[16..20], 1000_u32.to_le_bytes());
         assert_eq!(back[24..28], 5_u32.to_le_bytes());
-        assert_eq!(acl(vec![1, 2], IDS), [1, 2]);
+        assert_eq!(acl(vec![1, 2], |id| IDS.back(id)), [1, 2]);
     }
 }

@@ -36,8 +36,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     for text in given.texts("filter") {
         match text.split_once('=') {
             Some(("until", value)) => until = Some(time::parse("filter until", value)?),
-            Some(("label", _)) => filter.add(text)?,
-            _ => return Err(Error::usage(format!("invalid filter {text:?}: there are until= and label="))),
+            Some(("label" | "label!", _)) => filter.add(text)?,
+            _ => {
+                let text = format!("invalid filter {text:?}: there are until=, label= and label!=");
+                return Err(Error::usage(text));
+            }
         }
     }
     let question = "WARNING! This will remove all custom networks not used by at least one container.\n\

@@ -8,6 +8,7 @@ use conex_network::cni::List;
 use conex_network::{DEFAULT, Endpoint, Firewall, NetworkId, Published, Wire};
 use conex_oci::ContainerId;
 
+use crate::events::Event;
 use crate::network::{
     self, Place, RECORD, admit, endpoint, endpoints, has_way_out, name_addresses, namespace_of,
 };
@@ -23,6 +24,18 @@ impl Engine {
     /// # Errors
     /// [`Error::NotOnNetworks`], [`Error::Connected`], addresses that are taken.
     pub fn network_connect(&self, id: &ContainerId, connection: &Connection) -> Result<()> {
+        let place = Place::find(&self.parts.store, &connection.network);
+        self.put_on(id, connection)?;
+        place.iter().for_each(|place| self.network_event("connect", place, id));
+        Ok(())
+    }
+
+    fn network_event(&self, action: &str, place: &Place, container: &ContainerId) {
+        let event = Event::new("network", action, place.id().to_string()).with("name", place.name());
+        self.event(&event.with("container", container));
+    }
+
+    fn put_on(&self, id: &ContainerId, connection: &Connection) -> Result<()> {
         let store = &self.parts.store;
         let found = Place::find(store, &connection.network)?;
         if is_rootless() && found.name().as_str() == DEFAULT {
@@ -127,6 +140,13 @@ impl Engine {
     /// # Errors
     /// [`Error::NotConnected`].
     pub fn network_disconnect(&self, id: &ContainerId, name: &str) -> Result<()> {
+        let place = Place::find(&self.parts.store, name);
+        self.take_off(id, name)?;
+        place.iter().for_each(|place| self.network_event("disconnect", place, id));
+        Ok(())
+    }
+
+    fn take_off(&self, id: &ContainerId, name: &str) -> Result<()> {
         let store = &self.parts.store;
         let attachments = store.cni().attachments_of(id.as_str())?;
         let found = match Place::find(store, name) {

@@ -2,8 +2,15 @@
 
 use conex_network::{Driver, Error, Network, NetworkName, NewNetwork, routes_of_the_host};
 
+use crate::events::Event;
 use crate::rootless::is_rootless;
 use crate::{Engine, Result};
+
+/// Of one of ours.
+pub(super) fn network_event(action: &str, network: &Network) -> Event {
+    let event = Event::new("network", action, network.id.to_string());
+    event.with("name", &network.name).with("type", network.driver.as_str())
+}
 
 impl Engine {
     /// Makes a network; its device is made when the first container starts on it.
@@ -19,6 +26,8 @@ impl Engine {
             let what = "there can be no other of the name";
             return Err(Error::Foreign { name: name.to_string(), path: list.file, what }.into());
         }
-        Ok(self.parts.networks().create(name, asked, &routes_of_the_host()?)?)
+        let network = self.parts.networks().create(name, asked, &routes_of_the_host()?)?;
+        self.event(&network_event("create", &network));
+        Ok(network)
     }
 }

@@ -13,7 +13,7 @@ pub struct NetworkFilter {
     filters: Vec<(String, String)>,
 }
 
-const KEYS: [&str; 7] = ["dangling", "driver", "id", "label", "name", "scope", "type"];
+const KEYS: [&str; 8] = ["dangling", "driver", "id", "label", "label!", "name", "scope", "type"];
 
 impl NetworkFilter {
     /// Adds a `--filter key=value`. Values of one key are alternatives (labels all hold), keys all hold.
@@ -52,13 +52,17 @@ impl NetworkFilter {
                 Some((name, value)) => label(name).is_some_and(|has| has == value),
                 None => label(value).is_some(),
             },
+            "label!" => match value.split_once('=') {
+                Some((name, value)) => label(name).is_none_or(|has| has != value),
+                None => label(value).is_none(),
+            },
             _ => false,
         };
         let any = |key: &str| {
             let mut values = self.filters.iter().filter(|(name, _)| name == key).peekable();
             match (values.peek().is_none(), key) {
                 (true, _) => true,
-                (false, "label") => values.all(|(key, value)| fits(key, value)),
+                (false, "label" | "label!") => values.all(|(key, value)| fits(key, value)),
                 (false, _) => values.any(|(key, value)| fits(key, value)),
             }
         };

@@ -4,6 +4,8 @@ use conex_netlink::Route;
 use conex_network::{Firewall, Network};
 
 use super::NetworkFilter;
+use super::create::network_event;
+use crate::events::Event;
 use crate::network::{Place, sweep};
 use crate::rootless::on_host;
 use crate::{Engine, Error, Result};
@@ -35,7 +37,9 @@ impl Engine {
             let is_last = networks.list()?.iter().all(|other| other.id == network.id);
             Firewall::open()?.forget(network, is_last)
         };
-        on_host(&self.parts.paths.run, || networks.remove(network, holder, undo).map_err(Into::into))
+        on_host(&self.parts.paths.run, || networks.remove(network, holder, undo).map_err(Error::from))?;
+        self.event(&network_event("destroy", network));
+        Ok(())
     }
 
     /// Removes all networks of the user's that no container is connected to; their names.
@@ -43,8 +47,12 @@ impl Engine {
     /// # Errors
     /// When they cannot be read; one that cannot be removed is passed over.
     pub fn network_prune(&self, filter: &NetworkFilter, older_than: Option<i64>) -> Result<Vec<String>> {
-        let used = self.used_networks()?;
         let mut gone = Vec::new();
+        // Nothing is made for the sake of finding nothing: neither the default network, nor a rule.
+        if self.parts.networks().list()?.iter().all(Network::is_default) {
+            return Ok(gone);
+        }
+        let used = self.used_networks()?;
         for place in self.networks_among(filter, &used)? {
             // The others are their administrator's.
             let Place::Own(network) = place else { continue };
@@ -57,6 +65,7 @@ impl Engine {
                 Err(error) => log::warn!("{error}"),
             }
         }
+        self.event(&Event::new("network", "prune", "").with("reclaimed", 0));
         Ok(gone)
     }
 

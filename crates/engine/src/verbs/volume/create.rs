@@ -3,6 +3,7 @@
 use conex_volume::{NewVolume, Volume, VolumeName};
 use serde_json::{Value, json};
 
+use crate::events::Event;
 use crate::{Engine, Error, Result};
 
 impl Engine {
@@ -22,7 +23,13 @@ impl Engine {
                 VolumeName::random()?
             }
         };
-        Ok(self.parts.volumes().create(&name, &asked)?)
+        let volumes = self.parts.volumes();
+        let is_new = !volumes.directory(&name).exists();
+        let volume = volumes.create(&name, &asked)?;
+        if is_new {
+            self.event(&Event::new("volume", "create", name.as_str()).with("driver", "local"));
+        }
+        Ok(volume)
     }
 
     /// Docker's document of a volume.

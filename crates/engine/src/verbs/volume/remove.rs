@@ -4,6 +4,7 @@ use conex_volume::VolumeName;
 
 use super::VolumeFilter;
 use super::list::size_of;
+use crate::events::Event;
 use crate::{Engine, Error, Result};
 
 /// What `volume prune` took away.
@@ -44,7 +45,9 @@ impl Engine {
                 log::warn!("container {}: {error}", id.short());
             }
         }
-        self.parts.volumes().remove(name, || store.users_of(name))
+        self.parts.volumes().remove(name, || store.users_of(name))?;
+        self.event(&Event::new("volume", "destroy", name.as_str()).with("driver", "local"));
+        Ok(())
     }
 
     /// Removes the volumes that no container has: anonymous ones, or `all` of them.
