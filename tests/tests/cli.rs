@@ -157,7 +157,7 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
         (&["run", "--mount", "type=cluster,target=/x", "x"], "type"),
         (&["run", "--log-driver", "syslog", "x"], "syslog"),
         (&["run", "--device", "vendor.com/class=x", "x"], "CDI"),
-        (&["inspect", "--type", "network", "x"], "network"),
+        (&["inspect", "--type", "node", "x"], "node"),
         (&["-H", "tcp://x", "ps"], "-H"),
     ] {
         let error = conex.fails(125, words);

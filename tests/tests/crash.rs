@@ -90,9 +90,13 @@ fn a_killed_supervisor_is_noticed_and_cleaned_up() {
     let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--name", "web", "--restart", "always", alpine, "sleep", "1000"]);
     let pid = conex.inspect("web")["State"]["Pid"].to_string();
+    let owner = supervisor(&conex, "web");
+    let before = count(format!("/proc/{owner}/fd").as_ref());
     let attached = conex.background(&["attach", "web"]);
     let waiting = conex.background(&["wait", "web"]);
-    kill(supervisor(&conex, "web"));
+    let connected = || count(format!("/proc/{owner}/fd").as_ref()) >= before + 2;
+    eventually("both to be connected", || connected().then_some(()));
+    kill(owner);
     assert!(conex.ok(&["ps", "-a"]).contains("Exited (137)"));
     let document = conex.inspect("web");
     assert_eq!(document["State"]["Status"], "exited");

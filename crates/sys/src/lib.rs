@@ -7,6 +7,7 @@ pub mod allocator;
 pub mod bpf;
 pub mod descriptors;
 pub mod entry;
+pub mod file_owner;
 pub mod launch;
 pub mod loop_device;
 pub mod memory;

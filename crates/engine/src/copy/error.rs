@@ -11,6 +11,13 @@ pub(super) type Result<T, E = CopyError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "fields are what their names and the message say: which, and why")]
 pub enum CopyError {
+    /// The ids of a container's user namespace.
+    #[error("cannot make files for the container's root: {source}")]
+    Owner {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The source is not there.
     #[error("Could not find the file {path} {place}")]
     Missing { path: String, place: String },

@@ -109,6 +109,7 @@ pub(crate) fn copy(
     match (from, to) {
         (End::Tree(root, path), to) => {
             let from = source(&root, path, options.follow_link)?;
+            let mut _made_as = None;
             let mut sink: Box<dyn Sink> = match to {
                 End::Stream(sink) => Box::new(stream::Packer::new(sink, from.top_name())),
                 End::Tree(to, path) => {
@@ -116,6 +117,7 @@ pub(crate) fn copy(
                     // Checked before anything is made.
                     let (directory, name) = to.place(&from, path)?;
                     let owner = Owner::of(directory.root(), options.archive);
+                    _made_as = owner.root_of_the_container()?;
                     Box::new(Tree::new(directory, name, owner)?)
                 }
             };
@@ -128,6 +130,7 @@ pub(crate) fn copy(
             };
             // An archive says whose its files are.
             let owner = Owner::of(directory.root(), true);
+            let _made_as = owner.root_of_the_container()?;
             let mut sink = Box::new(Tree::new(directory, Vec::new(), owner)?);
             stream::unpack(from, sink.as_mut())?;
             sink.finish()

@@ -1,6 +1,7 @@
 //! Makes files in a directory tree that somebody else may be changing at the same moment. What is in the way is replaced and
 //! never written through; what was made is given its owner, mode and times by a descriptor and not by its name.
 
+use conex_sys::file_owner::FileOwner;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use conex_archive::{Header, Kind, Time};
@@ -33,6 +34,14 @@ pub(super) struct Owner {
 impl Owner {
     pub(super) fn of(root: &Root, keep: bool) -> Self {
         Self { keep, container: root.is_container(), ids: root.ids() }
+    }
+
+    /// Makes the files that follow those of the container's root, as a mount that shows others wants them.
+    pub(super) fn root_of_the_container(self) -> Result<Option<FileOwner>> {
+        let Some(ids) = self.ids else { return Ok(None) };
+        let root = ids.forth(0);
+        let owner = FileOwner::become_for_files(root, root);
+        owner.map(Some).map_err(|source| CopyError::Owner { source })
     }
 
     /// What the host calls the owner; `None` for whoever makes the file.
