@@ -149,7 +149,6 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
         "--volume-driver",
         "--storage-opt",
         "--runtime",
-        "--gpus",
         "--health-cmd",
         "--health-interval",
         "--health-retries",
@@ -160,7 +159,6 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
         "--memory-swappiness",
         "--oom-kill-disable",
         "--blkio-weight-device",
-        "--device-cgroup-rule",
         "--device-read-bps",
         "--device-write-iops",
         "--cpu-rt-runtime",
@@ -179,7 +177,6 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
         (&["run", "-v", "/data", "x"], "anonymous volumes"),
         (&["run", "--mount", "type=volume,target=/x", "x"], "volume"),
         (&["run", "--log-driver", "syslog", "x"], "syslog"),
-        (&["run", "--device", "vendor.com/class=x", "x"], "CDI"),
         (&["inspect", "--type", "volume", "x"], "volume"),
         (&["-H", "tcp://x", "ps"], "-H"),
     ] {

@@ -4,6 +4,8 @@ mod builtin;
 mod cli;
 mod commands;
 mod config;
+#[cfg(test)]
+mod documents;
 mod errors;
 mod flags;
 mod format;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Error;
 
 /// `vendor.com/class`
@@ -12,8 +14,9 @@ pub struct Kind {
     class: String,
 }
 
-/// `vendor.com/class=name`
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// `vendor.com/class=name`; in documents a text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct QualifiedName {
     /// Whose device.
     pub kind: Kind,
@@ -61,6 +64,19 @@ impl FromStr for QualifiedName {
         let kind = kind(of).map_err(wrong)?;
         check_device(name).map_err(wrong)?;
         Ok(Self { kind, name: name.to_owned() })
+    }
+}
+
+impl From<QualifiedName> for String {
+    fn from(name: QualifiedName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for QualifiedName {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
     }
 }
 

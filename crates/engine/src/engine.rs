@@ -54,6 +54,7 @@ impl Engine {
             init: None,
             publish_address: None,
             firewall: FirewallSettings::default(),
+            cdi: conex_cdi::DIRECTORIES.map(PathBuf::from).to_vec(),
         };
         Ok(Self { parts, prepared: RefCell::new(None) })
     }
@@ -79,6 +80,20 @@ impl Engine {
     #[must_use]
     pub fn with_cni(mut self, settings: conex_network::cni::Settings) -> Self {
         self.parts.store.set_cni(settings);
+        self
+    }
+
+    /// Where subnets of networks are cut from that ask for none.
+    #[must_use]
+    pub fn with_pools(mut self, pools: Option<Vec<conex_network::Pool>>) -> Self {
+        self.parts.store.set_pools(pools);
+        self
+    }
+
+    /// Where CDI specifications are looked for, the last directory's going first.
+    #[must_use]
+    pub fn with_cdi(mut self, directories: Vec<PathBuf>) -> Self {
+        self.parts.cdi = directories;
         self
     }
 
@@ -143,6 +158,8 @@ pub(crate) struct Parts {
     pub(crate) publish_address: Option<std::net::IpAddr>,
     /// What holds for all containers' packets.
     pub(crate) firewall: FirewallSettings,
+    /// Directories of CDI specifications.
+    pub(crate) cdi: Vec<PathBuf>,
 }
 
 impl Parts {
@@ -178,6 +195,7 @@ impl Parts {
         let record = self.store.must_record(id)?;
         let mut spec = self.spec(id)?;
         self.rejoin(&record, &mut spec)?;
+        self.equip(&record, &mut spec)?;
         Ok(Job { record, spec, rootfs: None, size: None })
     }
 

@@ -10,6 +10,7 @@
 #![recursion_limit = "256"] // for the long documents of inspect and info
 
 pub mod attach;
+mod devices;
 mod engine;
 mod error;
 mod idmap;
@@ -24,6 +25,7 @@ pub mod time;
 pub mod verbs;
 
 pub use attach::{Attachment, Event};
+pub use conex_cdi as cdi;
 pub use conex_runtime::program::find as find_program;
 pub use engine::{Engine, Paths};
 pub use error::{Error, Failure, ProgramFault, Result};

@@ -62,8 +62,18 @@ pub struct Created {
 /// Any [`Error`]; nothing is left running.
 pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let Create { spec, rootfs, cgroup, stdio, seccomp, init, terms } = request;
-    let Terms { start, preserved, keep_keyring, no_pivot, meanwhile, before_pivot, listener, inside, .. } =
-        terms;
+    let Terms {
+        start,
+        preserved,
+        keep_keyring,
+        no_pivot,
+        meanwhile,
+        before_pivot,
+        root_at,
+        listener,
+        inside,
+        ..
+    } = terms;
     let listener = listener::require(seccomp, listener)?;
     if spec.process.is_none() && !matches!(start, Start::BySocket(_)) {
         return Err(missing("process"));
@@ -74,7 +84,7 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let user = joined_user || plan.namespaces.creates(NamespaceKind::User);
     let blank = user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
     let at_once = matches!(start, Start::AtOnce);
-    let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside, blank };
+    let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, root_at, inside, blank };
     let rootfs = match rootfs {
         Rootfs::Mount(mount) => Source::Held(mount),
         Rootfs::Path(path) => Source::of(&path, Recursion::All, &plan.namespaces)?,

@@ -1,6 +1,7 @@
 //! What holds between a new process and whoever makes it, beside the spec.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use conex_oci::runtime::Linux;
 
@@ -21,6 +22,9 @@ pub struct Terms<'a> {
     pub meanwhile: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
     /// Called with the process's id when its namespaces are there and its mounts not yet pivoted to.
     pub before_pivot: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
+    /// Where the root filesystem stands until it becomes the root, a directory of the host's: createContainer hooks find it there by
+    /// name, with all its mounts. Upon the old root when absent, where it has no name.
+    pub root_at: Option<&'a Path>,
     /// Who answers the notifications of a filter that has some.
     pub listener: Option<Listener<'a>>,
     /// What the process does itself, hooks.

@@ -19,6 +19,7 @@ use conex_engine::options::{parse_label, read_env_file, read_label_file, resolve
 
 use crate::cli::Given;
 use crate::cli::args::{flag, list, value, words};
+use crate::config::Config;
 use crate::errors::Error;
 
 pub(crate) use supervision::seconds;
@@ -31,7 +32,6 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--volume-driver",
     "--storage-opt",
     "--runtime",
-    "--gpus",
     "--health-cmd",
     "--health-interval",
     "--health-retries",
@@ -44,7 +44,6 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--memory-swappiness",
     "--oom-kill-disable",
     "--blkio-weight-device",
-    "--device-cgroup-rule",
     "--device-read-bps",
     "--device-read-iops",
     "--device-write-bps",
@@ -90,11 +89,11 @@ fn general() -> Vec<Arg> {
     ]
 }
 
-/// What the flags ask for.
+/// What the flags ask for, and the configuration where they say nothing.
 ///
 /// # Errors
 /// A value that does not parse, flags that exclude each other, a file that cannot be read.
-pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
+pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<CreateOptions, Error> {
     let mut words = given.texts("words").map(str::to_owned);
     let image = words.next().unwrap_or_default();
     let options = CreateOptions {
@@ -107,13 +106,13 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         tty: given.on("tty"),
         labels: labels(given)?,
         annotations: given.texts("annotation").map(parse_label).collect::<Result<_, _>>()?,
-        process: process::read(given, words.collect())?,
-        namespaces: namespaces::read(given)?,
+        process: process::read(given, config, words.collect())?,
+        namespaces: namespaces::read(given, config)?,
         ports: network::ports(given)?,
-        storage: storage::read(given)?,
-        limits: limits::read(given)?,
-        security: security::read(given)?,
-        supervision: supervision::read(given)?,
+        storage: storage::read(given, config)?,
+        limits: limits::read(given, config)?,
+        security: security::read(given, config)?,
+        supervision: supervision::read(given, config)?,
     };
     if options.auto_remove && options.supervision.restart != Default::default() {
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));

@@ -80,12 +80,13 @@ pub struct Store {
     root: PathBuf,
     run: PathBuf,
     cni: conex_network::cni::Settings,
+    pools: Option<Vec<conex_network::Pool>>,
 }
 
 impl Store {
     /// Makes nothing yet.
     pub fn new(root: &Path, run: &Path) -> Self {
-        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default() }
+        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default(), pools: None }
     }
 
     /// Changes the record of a container, which nobody else does meanwhile.
@@ -118,12 +119,17 @@ impl Store {
 
     /// The networks' definitions and leases.
     pub(crate) fn networks(&self) -> conex_network::Networks {
-        conex_network::Networks::open(&self.root, &self.run)
+        conex_network::Networks::open(&self.root, &self.run).with_pools(self.pools.clone())
     }
 
     /// `RUN`
     pub(crate) fn run_root(&self) -> &Path {
         &self.run
+    }
+
+    /// Cuts subnets from other pools than the usual.
+    pub(crate) fn set_pools(&mut self, pools: Option<Vec<conex_network::Pool>>) {
+        self.pools = pools;
     }
 
     /// Looks for networks of CNI, and their plugins, elsewhere than usual.

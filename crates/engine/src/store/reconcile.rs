@@ -80,6 +80,7 @@ impl Store {
             log::debug!("container {}: its owner was killed; settling", id.short());
             end_group(&record.cgroup)?;
             crate::network::settle(self, id)?;
+            crate::devices::take_back(self, id);
         } else {
             // What plugins keep on disk survives the machine, and a plugin that failed when the container ended.
             crate::network::detach(self, id);

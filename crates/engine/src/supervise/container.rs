@@ -129,6 +129,8 @@ struct Life<'a> {
     /// Removed at its end; nothing of it is meant to last.
     auto_remove: bool,
     memory_limit: bool,
+    /// Whether hooks may be owed at its end.
+    has_cdi: bool,
     stop_signal: i32,
     stop_timeout: Duration,
     /// When memory is given back.
@@ -149,8 +151,9 @@ impl<'a> Life<'a> {
             restarts: Restarts::new(supervision.restart),
             auto_remove: record.options.auto_remove,
             memory_limit: record.options.limits.memory.is_some(),
+            has_cdi: record.options.storage.has_cdi(),
             stop_signal: record.stop_signal,
-            stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
+            stop_timeout: supervision.stop_timeout.unwrap_or(crate::options::STOP_TIMEOUT),
             lean_at: None,
             held: false,
         }
@@ -342,6 +345,9 @@ impl<'a> Life<'a> {
         // A process that joined from outside may be in it still.
         if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
             log::warn!("{error}");
+        }
+        if self.has_cdi {
+            crate::devices::take_back(&self.parts.store, &self.id);
         }
         Exit {
             code,

@@ -10,6 +10,7 @@
 mod client;
 mod container;
 mod exec;
+mod hooks;
 mod launch;
 mod restart;
 mod spawn;

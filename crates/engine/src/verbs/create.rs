@@ -26,7 +26,7 @@ impl Engine {
     /// # Errors
     /// An image that is not there, a name in use, options that do not fit the host or the image.
     pub fn create(&self, options: &CreateOptions) -> Result<Made> {
-        let (made, owned, _) = self.make(options)?;
+        let (made, owned, _) = self.make(options, false)?;
         owned.finish()?;
         Ok(made)
     }
@@ -37,12 +37,13 @@ impl Engine {
     /// # Errors
     /// As [`Engine::create`].
     pub fn prepare(&self, options: &CreateOptions) -> Result<Made> {
-        let (made, owned, job) = self.make(options)?;
+        let (made, owned, job) = self.make(options, true)?;
         *self.prepared.borrow_mut() = Some((owned, job));
         Ok(made)
     }
 
-    fn make(&self, options: &CreateOptions) -> Result<(Made, Owned, Job)> {
+    /// `at_once`: the start follows.
+    fn make(&self, options: &CreateOptions, at_once: bool) -> Result<(Made, Owned, Job)> {
         let parts = &self.parts;
         let mut warnings = options.validate()?;
         crate::network::check_carrier(&options.namespaces.network)?;
@@ -84,7 +85,7 @@ impl Engine {
             options,
         };
         let rootfs = parts.mount_over(&record, &lowers)?;
-        let plan = spec::build(&SpecRequest {
+        let mut plan = spec::build(&SpecRequest {
             options: &record.options,
             image: &image.document.config,
             id: &id,
@@ -118,6 +119,11 @@ impl Engine {
             write::sync(directory.parent().unwrap_or(&directory))?;
         }
         warnings.extend(plan.warnings);
+        if at_once {
+            parts.equip(&record, &mut plan.spec)?;
+        } else if record.options.storage.has_cdi() {
+            parts.edit(&record, &mut plan.spec)?;
+        }
         let made = Made { id, name, image: record.reference.clone(), warnings };
         let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None };
         Ok((made, draft.commit(), job))

@@ -64,7 +64,7 @@ impl Engine {
         pidfd: OwnedFd,
         options: &ExecOptions,
     ) -> Result<ExecJob> {
-        let spec = self.parts.spec(&record.id)?;
+        let spec = self.parts.spec_that_runs(&record)?;
         // The container's own root, held: its links lead nowhere else.
         let root = format!("/proc/{}/root", target.pid);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -24,13 +24,14 @@ pub(super) fn detach_from_host() -> Result<(), Fault> {
 
 /// Upon the old root, where every process may mount: no directory of the host is needed as a mount point. The clone of a
 /// shared mount is its peer: it leaves the group, or follows it when that is asked for.
-pub(super) fn attach(tree: BorrowedFd<'_>, propagation: RootPropagation) -> Result<(), Fault> {
+/// With hooks that look for it by name it is put where they do.
+pub(super) fn attach(tree: BorrowedFd<'_>, propagation: RootPropagation, place: &Path) -> Result<(), Fault> {
     let kind = match propagation {
         Some((Propagation::Slave, _)) => Propagation::Slave,
         _ => Propagation::Private,
     };
     change(tree, kind, Recursion::All)?;
-    rustix::mount::move_mount(tree, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    rustix::mount::move_mount(tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .during(|| "attach the root filesystem".into())
 }
 
