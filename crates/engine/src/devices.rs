@@ -47,9 +47,14 @@ impl Parts {
         if let Some(root) = &mut spec.root {
             root.path = bundle.join("rootfs");
         }
-        // Hooks in the container's user namespace read it as its root.
-        let owner = record.id_range.map_or(0, |range| range.base);
-        write::shared_file(&bundle.join("config.json"), &write::to_json(spec), owner)
+        let path = bundle.join("config.json");
+        write::new_file(&path, &write::to_json(spec))?;
+        // Hooks in the container's user namespace read it as its root; nobody else: it has the environment.
+        match record.id_range {
+            Some(range) => std::os::unix::fs::chown(&path, Some(range.base), Some(range.base))
+                .map_err(|source| Error::Write { path, source }),
+            None => Ok(()),
+        }
     }
 
     /// The same without the bundle, to see whether it can be done.
