@@ -154,7 +154,6 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
         "--health-retries",
         "--health-start-period",
         "--health-timeout",
-        "--isolation",
         "--kernel-memory",
         "--memory-swappiness",
         "--oom-kill-disable",

@@ -5,6 +5,8 @@ mod cli;
 mod commands;
 mod config;
 #[cfg(test)]
+mod docker;
+#[cfg(test)]
 mod documents;
 mod errors;
 mod flags;

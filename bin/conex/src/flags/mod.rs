@@ -38,8 +38,6 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--health-start-interval",
     "--health-start-period",
     "--health-timeout",
-    "--isolation",
-    "--disable-content-trust",
     "--kernel-memory",
     "--memory-swappiness",
     "--oom-kill-disable",
@@ -85,6 +83,8 @@ fn general() -> Vec<Arg> {
         list("label-file", "list").help("Read in a line delimited file of labels"),
         list("annotation", "map")
             .help("Add an annotation to the container (passed through to the OCI runtime)"),
+        value("isolation", "string").help("Container isolation technology (default)"),
+        flag("disable-content-trust").help("Skip image verification (default true)"),
         flag("no-healthcheck").help("Disable any container-specified HEALTHCHECK"),
     ]
 }
@@ -94,6 +94,7 @@ fn general() -> Vec<Arg> {
 /// # Errors
 /// A value that does not parse, flags that exclude each other, a file that cannot be read.
 pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<CreateOptions, Error> {
+    check_choices(given)?;
     let mut words = given.texts("words").map(str::to_owned);
     let image = words.next().unwrap_or_default();
     let options = CreateOptions {
@@ -118,6 +119,21 @@ pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<CreateOptions, 
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
     }
     Ok(options)
+}
+
+/// Docker's flags that leave a choice of one here.
+fn check_choices(given: &Given<'_>) -> Result<(), Error> {
+    if let Some(isolation) = given.filled("isolation").filter(|text| *text != "default") {
+        return Err(Error::usage(format!(
+            "invalid argument {isolation:?} for \"--isolation\" flag: only \"default\" is there on Linux"
+        )));
+    }
+    if given.switch("disable-content-trust") == Some(false) {
+        return Err(Error::usage(
+            "--disable-content-trust=false: signatures of Docker Content Trust (Notary) are not supported",
+        ));
+    }
+    Ok(())
 }
 
 /// Those of files first, as with the environment.
