@@ -83,7 +83,7 @@ fn defaults_of_run() {
     let output = run(&[]);
     let lines: Vec<&str> = output.lines().collect();
     assert_eq!(lines[1..], ["100", "200", "1024", "CapBnd:\t0000000000000021"], "{output}");
-    assert!(lines[0].contains("init"), "{output}");
+    assert!(lines[0].contains("conex-ini"), "{output}");
     // Flags go over it.
     let flags = [
         "--init=false",

@@ -46,7 +46,8 @@ fn configuration(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         output::text(&config::example())?;
         return Ok(0);
     }
-    let default = "{{.Key}}\t{{.Value}}\t{{.From}}";
+    // Values last: some are long.
+    let default = "{{.Key}}\t{{.From}}\t{{.Value}}";
     let format = Format::parse(given.filled("format").unwrap_or("table"), default)?;
     let rows = config::rows(context.config()?);
     let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
