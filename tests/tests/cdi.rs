@@ -298,6 +298,13 @@ fn gpus_are_devices_of_cdi() {
     assert_eq!(seen("driver=amd,count=1"), "GPU_0=1 ");
     assert_eq!(seen("driver=cdi,device=amd.com/gpu=1"), "GPU_1=1 ");
     assert_eq!(seen("device=0,\"capabilities=compute,utility\""), "GPU_0=1 ");
+    let words = ["run", "--rm", "--gpus", "device=0,\"capabilities=compute\"", vendor.alpine, "true"];
+    let warned = vendor.conex.run(&words);
+    assert!(
+        warned.code == 0 && warned.stderr.starts_with("WARNING: --gpus: capabilities"),
+        "{}",
+        warned.stderr
+    );
     assert!(
         vendor.refused(&["--gpus", "4"]).contains("4 were asked for, and nvidia.com/gpu has 3 by number")
     );
