@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use conex_tests::{Conex, Enclosure, NetHost, archive, eventually, lacks, needs_root, runtime_path, skip};
+use conex_tests::{
+    Conex, Enclosure, NetHost, archive, eventually, lacks, needs_root, runtime_path, skip, user_yard,
+};
 use serde_json::{Value, json};
 
 /// A vendor's directory of specifications, and the program of its hooks, which writes down what it was told.
@@ -329,6 +331,31 @@ fn network_devices_are_moved() {
     vendor.write("vendor.json", &Vendor::device(devices));
     let output = vendor.run(&[DEVICE[0], DEVICE[1], "--network", "none"], "ls /sys/class/net");
     assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["fast0", "lo"]);
+}
+
+/// Nodes are bound, and hooks run as root of his namespaces.
+#[test]
+fn an_ordinary_user_has_devices_too() {
+    let yard = user_yard!();
+    let (conex, image) = (&yard.conex, yard.image);
+    let directory = conex.scratch().join("specs");
+    std::fs::create_dir(&directory).expect("a directory");
+    let hook = |name: &str| json!({"hookName": name, "path": "/bin/true", "args": ["true"]});
+    let edits = json!({
+        "env": ["A=1"],
+        "deviceNodes": [{"path": "/dev/vendor0", "hostPath": "/dev/zero"}],
+        "mounts": [{"hostPath": directory, "containerPath": "/vendor", "options": ["ro", "bind"]}],
+        "hooks": [hook("createRuntime"), hook("createContainer"), hook("poststop")],
+    });
+    std::fs::write(directory.join("vendor.json"), Vendor::device(edits).to_string())
+        .expect("a specification");
+    let config = conex.scratch().join("conex.toml");
+    std::fs::write(&config, format!("[cdi]\nspec_dirs = [{directory:?}]\n")).expect("a file");
+    let script = "echo $A; head -c 1 /dev/vendor0 | od -An -tx1; ls /vendor";
+    let words = ["run", "--rm", "--network", "none", DEVICE[0], DEVICE[1], image, "sh", "-c", script];
+    let mut command = conex.command(&words);
+    let output = conex_tests::finish(command.env("CONEX_CONFIG", &config));
+    assert_eq!(output.stdout, "1\n 00\nvendor.json\n", "{}", output.stderr);
 }
 
 /// The same specification in a container of podman's gives the same.

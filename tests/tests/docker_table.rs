@@ -70,8 +70,10 @@ fn every_verb_is_in_the_guide() {
 }
 
 /// A section of docs/docker.md: the names of a verb, and what is said of its flags.
-fn sections(page: &str) -> Vec<(Vec<String>, Vec<(String, String)>)> {
-    let mut list: Vec<(Vec<String>, Vec<(String, String)>)> = Vec::new();
+type Section = (Vec<String>, Vec<(String, String)>);
+
+fn sections(page: &str) -> Vec<Section> {
+    let mut list: Vec<Section> = Vec::new();
     for line in page.lines() {
         if let Some(title) = line.strip_prefix("### ") {
             let names = title.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();

@@ -216,7 +216,7 @@ fn page() -> String {
         let missing = |verb: &&Theirs| {
             verb.names[0] != "docker" && verb.names.iter().all(|name| find(&tree, name).is_none())
         };
-        if list.iter().all(|verb| missing(verb)) {
+        if list.iter().all(missing) {
             // A noun of which nothing is here is a table of its verbs.
             page.text.push_str("\n| | | |\n|---|---|---|\n");
             for verb in list {
