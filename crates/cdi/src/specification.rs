@@ -210,13 +210,12 @@ impl Specification {
     /// In one line: a form that is wrong, a field that is not known, a name or path that cannot be, a field that came with a later
     /// version than the file follows.
     pub fn parse(text: &str, is_yaml: bool) -> Result<Self, String> {
-        let found: Self = if is_yaml {
-            yaml::from_str(text)?
+        let read = if is_yaml {
+            yaml::from_str::<Self>(text)
         } else {
-            serde_json::from_str(text).map_err(|error| error.to_string())?
+            serde_json::from_str(text).map_err(|error| error.to_string())
         };
-        found.check().map_err(|why| why.replace('\n', " "))?;
-        Ok(found)
+        read.and_then(|found| found.check().map(|()| found)).map_err(|why| visible(&why))
     }
 
     /// All that edits are made of: the specification's own and each device's.
@@ -312,4 +311,13 @@ fn check_env(list: &[String]) -> Result<(), String> {
         Some(text) => Err(format!("the variable {text:?} is not NAME=value")),
         None => Ok(()),
     }
+}
+
+/// What a file has in its names does not reach a terminal as it is.
+fn visible(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }

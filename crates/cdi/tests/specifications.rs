@@ -228,4 +228,15 @@ proptest::proptest! {
         let _ = Specification::parse(&text, true);
         let _ = Specification::parse(&text, false);
     }
+
+    #[test]
+    fn a_damaged_file_never_panics(at in 0..WHOLE.len(), cut in 0..9_usize, piece in "[-\\[\\]{}:&*,'\"#|>!%@? \n\t0-9a-z]{0,4}") {
+        let end = (at + cut).min(WHOLE.len());
+        let text = format!("{}{piece}{}", &WHOLE[..at], &WHOLE[end..]);
+        for is_yaml in [true, false] {
+            if let Err(error) = Specification::parse(&text, is_yaml) {
+                proptest::prop_assert!(!error.contains('\n'), "{}", error);
+            }
+        }
+    }
 }

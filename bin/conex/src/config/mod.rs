@@ -76,19 +76,12 @@ impl Config {
             }
         }
         for (index, key) in keys::KEYS.iter().enumerate() {
-            if let Some(variable) = key.variable
-                && let Ok(text) = std::env::var(variable)
-                && !text.is_empty()
-            {
-                config
-                    .set_from_text(index, &text)
-                    .map_err(|reason| Error::usage(format!("the environment's {variable}: {reason}")))?;
-                config.say(Said {
-                    key: index,
-                    text: show::quoted(&text),
-                    origin: Origin::Variable(variable),
-                });
-            }
+            let said = key.variable.and_then(|name| Some((name, set(name)?)));
+            let Some((variable, text)) = said else { continue };
+            let wrong = |reason: String| Error::usage(format!("the environment's {variable}: {reason}"));
+            let text = text.to_str().ok_or_else(|| wrong("it is not valid UTF-8".to_owned()))?;
+            config.set_from_text(index, text).map_err(wrong)?;
+            config.say(Said { key: index, text: show::quoted(text), origin: Origin::Variable(variable) });
         }
         Ok(config)
     }
