@@ -338,7 +338,8 @@ fn the_configuration_has_the_last_word_on_ports() {
     conex.configure("[ports]\nadress = \"127.0.0.1\"\n");
     let error = conex.fails(125, &["run", "--rm", yard.image, "true"]);
     assert!(
-        error.contains("conex.toml: line 2: unknown field `adress`") && error.lines().count() == 1,
+        error.contains("conex.toml: line 2: unknown key ports.adress; did you mean ports.address?")
+            && error.lines().count() == 1,
         "{error}"
     );
     conex.configure("");

@@ -15,6 +15,13 @@ pub(crate) fn run() -> Result<()> {
     )
 }
 
+/// Writes the documents that are made of the program's own tables: docs/docker.md, docs/conex.toml, the guide's table of keys.
+pub(crate) fn update() -> Result<()> {
+    run_command(
+        cargo().args(["test", "--quiet", "--package", "conex", "documents"]).env("CONEX_UPDATE_DOCS", "1"),
+    )
+}
+
 /// Every relative link of every Markdown file that git tracks leads somewhere.
 fn links() -> Result<()> {
     let root = root();

@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("conex-nolibc", 0),
     ("conex-sys", 0),
     ("conex-archive", 1),
+    ("conex-cdi", 1),
     ("conex-dns", 1),
     ("conex-http", 1),
     ("conex-netlink", 1),

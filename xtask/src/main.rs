@@ -22,7 +22,7 @@ usage: cargo xtask <chore>
 
   lint              formatting, clippy, layers, licences and sources of dependencies, documentation
   layers            crates depend downwards only; unsafe code stays in crates/sys; files stay short
-  docs              rustdoc without warnings, links between Markdown files resolve
+  docs [--update]   rustdoc without warnings, links between Markdown files resolve. --update: writes what is made of the program's tables
   test [--vm] [FILTER...]
                     all tests; installs the Debian packages they need. --vm: on a pure cgroup v2 machine
   debian-image [services]
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     let done = match chore {
         "lint" => lint::run(),
         "layers" => layers::run(),
+        "docs" if rest == ["--update"] => docs::update(),
         "docs" => docs::run(),
         "test" => test::run(rest),
         "debian-image" if rest == ["services"] => debian::SERVICES.run(),

@@ -229,6 +229,8 @@ impl Making<'_> {
             }
             hooks::run(HookKind::StartContainer, &hooks, &state)
         };
+        // Where hooks look for it, with its mounts.
+        let place = bundle.rootfs();
         let are_outside = !wanted.prestart.is_empty() || !wanted.create_runtime.is_empty();
         let terms = Terms {
             start,
@@ -237,6 +239,7 @@ impl Making<'_> {
             no_pivot: self.wishes.no_pivot,
             meanwhile: Some(&mut meanwhile),
             before_pivot: if are_outside { Some(&mut outside) } else { None },
+            root_at: if wanted.create_container.is_empty() { None } else { Some(&place) },
             listener: listener(rules.as_ref(), &agent_state),
             inside: Inside {
                 before_pivot: if wanted.create_container.is_empty() { None } else { Some(&before_pivot) },

@@ -4,6 +4,10 @@ mod builtin;
 mod cli;
 mod commands;
 mod config;
+#[cfg(test)]
+mod docker;
+#[cfg(test)]
+mod documents;
 mod errors;
 mod flags;
 mod format;

@@ -59,6 +59,7 @@ impl Engine {
             publish_address: None,
             host_ids: false,
             firewall: FirewallSettings::default(),
+            cdi: conex_cdi::DIRECTORIES.map(PathBuf::from).to_vec(),
         };
         Ok(Self { parts, prepared: RefCell::new(None) })
     }
@@ -98,6 +99,20 @@ impl Engine {
     #[must_use]
     pub fn with_cni(mut self, settings: conex_network::cni::Settings) -> Self {
         self.parts.store.set_cni(settings);
+        self
+    }
+
+    /// Where subnets of networks are cut from that ask for none.
+    #[must_use]
+    pub fn with_pools(mut self, pools: Option<Vec<conex_network::Pool>>) -> Self {
+        self.parts.store.set_pools(pools);
+        self
+    }
+
+    /// Where CDI specifications are looked for, the last directory's going first.
+    #[must_use]
+    pub fn with_cdi(mut self, directories: Vec<PathBuf>) -> Self {
+        self.parts.cdi = directories;
         self
     }
 
@@ -185,6 +200,8 @@ pub(crate) struct Parts {
     pub(crate) host_ids: bool,
     /// What holds for all containers' packets.
     pub(crate) firewall: FirewallSettings,
+    /// Directories of CDI specifications.
+    pub(crate) cdi: Vec<PathBuf>,
 }
 
 impl Parts {
@@ -228,6 +245,7 @@ impl Parts {
         if record.limits_changed {
             crate::spec::limit_anew(&mut spec, &record.options.limits, &crate::spec::LiveHost)?;
         }
+        self.equip(&record, &mut spec)?;
         Ok(Job { record, spec, rootfs: None, size: None, descriptors: 0 })
     }
 

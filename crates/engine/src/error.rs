@@ -39,6 +39,12 @@ pub enum Error {
     /// An image that is not for Linux.
     #[error("cannot run {image}: it is an image for {os}, and this host runs linux")]
     ForeignSystem { image: String, os: String },
+    /// A device of CDI's.
+    #[error(transparent)]
+    Device(#[from] conex_cdi::Error),
+    /// `--gpus`
+    #[error("--gpus: {why}")]
+    NoGpu { why: String },
     /// `rename` to the name that it has.
     #[error("Renaming a container with the same name as its current name")]
     SameName,

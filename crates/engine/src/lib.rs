@@ -11,6 +11,7 @@
 
 pub mod attach;
 mod copy;
+mod devices;
 mod engine;
 mod error;
 pub mod events;
@@ -33,6 +34,7 @@ pub mod verbs;
 pub mod volumes;
 
 pub use attach::{Attachment, Event};
+pub use conex_cdi as cdi;
 pub use conex_runtime::program::find as find_program;
 pub use copy::{Copied, CopyError, CopyFrom, CopyOptions, CopyTo};
 pub use engine::{Engine, Paths};

@@ -26,7 +26,7 @@ mod ports;
 mod store;
 pub mod usermode;
 
-pub use addresses::Lease;
+pub use addresses::{Lease, Pool};
 pub use definition::{
     DEFAULT, DEFAULT_DEVICE, DefinitionError, Network, NetworkId, NetworkName, NewNetwork, Subnet, Unplaced,
     parse_subnet,

@@ -70,6 +70,7 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
         sources,
         meanwhile,
         before_pivot,
+        root_at,
         listener,
         inside,
         ..
@@ -85,7 +86,7 @@ pub fn create(request: Create<'_>) -> Result<Created, Error> {
     let user = joined_user || plan.namespaces.creates(NamespaceKind::User);
     let blank = user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
     let at_once = matches!(start, Start::AtOnce);
-    let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, inside, blank };
+    let duties = Duties { start, preserved, keep_keyring, no_pivot, staged, root_at, inside, blank };
     let rootfs = match rootfs {
         Rootfs::Mount(mount) => Source::Held(mount),
         Rootfs::Path(path) => Source::of(&path, Recursion::All, &plan.namespaces)?,

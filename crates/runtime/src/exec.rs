@@ -63,7 +63,16 @@ pub fn exec(request: Exec<'_>) -> Result<Created, Error> {
     let blank = into_user.then(Blank::new).transpose().map_err(parent("make the launch program's file"))?;
     let inside = Inside::default();
     let at_once = matches!(start, Start::AtOnce);
-    let duties = Duties { start, preserved, keep_keyring, no_pivot: false, staged: false, inside, blank };
+    let duties = Duties {
+        start,
+        preserved,
+        keep_keyring,
+        no_pivot: false,
+        staged: false,
+        root_at: None,
+        inside,
+        blank,
+    };
     let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
     // "before the transition to container's cgroup", which clone3 makes.
     if let Some(cpus) = &plan.scheduling.affinity.0 {

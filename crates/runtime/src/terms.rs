@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use conex_oci::runtime::Linux;
 
@@ -25,6 +26,9 @@ pub struct Terms<'a> {
     pub meanwhile: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
     /// Called with the process's id when its namespaces are there and its mounts not yet pivoted to.
     pub before_pivot: Option<&'a mut dyn FnMut(u32) -> Result<(), Error>>,
+    /// Where the root filesystem stands until it becomes the root, a directory of the host's: createContainer hooks find it there by
+    /// name, with all its mounts. Upon the old root when absent, where it has no name.
+    pub root_at: Option<&'a Path>,
     /// Who answers the notifications of a filter that has some.
     pub listener: Option<Listener<'a>>,
     /// What the process does itself, hooks.

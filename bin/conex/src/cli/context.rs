@@ -4,14 +4,13 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use conex_engine::events::{Event, note};
-use conex_engine::network::FirewallSettings;
 use conex_engine::rootless::{self, Member};
 use conex_engine::{Engine, Paths};
 use conex_image::Store;
 use conex_registry::{Client, Options};
 
 use super::Given;
-use crate::config::Config;
+use crate::config::{Config, Ids};
 use crate::errors::Error;
 
 /// The settings of this call.
@@ -19,6 +18,8 @@ pub(crate) struct Context {
     paths: Paths,
     /// An ordinary user's place in his namespaces, taken when a store is first opened.
     member: OnceCell<Option<Member>>,
+    /// What the configuration says, read when it is first asked for.
+    config: OnceCell<Config>,
 }
 
 impl Context {
@@ -30,7 +31,7 @@ impl Context {
         log(given)?;
         let root = directory(given, "root", "CONEX_ROOT", "XDG_DATA_HOME", "/var/lib/conex")?;
         let run = directory(given, "run-root", "CONEX_RUN_ROOT", "XDG_RUNTIME_DIR", "/run/conex")?;
-        Ok(Self { paths: Paths { root, run }, member: OnceCell::new() })
+        Ok(Self { paths: Paths { root, run }, member: OnceCell::new(), config: OnceCell::new() })
     }
 
     /// The engine on these directories.
@@ -39,14 +40,25 @@ impl Context {
     /// When they cannot be made, or the configuration is wrong.
     pub(crate) fn engine(&self) -> Result<Engine, Error> {
         self.enter()?;
-        let Config { ports, cni } = Config::read()?;
+        let config = self.config()?;
         let engine = Engine::open(self.paths.clone())?.with_init(crate::builtin::INIT);
-        let engine = engine.with_cni(cni.settings());
-        let firewall = FirewallSettings {
-            block_metadata: ports.block_metadata.unwrap_or(false),
-            ask_input: ports.ask_input.unwrap_or(false),
-        };
-        Ok(engine.with_ports(ports.address, firewall))
+        Ok(engine
+            .with_cni(config.cni.settings())
+            .with_cdi(config.cdi.directories())
+            .with_host_ids(config.run.userns == Some(Ids::Host))
+            .with_pools(config.network.pools.clone())
+            .with_ports(config.ports.address, config.ports.firewall()))
+    }
+
+    /// What the configuration says.
+    ///
+    /// # Errors
+    /// A file that is wrong.
+    pub(crate) fn config(&self) -> Result<&Config, Error> {
+        if self.config.get().is_none() {
+            let _ = self.config.set(Config::read()?);
+        }
+        Ok(self.config.get().unwrap_or_else(|| unreachable!("just set")))
     }
 
     /// Makes an ordinary user root of his namespaces: from here on his files of other owners can be written. Before any thread.

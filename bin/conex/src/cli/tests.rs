@@ -103,7 +103,7 @@ fn faults_are_one_line() {
         ),
         ("run", &["--zzzzzzzz", "x"], "unknown flag: --zzzzzzzz; see 'conex run --help'"),
         ("run", &["-iZ", "x"], "unknown shorthand flag: -Z; see 'conex run --help'"),
-        ("run", &["--gpus=all", "x"], "--gpus is not supported yet by 'conex run'"),
+        ("run", &["--link=x", "x"], "--link is not supported yet by 'conex run'"),
         ("run", &["--rm=maybe", "x"], "invalid argument \"maybe\" for \"--rm\" flag: expected true or false"),
         ("run", &["--name"], "flag needs an argument: --name string"),
         (

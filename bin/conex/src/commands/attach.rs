@@ -43,7 +43,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     }
     let tty = document["Config"]["Tty"].as_bool().unwrap_or(false);
     let open = document["Config"]["OpenStdin"].as_bool().unwrap_or(false);
-    let session = Session::new(given, tty, open && !given.on("no-stdin"))?.proxied(given);
+    let session = Session::new(context, given, tty, open && !given.on("no-stdin"))?.proxied(given);
     session.check()?;
     let signals = session.listen()?;
     let attachment = engine.attach(&id, session.options())?;

@@ -26,7 +26,7 @@ pub(crate) const VERB: Verb = Verb {
 };
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let options = flags::read(given)?;
+    let options = flags::read(given, context.config()?)?;
     let engine = context.engine()?;
     let made = make(context, &engine, given, &options, Engine::create)?;
     output::line(made.id.as_str())?;

@@ -52,7 +52,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     // With a terminal on both sides, as a shell is typed at; else as a filter.
     let tty = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let debugger = engine.debugger(&id, DebugOptions { image, command, interactive: true, tty })?;
-    let session = Session::new(given, tty, true)?;
+    let session = Session::new(context, given, tty, true)?;
     let made = create::make(context, &engine, given, &debugger.options, Engine::prepare)?;
     if tty && !given.on("quiet") {
         output::note(format!("The files of {} are at {}.", given.argument("container"), debugger.root));

@@ -58,7 +58,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         ));
     }
     // As with Docker, signals are not passed on: they end this client, and the process inside goes on.
-    let session = Session { proxy: false, ..Session::new(given, options.tty, options.interactive)? };
+    let session = Session { proxy: false, ..Session::new(context, given, options.tty, options.interactive)? };
     if !options.detach {
         session.check()?;
         options.size = session.options().size;

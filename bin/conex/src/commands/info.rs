@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
+use clap::Command;
 use serde_json::Value;
 
 use super::document;
+use crate::cli::args::flag;
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
+use crate::format::listing::{Format, Row};
+use crate::{config, output};
 
 pub(crate) const VERB: Verb = Verb {
     name: "info",
@@ -14,15 +18,41 @@ pub(crate) const VERB: Verb = Verb {
     about: "Display system-wide information",
     usage: "",
     arity: Arity::None,
-    examples: "  conex info --format '{{.CgroupVersion}} {{.KernelVersion}}'",
+    examples: "  conex info --format '{{.CgroupVersion}} {{.KernelVersion}}'
+  conex info --config
+  conex info --config --format '{{.Key}} {{.From}}'
+  conex info --config --format toml > /etc/conex/conex.toml",
     unsupported: &[],
     failure: 1,
-    define: document::define,
+    define,
     run,
 };
 
+fn define(command: Command) -> Command {
+    document::define(command).arg(
+        flag("config").help("Display every key of the configuration, its value, and where that comes from (with --format toml: a file with all keys)"),
+    )
+}
+
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    if given.on("config") {
+        return configuration(context, given);
+    }
     document::show(given, || Ok(context.engine()?.info()?), text)
+}
+
+fn configuration(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
+    if given.text("format") == Some("toml") {
+        output::text(&config::example())?;
+        return Ok(0);
+    }
+    // Values last: some are long.
+    let default = "{{.Key}}\t{{.From}}\t{{.Value}}";
+    let format = Format::parse(given.filled("format").unwrap_or("table"), default)?;
+    let rows = config::rows(context.config()?);
+    let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
+    output::text(&format.render(config::COLUMNS, rows)?)?;
+    Ok(0)
 }
 
 fn text(document: &Value) -> String {

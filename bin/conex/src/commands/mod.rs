@@ -6,6 +6,7 @@
 mod archive_file;
 mod artifact;
 mod attach;
+mod cdi;
 mod check;
 mod chosen;
 mod commit;
@@ -183,6 +184,7 @@ pub(crate) static NOUNS: &[Noun] = &[
         about: "Manage files in registries that are no images",
         verbs: &[("ls", &artifact::LIST), ("pull", &artifact::PULL), ("push", &artifact::PUSH)],
     },
+    Noun { name: "cdi", about: "Look at devices that are asked for by name", verbs: &[("ls", &cdi::LIST)] },
     Noun {
         name: "network",
         about: "Manage networks",

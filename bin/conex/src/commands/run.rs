@@ -35,9 +35,9 @@ fn define(command: Command) -> Command {
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let options = flags::read(given)?;
+    let options = flags::read(given, context.config()?)?;
     let detach = given.on("detach");
-    let session = session(given, &options, detach)?;
+    let session = session(context, given, &options, detach)?;
     if !detach {
         session.check()?;
     }
@@ -63,8 +63,13 @@ fn attached(engine: &Engine, id: &ContainerId, session: Session) -> Result<u8, E
 }
 
 /// `-a` chooses streams; without it there are all, and standard input with `-i`.
-fn session(given: &Given<'_>, options: &CreateOptions, detach: bool) -> Result<Session, Error> {
-    let mut session = Session::new(given, options.tty, options.interactive)?.proxied(given);
+fn session(
+    context: &Context,
+    given: &Given<'_>,
+    options: &CreateOptions,
+    detach: bool,
+) -> Result<Session, Error> {
+    let mut session = Session::new(context, given, options.tty, options.interactive)?.proxied(given);
     let chosen: Vec<String> = given.texts("attach").map(str::to_ascii_lowercase).collect();
     if chosen.is_empty() {
         return Ok(session);

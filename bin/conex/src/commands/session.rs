@@ -3,7 +3,7 @@
 use conex_engine::{AttachOptions, Attachment, Engine};
 use conex_oci::ContainerId;
 
-use crate::cli::Given;
+use crate::cli::{Context, Given};
 use crate::errors::Error;
 use crate::terminal::{self, DetachKeys, Ended, Relay, Signals};
 
@@ -35,15 +35,12 @@ pub(super) enum Outcome {
 
 impl Session {
     /// With all that the container has, signals passed on.
-    pub(super) fn new(given: &Given<'_>, tty: bool, stdin: bool) -> Result<Self, Error> {
-        Ok(Self {
-            tty,
-            stdin,
-            stdout: true,
-            stderr: true,
-            keys: given.parsed("detach-keys", str::parse)?.unwrap_or_default(),
-            proxy: true,
-        })
+    pub(super) fn new(context: &Context, given: &Given<'_>, tty: bool, stdin: bool) -> Result<Self, Error> {
+        let keys = match given.parsed("detach-keys", str::parse)? {
+            Some(keys) => keys,
+            None => context.config()?.terminal.detach_keys.clone().unwrap_or_default(),
+        };
+        Ok(Self { tty, stdin, stdout: true, stderr: true, keys, proxy: true })
     }
 
     /// As `--sig-proxy` says.

@@ -48,14 +48,14 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         return Err(Error::Arguments("you cannot start and attach multiple containers at once".to_owned()));
     }
     let id = engine.find(given.argument("container"))?;
-    attached(&engine, &id, given)
+    attached(context, &engine, &id, given)
 }
 
-fn attached(engine: &Engine, id: &ContainerId, given: &Given<'_>) -> Result<u8, Error> {
+fn attached(context: &Context, engine: &Engine, id: &ContainerId, given: &Given<'_>) -> Result<u8, Error> {
     let document = engine.inspect(id, false)?;
     let tty = document["Config"]["Tty"].as_bool().unwrap_or(false);
     let open = document["Config"]["OpenStdin"].as_bool().unwrap_or(false);
-    let session = Session::new(given, tty, given.on("interactive") && open)?;
+    let session = Session::new(context, given, tty, given.on("interactive") && open)?;
     session.check()?;
     let signals = session.listen()?;
     match engine.start(id, StartMode::Attached(session.options()))? {

@@ -5,6 +5,7 @@ use conex_engine::options::UpdateOptions;
 
 use crate::cli::args::{many, value};
 use crate::cli::{Arity, Context, Given, Verb};
+use crate::config::Config;
 use crate::errors::Error;
 use crate::flags::limits;
 use crate::output;
@@ -32,8 +33,10 @@ fn define(command: Command) -> Command {
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let change =
-        UpdateOptions { limits: limits::read(given)?, restart: given.parsed("restart", str::parse)? };
+    let change = UpdateOptions {
+        limits: limits::read(given, &Config::default())?,
+        restart: given.parsed("restart", str::parse)?,
+    };
     if change.is_empty() {
         return Err(Error::usage("you must provide one or more flags when using this command"));
     }

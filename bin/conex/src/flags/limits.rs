@@ -10,6 +10,7 @@ use conex_engine::options::{
 use super::under;
 use crate::cli::Given;
 use crate::cli::args::{flag, list, value};
+use crate::config::Config;
 use crate::errors::Error;
 
 pub(super) fn define() -> Vec<Arg> {
@@ -54,7 +55,7 @@ pub(crate) fn define_changes() -> Vec<Arg> {
     define().into_iter().filter(is_changed).map(|arg| arg.help_heading(None::<&str>)).collect()
 }
 
-pub(crate) fn read(given: &Given<'_>) -> Result<LimitOptions, Error> {
+pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<LimitOptions, Error> {
     let size = |name, what| given.parsed(name, |text| parse_size(what, text));
     Ok(LimitOptions {
         memory: size("memory", "--memory")?,
@@ -66,7 +67,7 @@ pub(crate) fn read(given: &Given<'_>) -> Result<LimitOptions, Error> {
         cpu_quota: number(given, "cpu-quota")?,
         cpuset_cpus: given.parsed("cpuset-cpus", |text| parse_cpuset("--cpuset-cpus", text))?,
         cpuset_mems: given.parsed("cpuset-mems", |text| parse_cpuset("--cpuset-mems", text))?,
-        pids: given.parsed("pids-limit", parse_pids_limit)?,
+        pids: given.parsed("pids-limit", parse_pids_limit)?.or(config.run.pids_limit.map(|limit| limit.0)),
         blkio_weight: given.parsed("blkio-weight", parse_blkio_weight)?,
         cgroup_parent: given.filled("cgroup-parent").map(str::to_owned),
         memory_swappiness: given.parsed("memory-swappiness", parse_swappiness)?.flatten(),

@@ -20,6 +20,7 @@ use conex_engine::options::{parse_label, read_env_file, read_label_file, resolve
 
 use crate::cli::Given;
 use crate::cli::args::{flag, list, value, words};
+use crate::config::Config;
 use crate::errors::Error;
 
 pub(crate) use supervision::seconds;
@@ -29,10 +30,6 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "--link",
     "--link-local-ip",
     "--runtime",
-    "--gpus",
-    "--isolation",
-    "--disable-content-trust",
-    "--device-cgroup-rule",
     "--cpu-count",
     "--cpu-percent",
     "--io-maxbandwidth",
@@ -72,14 +69,17 @@ fn general() -> Vec<Arg> {
         list("label-file", "list").help("Read in a line delimited file of labels"),
         list("annotation", "map")
             .help("Add an annotation to the container (passed through to the OCI runtime)"),
+        value("isolation", "string").help("Container isolation technology (default)"),
+        flag("disable-content-trust").help("Skip image verification (default true)"),
     ]
 }
 
-/// What the flags ask for.
+/// What the flags ask for, and the configuration where they say nothing.
 ///
 /// # Errors
 /// A value that does not parse, flags that exclude each other, a file that cannot be read.
-pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
+pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<CreateOptions, Error> {
+    check_choices(given)?;
     let mut words = given.texts("words").map(str::to_owned);
     let image = words.next().unwrap_or_default();
     let options = CreateOptions {
@@ -92,13 +92,13 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         tty: given.on("tty"),
         labels: labels(given)?,
         annotations: given.texts("annotation").map(parse_label).collect::<Result<_, _>>()?,
-        process: process::read(given, words.collect())?,
-        namespaces: namespaces::read(given)?,
+        process: process::read(given, config, words.collect())?,
+        namespaces: namespaces::read(given, config)?,
         ports: network::ports(given)?,
-        storage: storage::read(given)?,
-        limits: limits::read(given)?,
-        security: security::read(given)?,
-        supervision: supervision::read(given)?,
+        storage: storage::read(given, config)?,
+        limits: limits::read(given, config)?,
+        security: security::read(given, config)?,
+        supervision: supervision::read(given, config)?,
         pod: None,
         command_line: Vec::new(),
     };
@@ -106,6 +106,21 @@ pub(crate) fn read(given: &Given<'_>) -> Result<CreateOptions, Error> {
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
     }
     Ok(options)
+}
+
+/// Docker's flags that leave a choice of one here.
+fn check_choices(given: &Given<'_>) -> Result<(), Error> {
+    if let Some(isolation) = given.filled("isolation").filter(|text| *text != "default") {
+        return Err(Error::usage(format!(
+            "invalid argument {isolation:?} for \"--isolation\" flag: only \"default\" is there on Linux"
+        )));
+    }
+    if given.switch("disable-content-trust") == Some(false) {
+        return Err(Error::usage(
+            "--disable-content-trust=false: signatures of Docker Content Trust (Notary) are not supported",
+        ));
+    }
+    Ok(())
 }
 
 /// Those of files first, as with the environment.

@@ -2,12 +2,14 @@
 
 use clap::Arg;
 use conex_engine::options::{
-    NamespaceMode, NamespaceOptions, parse_dns_server, parse_extra_host, parse_hostname, parse_sysctl,
+    NamespaceMode, NamespaceOptions, NetworkMode, parse_dns_server, parse_extra_host, parse_hostname,
+    parse_sysctl,
 };
 
 use super::under;
 use crate::cli::Given;
 use crate::cli::args::{list, value};
+use crate::config::Config;
 use crate::errors::Error;
 
 pub(super) fn define() -> Vec<Arg> {
@@ -27,18 +29,34 @@ pub(super) fn define() -> Vec<Arg> {
     )
 }
 
-pub(super) fn read(given: &Given<'_>) -> Result<NamespaceOptions, Error> {
+pub(super) fn read(given: &Given<'_>, config: &Config) -> Result<NamespaceOptions, Error> {
     let mode = |name, what| given.parsed(name, |text| NamespaceMode::parse(what, text));
-    let all = |name: &'static str| given.texts(name).map(str::to_owned).collect();
+    let all = |name: &'static str| given.texts(name).map(str::to_owned).collect::<Vec<_>>();
+    let network = super::network::mode(given, config)?;
+    let mut dns: Vec<String> = given.texts("dns").map(parse_dns_server).collect::<Result<_, _>>()?;
+    let (mut dns_search, mut dns_options) = (all("dns-search"), all("dns-option"));
+    // Who shares another's network, or the host's, has the name servers that are there.
+    if !matches!(network, NetworkMode::Container(_) | NetworkMode::Host) {
+        let usual = &config.dns;
+        if dns.is_empty() {
+            dns.extend(usual.servers.iter().flatten().map(ToString::to_string));
+        }
+        if dns_search.is_empty() {
+            dns_search.extend(usual.search.iter().flatten().cloned());
+        }
+        if dns_options.is_empty() {
+            dns_options.extend(usual.options.iter().flatten().cloned());
+        }
+    }
     Ok(NamespaceOptions {
         hostname: given.parsed("hostname", parse_hostname)?,
         domainname: given.filled("domainname").map(str::to_owned),
-        network: super::network::mode(given)?,
+        network,
         netns_link: given.on("netns-link"),
         extra_hosts: given.texts("add-host").map(parse_extra_host).collect::<Result<_, _>>()?,
-        dns: given.texts("dns").map(parse_dns_server).collect::<Result<_, _>>()?,
-        dns_search: all("dns-search"),
-        dns_options: all("dns-option"),
+        dns,
+        dns_search,
+        dns_options,
         pid: mode("pid", "--pid")?.unwrap_or_default(),
         ipc: given.parsed("ipc", str::parse)?.unwrap_or_default(),
         uts: mode("uts", "--uts")?.unwrap_or_default(),

@@ -8,10 +8,10 @@ use conex_engine::options::{
 use super::under;
 use crate::cli::Given;
 use crate::cli::args::{flag, list, value};
+use crate::config::Config;
 use crate::errors::Error;
 
 /// The network of who says nothing.
-const VARIABLE: &str = "CONEX_NETWORK";
 const DEFAULT: &str = "bridge";
 
 pub(super) fn define() -> Vec<Arg> {
@@ -39,11 +39,11 @@ pub(super) fn define() -> Vec<Arg> {
 }
 
 /// `--network`, or the default; with what `--ip` and its like say of the only network.
-pub(super) fn mode(given: &Given<'_>) -> Result<NetworkMode, Error> {
+pub(super) fn mode(given: &Given<'_>, config: &Config) -> Result<NetworkMode, Error> {
     let texts: Vec<&str> = given.texts("network").collect();
     let mut mode = match NetworkMode::of(&texts)? {
         Some(mode) => mode,
-        None => default()?,
+        None => config.run.network.clone().map_or_else(|| DEFAULT.parse(), Ok)?,
     };
     let ip = given.parsed("ip", |text| {
         text.parse().map_err(|_| Error::usage(format!("invalid --ip {text:?}: expected an IPv4 address")))
@@ -77,14 +77,6 @@ pub(super) fn mode(given: &Given<'_>) -> Result<NetworkMode, Error> {
         mode => Err(Error::usage(format!(
             "conflicting options: --ip, --ip6, --mac-address and --network-alias need a network (--network {mode})"
         ))),
-    }
-}
-
-/// The default network.
-fn default() -> Result<NetworkMode, Error> {
-    match std::env::var(VARIABLE) {
-        Ok(text) if !text.is_empty() => Ok(text.parse()?),
-        _ => Ok(DEFAULT.parse()?),
     }
 }
 

@@ -6,6 +6,7 @@ use conex_engine::options::{ProcessOptions, Ulimit, parse_oom_score_adj};
 use super::{environment, environment_args, under};
 use crate::cli::Given;
 use crate::cli::args::{flag, list, value};
+use crate::config::Config;
 use crate::errors::Error;
 
 pub(super) fn define() -> Vec<Arg> {
@@ -24,8 +25,12 @@ pub(super) fn define() -> Vec<Arg> {
     under("Process", args)
 }
 
-pub(super) fn read(given: &Given<'_>, command: Vec<String>) -> Result<ProcessOptions, Error> {
-    let mut ulimits: Vec<Ulimit> = Vec::new();
+pub(super) fn read(
+    given: &Given<'_>,
+    config: &Config,
+    command: Vec<String>,
+) -> Result<ProcessOptions, Error> {
+    let mut ulimits: Vec<Ulimit> = config.run.ulimits.clone().unwrap_or_default();
     for text in given.texts("ulimit") {
         let ulimit: Ulimit = text.parse()?;
         ulimits.retain(|known| known.name != ulimit.name);
@@ -38,7 +43,7 @@ pub(super) fn read(given: &Given<'_>, command: Vec<String>) -> Result<ProcessOpt
         workdir: given.filled("workdir").map(str::to_owned),
         user: given.filled("user").map(str::to_owned),
         groups: given.texts("group-add").map(str::to_owned).collect(),
-        init: given.on("init"),
+        init: given.switch("init").or(config.run.init).unwrap_or(false),
         ulimits,
         oom_score_adj: given.parsed("oom-score-adj", parse_oom_score_adj)?,
     })

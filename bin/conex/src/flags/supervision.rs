@@ -8,6 +8,7 @@ use conex_engine::options::{LogOptions, SupervisionOptions, parse_signal};
 use super::under;
 use crate::cli::Given;
 use crate::cli::args::{list, value};
+use crate::config::Config;
 use crate::errors::Error;
 use crate::terminal::DetachKeys;
 
@@ -30,12 +31,15 @@ pub(super) fn define() -> Vec<Arg> {
     )
 }
 
-pub(super) fn read(given: &Given<'_>) -> Result<SupervisionOptions, Error> {
-    let mut log = LogOptions {
-        driver: given.parsed("log-driver", str::parse)?.unwrap_or_default(),
-        ..LogOptions::default()
-    };
-    for text in given.texts("log-opt") {
+pub(super) fn read(given: &Given<'_>, config: &Config) -> Result<SupervisionOptions, Error> {
+    let driver = given.parsed("log-driver", str::parse)?;
+    let mut log =
+        LogOptions { driver: driver.or(config.log.driver).unwrap_or_default(), ..LogOptions::default() };
+    // Those of the configuration are for its driver.
+    let usual =
+        config.log.options.as_ref().filter(|_| driver.is_none_or(|driver| Some(driver) == config.log.driver));
+    let usual = usual.into_iter().flat_map(|options| options.0.iter().map(String::as_str));
+    for text in usual.chain(given.texts("log-opt")) {
         log.set(text)?;
     }
     // Read here too, so that a fault shows before the container is made.
@@ -43,7 +47,9 @@ pub(super) fn read(given: &Given<'_>) -> Result<SupervisionOptions, Error> {
     Ok(SupervisionOptions {
         restart: given.parsed("restart", str::parse)?.unwrap_or_default(),
         stop_signal: given.parsed("stop-signal", parse_signal)?,
-        stop_timeout: given.parsed("stop-timeout", |text| seconds("stop-timeout", text))?,
+        stop_timeout: given
+            .parsed("stop-timeout", |text| seconds("stop-timeout", text))?
+            .or(config.run.stop_timeout.map(|timeout| timeout.0)),
         log,
         detach_keys: given.filled("detach-keys").map(str::to_owned),
         health: super::health::read(given)?,

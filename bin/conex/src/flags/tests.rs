@@ -10,7 +10,7 @@ fn options(words: &[&str]) -> Result<CreateOptions, String> {
     let matches = prepare(define(Command::new("run").no_binary_name(true)))
         .try_get_matches_from(words)
         .map_err(|error| error.to_string())?;
-    read(&Given::new(&matches)).map_err(|error| error.to_string())
+    read(&Given::new(&matches), &Config::default()).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -22,7 +22,7 @@ use conex_oci::ContainerId;
 
 pub use conex_network::cni::Settings as CniSettings;
 pub use conex_network::{
-    DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, PortSpec, Published,
+    DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, Pool, PortSpec, Published,
     Settings as FirewallSettings, Subnet, Unplaced, parse_subnet,
 };
 

@@ -1,8 +1,9 @@
-//! `--device host[:container[:rwm]]`
+//! `--device host[:container[:rwm]]|vendor.com/class=name`
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use conex_cdi::QualifiedName;
 use serde::{Deserialize, Serialize};
 
 use super::OptionError;
@@ -16,6 +17,29 @@ pub struct DeviceMap {
     pub container: PathBuf,
     /// Of `r`, `w`, `m`.
     pub access: String,
+}
+
+/// What one `--device` means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceOption {
+    /// Devices of the host's by path.
+    Host(DeviceMap),
+    /// A device of a CDI specification.
+    Cdi(QualifiedName),
+}
+
+impl FromStr for DeviceOption {
+    type Err = OptionError;
+    fn from_str(text: &str) -> Result<Self, OptionError> {
+        if text.contains('=') && !text.starts_with(['/', '.']) {
+            let name = text.parse::<QualifiedName>();
+            return name.map(Self::Cdi).map_err(|error| match error {
+                conex_cdi::Error::Name { why, .. } => OptionError::syntax(WHAT, text, why),
+                other => OptionError::syntax(WHAT, text, other.to_string()),
+            });
+        }
+        text.parse().map(Self::Host)
+    }
 }
 
 const WHAT: &str = "--device";
@@ -35,12 +59,9 @@ impl FromStr for DeviceMap {
             _ => return Err(OptionError::syntax(WHAT, text, "expected HOST[:CONTAINER[:rwm]]")),
         };
         if !host.starts_with('/') {
-            // `vendor.com/class=name`
-            return Err(if host.contains('/') && host.contains('=') && !host.starts_with('.') {
-                OptionError::unsupported(WHAT, text, "CDI devices are not supported yet")
-            } else {
-                OptionError::syntax(WHAT, text, "the device is an absolute path, as /dev/fuse")
-            });
+            let expected =
+                "the device is an absolute path, as /dev/fuse, or of CDI, as vendor.com/class=name";
+            return Err(OptionError::syntax(WHAT, text, expected));
         }
         let container = if container.is_empty() { host } else { container };
         if !container.starts_with('/') {
@@ -59,7 +80,7 @@ impl FromStr for DeviceMap {
     }
 }
 
-fn is_access(text: &str) -> bool {
+pub(super) fn is_access(text: &str) -> bool {
     let once = |letter| text.matches(letter).count() <= 1;
     !text.is_empty()
         && text.bytes().all(|b| matches!(b, b'r' | b'w' | b'm'))
@@ -96,8 +117,10 @@ mod tests {
         {
             assert!(bad.parse::<DeviceMap>().is_err(), "{bad}");
         }
-        let error = "vendor.com/gpu=all".parse::<DeviceMap>().unwrap_err().to_string();
-        assert!(error.contains("CDI"), "{error}");
+        let cdi = "vendor.com/gpu=all".parse::<DeviceOption>().unwrap();
+        assert_eq!(cdi, DeviceOption::Cdi("vendor.com/gpu=all".parse().unwrap()));
+        let error = "vendor.com=all".parse::<DeviceOption>().unwrap_err().to_string();
+        assert!(error.starts_with("invalid --device \"vendor.com=all\": the kind"), "{error}");
     }
 
     proptest::proptest! {

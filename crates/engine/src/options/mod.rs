@@ -10,6 +10,7 @@ mod capability;
 mod device;
 mod env;
 mod error;
+mod gpu;
 mod health;
 mod hosts;
 mod limits;
@@ -34,10 +35,11 @@ mod validate;
 mod volume;
 
 pub use bind::{Bind, Propagation, Recursion, Relabel};
-pub use capability::{CAPABILITIES, parse_capability};
-pub use device::DeviceMap;
+pub use capability::{CAPABILITIES, DEFAULT_CAPABILITIES, parse_capability};
+pub use device::{DeviceMap, DeviceOption};
 pub use env::{parse_label, read_env_file, read_label_file, resolve_env};
 pub use error::OptionError;
+pub use gpu::{DeviceCgroupRule, GpuCount, GpuRequest};
 pub use health::{HealthOptions, OnUnhealthy, parse_health_cmd, parse_health_retries, parse_health_time};
 pub(crate) use hosts::HOST_GATEWAY;
 pub use hosts::{parse_dns_server, parse_extra_host, parse_hostname};
@@ -70,6 +72,12 @@ use std::time::Duration;
 
 use conex_oci::{ContainerId, ContainerName, Platform, Reference};
 use serde::{Deserialize, Serialize};
+
+/// From the signal of `stop` to SIGKILL when nobody says anything.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The size of /dev/shm when nobody says anything, in bytes.
+pub const SHM_SIZE: u64 = 64 << 20;
 
 /// All that `create` and `run` take.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -233,6 +241,15 @@ pub struct StorageOptions {
     pub shm_size: Option<u64>,
     /// `--device`
     pub devices: Vec<DeviceMap>,
+    /// `--device vendor.com/class=name`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cdi: Vec<conex_cdi::QualifiedName>,
+    /// `--gpus`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuRequest>,
+    /// `--device-cgroup-rule`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_rules: Vec<DeviceCgroupRule>,
 }
 
 /// How it is watched.

@@ -37,6 +37,11 @@ impl CreateOptions {
         self.limits.check(&mut warnings)?;
         self.supervision.log.validate()?;
         self.supervision.health.validate()?;
+        if self.storage.gpus.iter().any(|request| request.capabilities.iter().any(|name| name != "gpu")) {
+            let text =
+                "--gpus: capabilities choose nothing: a CDI specification gives all that the driver has";
+            warnings.push(text.to_owned());
+        }
         if !self.ports.publish.is_empty() || self.ports.publish_all {
             let network = &self.namespaces.network;
             if matches!(network, NetworkMode::Host | NetworkMode::None) {

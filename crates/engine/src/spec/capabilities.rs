@@ -4,24 +4,7 @@ use conex_oci::runtime::Capabilities;
 
 use super::{Host, SpecError, SpecRequest};
 use crate::options::CAPABILITIES;
-
-/// Docker's.
-const DEFAULT: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_RAW",
-    "CAP_SYS_CHROOT",
-    "CAP_MKNOD",
-    "CAP_AUDIT_WRITE",
-    "CAP_SETFCAP",
-];
+use crate::options::DEFAULT_CAPABILITIES;
 
 /// What the container may ever have.
 pub(super) struct ContainerSets {
@@ -71,7 +54,8 @@ pub(super) fn container_sets(
             Box::new(|name| has(&security.cap_add, name))
         } else {
             Box::new(|name| {
-                has(&security.cap_add, name) || (DEFAULT.contains(&name) && !has(&security.cap_drop, name))
+                has(&security.cap_add, name)
+                    || (DEFAULT_CAPABILITIES.contains(&name) && !has(&security.cap_drop, name))
             })
         }
     };

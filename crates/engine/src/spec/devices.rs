@@ -64,6 +64,17 @@ pub(super) fn build(request: &SpecRequest<'_>, warnings: &mut Vec<String>) -> Re
             }
         }
     }
+    if !privileged {
+        for asked in &request.options.storage.device_rules {
+            // The kernel takes "a" for all devices whatever the numbers: both kinds are meant.
+            let kinds: &[&str] = if asked.kind == 'a' { &["b", "c"] } else { &[] };
+            let own = asked.kind.to_string();
+            for kind in kinds.iter().copied().chain(Some(own.as_str()).filter(|kind| *kind != "a")) {
+                let (major, minor) = (asked.major.map(Into::into), asked.minor.map(Into::into));
+                devices.rules.push(rule(true, Some(kind), major, minor, &asked.access));
+            }
+        }
+    }
     Ok(devices)
 }
 

@@ -8,7 +8,7 @@ use conex_oci::runtime::Mount;
 
 use super::etc::Etc;
 use super::{SpecError, SpecRequest};
-use crate::options::{Bind, IpcMode, Propagation, Recursion, Tmpfs};
+use crate::options::{Bind, IpcMode, Propagation, Recursion, SHM_SIZE, Tmpfs};
 use crate::volumes::{ImageUse, VolumeUse};
 
 pub(super) struct Mounts {
@@ -17,9 +17,6 @@ pub(super) struct Mounts {
     /// Sources that `-v` makes.
     pub(super) directories: Vec<PathBuf>,
 }
-
-/// Bytes.
-const SHM_SIZE: u64 = 64 << 20;
 
 pub(super) fn build(request: &SpecRequest<'_>, etc: &Etc, devices: Vec<Mount>) -> Result<Mounts, SpecError> {
     let storage = &request.options.storage;

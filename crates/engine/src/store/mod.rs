@@ -84,6 +84,7 @@ pub struct Store {
     run: PathBuf,
     cni: conex_network::cni::Settings,
     journal: Arc<Journal>,
+    pools: Option<Vec<conex_network::Pool>>,
 }
 
 /// In a container's directory while a `rename` is going on: both names.
@@ -93,7 +94,7 @@ impl Store {
     /// Makes nothing yet.
     pub fn new(root: &Path, run: &Path) -> Self {
         let journal = Arc::new(Journal::new(root.join("events")));
-        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default(), journal }
+        Self { root: root.to_owned(), run: run.to_owned(), cni: Default::default(), journal, pools: None }
     }
 
     /// Changes the record of a container, which nobody else does meanwhile.
@@ -126,7 +127,7 @@ impl Store {
 
     /// The networks' definitions and leases.
     pub(crate) fn networks(&self) -> conex_network::Networks {
-        conex_network::Networks::open(&self.root, &self.run)
+        conex_network::Networks::open(&self.root, &self.run).with_pools(self.pools.clone())
     }
 
     /// `ROOT`
@@ -149,6 +150,11 @@ impl Store {
     /// `RUN`
     pub(crate) fn run_root(&self) -> &Path {
         &self.run
+    }
+
+    /// Cuts subnets from other pools than the usual.
+    pub(crate) fn set_pools(&mut self, pools: Option<Vec<conex_network::Pool>>) {
+        self.pools = pools;
     }
 
     /// Looks for networks of CNI, and their plugins, elsewhere than usual.

@@ -83,6 +83,7 @@ impl Store {
             end_group(&record.cgroup)?;
             crate::network::settle(self, id)?;
             crate::volumes::release(self, id, &crate::volumes::volatile(&record));
+            crate::devices::take_back(self, id);
         } else {
             // What plugins keep on disk survives the machine, and a plugin that failed when the container ended.
             crate::network::detach(self, id);

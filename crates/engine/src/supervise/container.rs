@@ -151,6 +151,8 @@ pub(super) struct Life<'a> {
     pub(super) memory_limit: bool,
     pub(super) stop_signal: i32,
     pub(super) stop_timeout: Duration,
+    /// Whether hooks may be owed at its end.
+    has_cdi: bool,
     /// When memory is given back.
     pub(super) lean_at: Option<Instant>,
     /// Whether it is frozen for a client that holds it, and not by a person.
@@ -183,8 +185,9 @@ impl<'a> Life<'a> {
             volumes: record.volumes.iter().map(|one| (one.name.clone(), one.target.clone())).collect(),
             volatile: crate::volumes::volatile(record),
             memory_limit: record.options.limits.memory.is_some(),
+            has_cdi: record.options.storage.has_cdi(),
             stop_signal: record.stop_signal,
-            stop_timeout: supervision.stop_timeout.unwrap_or(Duration::from_secs(10)),
+            stop_timeout: supervision.stop_timeout.unwrap_or(crate::options::STOP_TIMEOUT),
             lean_at: None,
             held: false,
             pod: match &record.options.pod {
@@ -399,6 +402,9 @@ impl<'a> Life<'a> {
         // A process that joined from outside may be in it still.
         if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
             log::warn!("{error}");
+        }
+        if self.has_cdi {
+            crate::devices::take_back(&self.parts.store, &self.id);
         }
         Exit {
             code,

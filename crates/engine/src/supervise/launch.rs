@@ -4,10 +4,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use conex_cgroup::{Cgroup, Properties};
 use conex_oci::runtime::{NamespaceKind, Spec};
-use conex_runtime::{Create, Rootfs, Stdio, Terms, create};
+use conex_runtime::{Create, Inside, Rootfs, Stdio, Terms, create};
 use rustix::fs::{Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::hooks::Run;
 use super::streams::Ends;
 use crate::engine::Parts;
 use crate::network::{Names, Wired, link, release};
@@ -51,7 +52,7 @@ pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched>
     let made = Cgroup::create_if_allowed(host, path, is_explicit, &resources, &Properties::default())?;
     // An ordinary user to whom none were delegated goes without: a group that is not there.
     let group = made.map_or_else(|| Cgroup::open(host, path), Ok)?;
-    let id = job.record.id.clone();
+    let (id, has_cdi) = (job.record.id.clone(), job.record.options.storage.has_cdi());
     match within(parts, job, &group, restarts) {
         Ok(Running { process, pidfd, ends, private_pids, wired, names }) => {
             Ok(Launched { process, pidfd, group, ends, private_pids, wired, names })
@@ -62,6 +63,9 @@ pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched>
             }
             if let Err(error) = group.kill().and_then(|()| group.delete()) {
                 log::warn!("{error}");
+            }
+            if has_cdi {
+                crate::devices::take_back(&parts.store, &id);
             }
             Err(error)
         }
@@ -115,7 +119,30 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
             conex_runtime::Error::Inside { message }
         })
     };
-    let terms = Terms { sources, meanwhile: Some(&mut wire), preserved, ..Terms::default() };
+    let hooks = Run::of(parts, &record, &spec);
+    let hooks = hooks.as_ref();
+    let mut outside = |pid| hooks.map_or(Ok(()), |hooks| hooks.outside(pid));
+    let before_pivot = |_| hooks.map_or(Ok(()), Run::before_pivot);
+    let before_program = |_| hooks.map_or(Ok(()), Run::before_program);
+    let terms = Terms {
+        sources,
+        preserved,
+        meanwhile: Some(&mut wire),
+        before_pivot: if hooks.is_some_and(Run::is_outside) { Some(&mut outside) } else { None },
+        root_at: hooks
+            .filter(|hooks| hooks.is_before_pivot())
+            .and(spec.root.as_ref())
+            .map(|root| &*root.path),
+        inside: Inside {
+            before_pivot: if hooks.is_some_and(Run::is_before_pivot) { Some(&before_pivot) } else { None },
+            before_program: if hooks.is_some_and(Run::is_before_program) {
+                Some(&before_program)
+            } else {
+                None
+            },
+        },
+        ..Terms::default()
+    };
     let created = create(Create {
         spec: &spec,
         rootfs: Rootfs::Mount(rootfs),
@@ -142,6 +169,9 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     let start_ticks = start_ticks(pid).map_err(|source| Error::Process { pid, source })?;
     let started_at = Time::now();
     let running = created.process.start()?;
+    if let Some(hooks) = hooks {
+        hooks.poststart(pid)?;
+    }
     let supervisor = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
     let process = Process { pid, start_ticks, supervisor, started_at, restarts };
     Ok(Running { process, pidfd: running.pidfd, ends, private_pids, wired, names })

@@ -13,6 +13,7 @@ mod container;
 mod ending;
 mod exec;
 mod health;
+mod hooks;
 mod launch;
 mod notify;
 mod noting;

@@ -31,7 +31,7 @@ impl Engine {
     /// # Errors
     /// An image that is not there, a name in use, options that do not fit the host or the image.
     pub fn create(&self, options: &CreateOptions) -> Result<Made> {
-        let (made, owned, _) = self.make(options)?;
+        let (made, owned, _) = self.make(options, false)?;
         owned.finish()?;
         Ok(made)
     }
@@ -43,12 +43,13 @@ impl Engine {
     /// As [`Engine::create`].
     pub fn prepare(&self, options: &CreateOptions) -> Result<Made> {
         self.start_pod_of(options.pod.as_ref())?;
-        let (made, owned, job) = self.make(options)?;
+        let (made, owned, job) = self.make(options, true)?;
         *self.prepared.borrow_mut() = Some((owned, job));
         Ok(made)
     }
 
-    fn make(&self, options: &CreateOptions) -> Result<(Made, Owned, Job)> {
+    /// `at_once`: the start follows.
+    fn make(&self, options: &CreateOptions, at_once: bool) -> Result<(Made, Owned, Job)> {
         let parts = &self.parts;
         let mut warnings = options.validate()?;
         crate::network::check_carrier(&options.namespaces.network)?;
@@ -95,7 +96,7 @@ impl Engine {
             options,
             limits_changed: false,
         };
-        let (rootfs, plan) = loop {
+        let (rootfs, mut plan) = loop {
             match self.furnish(&mut record, &image, &lowers, &joined, &settled, &users) {
                 Err(error) if users.may_do_without(&error) => {
                     WritableLayer::clear(&directory)?;
@@ -136,6 +137,11 @@ impl Engine {
         }
         parts.event(&Subject::from(&record).event("create"));
         warnings.extend(plan.warnings);
+        if at_once {
+            parts.equip(&record, &mut plan.spec)?;
+        } else if record.options.storage.has_cdi() {
+            parts.edit(&record, &mut plan.spec)?;
+        }
         let made = Made { id, name, image: record.reference.clone(), warnings };
         let job = Job { record, spec: plan.spec, rootfs: Some(rootfs), size: None, descriptors: 0 };
         Ok((made, draft.commit(), job))

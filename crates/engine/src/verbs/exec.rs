@@ -74,7 +74,7 @@ impl Parts {
         options: &ExecOptions,
         note: Option<Note>,
     ) -> Result<ExecJob> {
-        let spec = self.spec(&record.id)?;
+        let spec = self.spec_that_runs(&record)?;
         // The container's own root, held: its links lead nowhere else.
         let root = format!("/proc/{}/root", target.pid);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -41,6 +41,9 @@ impl Engine {
         if crate::rootless::is_rootless() {
             security.push("name=rootless".to_owned());
         }
+        let registry = self.cdi();
+        let discovered: Vec<Value> =
+            registry.devices().map(|(name, _)| json!({ "Source": "cdi", "ID": name })).collect();
         Ok(json!({
             "ID": machine_id(),
             "Containers": running + paused + stopped,
@@ -85,6 +88,8 @@ impl Engine {
             "InitBinary": if self.parts.init.is_some() { "conex-init" } else { "" },
             "SecurityOptions": security,
             "Warnings": [],
+            "CDISpecDirs": self.parts.cdi,
+            "DiscoveredDevices": discovered,
         }))
     }
 

@@ -61,7 +61,7 @@ pub(super) fn host_config(record: &Record) -> Value {
             UserMode::Private => "private".to_owned(),
             UserMode::Container(name) => container(name, joined("user")),
         },
-        "ShmSize": storage.shm_size.unwrap_or(64 << 20),
+        "ShmSize": storage.shm_size.unwrap_or(crate::options::SHM_SIZE),
         "Sysctls": spaces.sysctls,
         "Runtime": "conex",
         "Isolation": "",
@@ -86,8 +86,8 @@ pub(super) fn host_config(record: &Record) -> Value {
         "Devices": storage.devices.iter().map(|device| json!({
             "PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.access,
         })).collect::<Vec<_>>(),
-        "DeviceCgroupRules": null,
-        "DeviceRequests": null,
+        "DeviceCgroupRules": some(storage.device_rules.iter().map(|rule| json!(rule.to_string())).collect()),
+        "DeviceRequests": some(device_requests(storage)),
         "MemoryReservation": limits.memory_reservation.unwrap_or(0),
         "MemorySwap": limits.memory_swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(0)),
         "MemorySwappiness": limits.memory_swappiness,
@@ -184,6 +184,38 @@ fn mounts(record: &Record, document: &mut Value) {
 
 fn rates(list: &[DeviceRate]) -> Vec<Value> {
     list.iter().map(|one| json!({ "Path": one.path, "Rate": one.rate })).collect()
+}
+
+/// Go's empty list.
+fn some(list: Vec<Value>) -> Value {
+    if list.is_empty() { Value::Null } else { list.into() }
+}
+
+fn device_requests(storage: &crate::options::StorageOptions) -> Vec<Value> {
+    use crate::options::GpuCount;
+    let mut list = Vec::new();
+    if !storage.cdi.is_empty() {
+        let names: Vec<_> = storage.cdi.iter().map(ToString::to_string).collect();
+        list.push(
+            json!({ "Driver": "cdi", "Count": 0, "DeviceIDs": names, "Capabilities": null, "Options": null }),
+        );
+    }
+    list.extend(storage.gpus.iter().map(|request| {
+        let mut capabilities = vec!["gpu".to_owned()];
+        capabilities.extend(request.capabilities.iter().filter(|name| *name != "gpu").cloned());
+        json!({
+            "Driver": request.driver.clone().unwrap_or_default(),
+            "Count": match request.count {
+                Some(GpuCount::All) => -1,
+                Some(GpuCount::Number(count)) => i64::from(count),
+                None => 0,
+            },
+            "DeviceIDs": some(request.devices.iter().map(|name| json!(name)).collect()),
+            "Capabilities": [capabilities],
+            "Options": {},
+        })
+    }));
+    list
 }
 
 fn container(name: &str, id: Option<&ContainerId>) -> String {

@@ -62,7 +62,7 @@ impl Engine {
         let signal = signal.unwrap_or(record.stop_signal);
         let timeout = match grace {
             Grace::Default => {
-                Some(record.options.supervision.stop_timeout.unwrap_or(Duration::from_secs(10)))
+                Some(record.options.supervision.stop_timeout.unwrap_or(crate::options::STOP_TIMEOUT))
             }
             Grace::Forever => None,
             Grace::For(timeout) => Some(timeout),

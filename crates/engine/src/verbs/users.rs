@@ -229,6 +229,9 @@ fn needs_host(options: &CreateOptions) -> Option<String> {
     if let Some(name) = security.cap_add.iter().find(|name| FIRST_ONLY.contains(&name.as_str())) {
         return Some(format!("--cap-add {name} means nothing without the host's ids"));
     }
+    if !options.storage.device_rules.is_empty() {
+        return Some("--device-cgroup-rule is for nodes that the container makes".to_owned());
+    }
     let shared = |bind: &&Bind| matches!(bind.propagation, Propagation::Shared | Propagation::Rshared);
     let bind = options.storage.binds.iter().find(shared)?;
     Some(format!("mounts below {} are to reach the host", bind.target.display()))

@@ -5,6 +5,8 @@
 
 pub(crate) mod pool;
 
+pub use pool::Pool;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;

@@ -1,19 +1,72 @@
 //! Subnets for networks that ask for none: private ones (RFC 1918) that nobody on this host uses, unique local ones (RFC 4193).
 
+use std::fmt;
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::definition::NetworkId;
 
+/// Where subnets are cut from: `10.89.0.0/16:24`, of which /24s are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    pool: Ipv4Net,
+    length: u8,
+}
+
 /// The default network's pool.
-const DEFAULT: [(Ipv4Addr, u8, u8); 1] = [(Ipv4Addr::new(10, 88, 0, 0), 16, 16)];
-/// Pools and the length of the prefixes that are cut from them, in the order in which they are used.
-const POOLS: [(Ipv4Addr, u8, u8); 2] =
+const DEFAULT: (Ipv4Addr, u8, u8) = (Ipv4Addr::new(10, 88, 0, 0), 16, 16);
+/// The others, in the order in which they are used.
+const USUAL: [(Ipv4Addr, u8, u8); 2] =
     [(Ipv4Addr::new(10, 89, 0, 0), 16, 24), (Ipv4Addr::new(10, 90, 0, 0), 15, 24)];
 
+impl Pool {
+    fn of((address, prefix, length): (Ipv4Addr, u8, u8)) -> Self {
+        Self { pool: Ipv4Net::new_assert(address, prefix), length }
+    }
+
+    /// Those that are used when nobody says anything.
+    pub fn usual() -> Vec<Self> {
+        USUAL.map(Self::of).to_vec()
+    }
+
+    fn cut(&self) -> impl Iterator<Item = Ipv4Net> + use<> {
+        self.pool.subnets(self.length).ok().into_iter().flatten()
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.pool, self.length)
+    }
+}
+
+impl FromStr for Pool {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (pool, length) = text.split_once(':')?;
+            Some((pool.parse::<Ipv4Net>().ok()?, length.parse::<u8>().ok()?))
+        };
+        let Some((pool, length)) = read() else {
+            return Err(format!("invalid pool {text:?}: expected SUBNET:LENGTH, as 10.89.0.0/16:24"));
+        };
+        if pool.trunc() != pool {
+            return Err(format!("invalid pool {text:?}: did you mean {}?", pool.trunc()));
+        }
+        // A network has a gateway and at least one container.
+        if !(pool.prefix_len()..=29).contains(&length) || pool.prefix_len() < 8 {
+            return Err(format!(
+                "invalid pool {text:?}: a subnet's prefix is as long as the pool's, up to 29"
+            ));
+        }
+        Ok(Self { pool, length })
+    }
+}
+
 /// The first subnet that overlaps with none of `taken`.
-pub(crate) fn free_v4(taken: &[(IpNet, String)], is_default: bool) -> Option<IpNet> {
+pub(crate) fn free_v4(pools: &[Pool], taken: &[(IpNet, String)], is_default: bool) -> Option<IpNet> {
     let taken: Vec<Ipv4Net> = taken
         .iter()
         .filter_map(|(net, _)| match net {
@@ -22,12 +75,9 @@ pub(crate) fn free_v4(taken: &[(IpNet, String)], is_default: bool) -> Option<IpN
             _ => None,
         })
         .collect();
-    let cut = |&(address, prefix, length): &(Ipv4Addr, u8, u8)| {
-        Ipv4Net::new(address, prefix).ok().and_then(|pool| pool.subnets(length).ok()).into_iter().flatten()
-    };
     let free = |net: &Ipv4Net| !taken.iter().any(|other| other.contains(net) || net.contains(other));
-    let own = if is_default { &DEFAULT[..] } else { &[] };
-    own.iter().chain(&POOLS).flat_map(cut).find(free).map(IpNet::V4)
+    let own = is_default.then(|| Pool::of(DEFAULT));
+    own.iter().chain(pools).flat_map(Pool::cut).find(free).map(IpNet::V4)
 }
 
 /// A subnet of its own, made of the network's id: 40 bits of it make the global id, 16 the subnet's.
@@ -50,11 +100,27 @@ mod tests {
     #[test]
     fn the_first_that_is_free() {
         let net = |text: &str| (text.parse::<IpNet>().unwrap(), String::new());
+        let usual = Pool::usual();
+        let free_v4 = |taken: &[(IpNet, String)], is_default| free_v4(&usual, taken, is_default);
         assert_eq!(free_v4(&[], true), Some(net("10.88.0.0/16").0));
         assert_eq!(free_v4(&[], false), Some(net("10.89.0.0/24").0));
         assert_eq!(free_v4(&[net("0.0.0.0/0"), net("10.88.3.0/24")], true), Some(net("10.89.0.0/24").0));
         assert_eq!(free_v4(&[net("10.89.0.0/24")], false), Some(net("10.89.1.0/24").0));
         assert_eq!(free_v4(&[net("10.0.0.0/8")], true), None);
+        let other: Pool = "192.168.0.0/16:28".parse().unwrap();
+        assert_eq!(other.to_string(), "192.168.0.0/16:28");
+        assert_eq!(super::free_v4(&[other], &[], false), Some(net("192.168.0.0/28").0));
+        for bad in [
+            "",
+            "10.0.0.0/16",
+            "10.0.0.1/16:24",
+            "10.0.0.0/16:8",
+            "10.0.0.0/16:30",
+            "0.0.0.0/0:24",
+            "fd00::/8:64",
+        ] {
+            assert!(bad.parse::<Pool>().is_err(), "{bad}");
+        }
         let id = NetworkId::random().unwrap();
         let IpNet::V6(v6) = unique_v6(&id) else { panic!() };
         assert_eq!((v6.network().octets()[0], v6.prefix_len(), v6.trunc()), (0xfd, 64, v6));

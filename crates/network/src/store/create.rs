@@ -58,7 +58,14 @@ impl Networks {
             name: name.clone(),
             driver: asked.driver.clone(),
             created: jiff::Timestamp::now(),
-            subnets: subnets(asked_subnets, asked.v6, &id, &all_taken, name.as_str() == crate::DEFAULT)?,
+            subnets: subnets(
+                asked_subnets,
+                asked.v6,
+                &id,
+                &all_taken,
+                name.as_str() == crate::DEFAULT,
+                &self.pools.clone().unwrap_or_else(pool::Pool::usual),
+            )?,
             internal: asked.internal || asked.driver.is_apart(),
             device: device(name, asked, &id),
             labels: asked.labels.clone(),
@@ -107,6 +114,7 @@ fn subnets(
     id: &NetworkId,
     taken: &[(IpNet, String)],
     is_default: bool,
+    pools: &[pool::Pool],
 ) -> Result<Vec<Subnet>> {
     for (index, subnet) in subnets.iter().enumerate() {
         let overlaps = |other: &IpNet| other.contains(&subnet.subnet) || subnet.subnet.contains(other);
@@ -122,7 +130,7 @@ fn subnets(
         return Err(DefinitionError::TooMany.into());
     }
     if count(false) == 0 {
-        let free = pool::free_v4(taken, is_default).ok_or(Error::NoSubnet)?;
+        let free = pool::free_v4(pools, taken, is_default).ok_or(Error::NoSubnet)?;
         subnets.insert(0, Subnet::new(free, None, None)?);
     }
     if v6 && subnets.iter().all(|subnet| subnet.subnet.addr().is_ipv4()) {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::addresses::Pool;
 use crate::definition::{DEFAULT, Network, NetworkName};
 use crate::error::shown;
 use crate::{Error, Result};
@@ -28,12 +29,20 @@ pub struct Gate {
 pub struct Networks {
     root: PathBuf,
     run: PathBuf,
+    pools: Option<Vec<Pool>>,
 }
 
 impl Networks {
     /// Those whose definitions are in `root/networks`, with leases in `run/networks`. Nothing is made before it is needed.
     pub fn open(root: &Path, run: &Path) -> Self {
-        Self { root: root.join("networks"), run: run.join("networks") }
+        Self { root: root.join("networks"), run: run.join("networks"), pools: None }
+    }
+
+    /// Cuts subnets that nobody asks for from other pools than the usual.
+    #[must_use]
+    pub fn with_pools(mut self, pools: Option<Vec<Pool>>) -> Self {
+        self.pools = pools;
+        self
     }
 
     /// All, by name. The default one is among them once it has been used.

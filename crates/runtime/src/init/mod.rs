@@ -51,6 +51,8 @@ pub(crate) struct Duties<'a> {
     pub(crate) no_pivot: bool,
     /// Whether the parent has something to do before the pivot.
     pub(crate) staged: bool,
+    /// Where the root filesystem stands before the pivot.
+    pub(crate) root_at: Option<&'a std::path::Path>,
     pub(crate) inside: Inside<'a>,
     /// For the launch program; with a user namespace, made outside of it.
     pub(crate) blank: Option<Blank>,
@@ -94,7 +96,7 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
     }
     rustix::process::setsid().during(|| "start a session".into())?;
     let rootfs = rootfs.take()?;
-    let root = mounts::build(plan, &rootfs)?;
+    let root = mounts::build(plan, &rootfs, duties.root_at)?;
     mounts::make_working_directory(plan, &root);
     let terminal = match &stdio {
         Stdio::Terminal => {

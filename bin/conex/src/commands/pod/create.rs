@@ -87,7 +87,7 @@ fn define(command: Command) -> Command {
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let mut options = flags::read(given)?;
+    let mut options = flags::read(given, context.config()?)?;
     if let Some(name) = given.texts("pod").next() {
         if options.name.is_some() {
             return Err(Error::usage("conflicting options: --name and a name"));

@@ -102,14 +102,18 @@ impl Root<'_> {
 }
 
 /// Attaches the root filesystem and all mounts of the spec.
-pub(crate) fn build<'a>(plan: &Plan<'_>, rootfs: &'a OwnedFd) -> Result<Root<'a>, Fault> {
+pub(crate) fn build<'a>(
+    plan: &Plan<'_>,
+    rootfs: &'a OwnedFd,
+    place: Option<&Path>,
+) -> Result<Root<'a>, Fault> {
     if let Some(namespace) = &plan.namespaces.mount {
         conex_sys::namespace::join(namespace.as_fd(), NamespaceKind::Mount.clone_flag())
             .during(|| "join the mount namespace".into())?;
     }
     root::detach_from_host()?;
     let tree = rootfs.as_fd();
-    root::attach(tree, plan.propagation)?;
+    root::attach(tree, plan.propagation, place.unwrap_or(Path::new("/")))?;
     let during = || "look at the root filesystem".to_owned();
     let identity = target::Identity::of(tree).during(during)?;
     let mut root = Root { tree, own: Vec::new(), identity };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use conex_sys::mount::{Attributes, Change, Propagation, set_attributes};
 use rustix::fs::CWD;
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, UnmountFlags};
 
 use super::Root;
@@ -24,14 +25,22 @@ pub(super) fn detach_from_host() -> Result<(), Fault> {
 
 /// Upon the old root, where every process may mount: no directory of the host is needed as a mount point. The clone of a
 /// shared mount is its peer: it leaves the group, or follows it when that is asked for.
-pub(super) fn attach(tree: BorrowedFd<'_>, propagation: RootPropagation) -> Result<(), Fault> {
+/// With hooks that look for it by name it is put where they do.
+pub(super) fn attach(tree: BorrowedFd<'_>, propagation: RootPropagation, place: &Path) -> Result<(), Fault> {
     let kind = match propagation {
         Some((Propagation::Slave, _)) => Propagation::Slave,
         _ => Propagation::Private,
     };
     change(tree, kind, Recursion::All)?;
-    rustix::mount::move_mount(tree, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .during(|| "attach the root filesystem".into())
+    let put = |place: &Path| {
+        rustix::mount::move_mount(tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    };
+    // What the root of a user namespace cannot reach by name, hooks in there cannot either.
+    let attached = match put(place) {
+        Err(Errno::ACCESS) if place != Path::new("/") => put(Path::new("/")),
+        attached => attached,
+    };
+    attached.during(|| "attach the root filesystem".into())
 }
 
 fn change(tree: BorrowedFd<'_>, kind: Propagation, reach: Recursion) -> Result<(), Fault> {
