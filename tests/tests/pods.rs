@@ -106,6 +106,16 @@ fn a_life() {
         "{{.Name}} {{.Status}} {{.NumberOfContainers}}",
     ]);
     assert_eq!(row, "web Running 3\n");
+    assert_eq!(
+        conex.ok(&["ps", "--filter", "pod=web", "--filter", "name=two", "--format", "{{.Pod}} {{.PodName}}"]),
+        format!("{} web\n", &id[..12])
+    );
+    let table = conex.ok(&["ps", "--pod"]);
+    assert!(
+        table.lines().next().is_some_and(|line| line.contains("POD ID") && line.contains("PODNAME")),
+        "{table}"
+    );
+    assert_eq!(conex.ok(&["ps", "-q", "--filter", "pod=none"]), "");
     assert_eq!(conex.ok(&["pod", "ps", "-q", "--filter", "ctr-names=two"]).trim(), &id[..12]);
     assert_eq!(conex.ok(&["pod", "ps", "-q", "--filter", "status=exited"]), "");
     conex.fails(1, &["pod", "ps", "--filter", "nmae=web"]);

@@ -73,12 +73,18 @@ fn in_a_user_namespace() {
     bed.map_users();
     bed.linux()["devices"] = json!([{"path": "/dev/null", "type": "c", "major": 1, "minor": 3}]);
     assert_eq!(bed.output(), "/dev/null 1:3\n/dev/zero 1:5\n/dev/tty 5:0\nok\n");
-    // By another path: where the kernel says that the host has it, and never what the host has at the path.
+    // By another path, and one that the host has not: never what the host has at the path.
     bed.linux()["devices"] = json!([{"path": "/dev/full", "type": "c", "major": 1, "minor": 3}]);
     bed.script("stat -c '%n %t:%T' /dev/full");
     assert_eq!(bed.output(), "/dev/full 1:3\n");
     bed.linux()["devices"] = json!([{"path": "/dev/full", "type": "c", "major": 240, "minor": 77}]);
-    assert!(bed.refusal().contains("/dev/full"));
+    assert_eq!(bed.output(), "/dev/full f0:4d\n");
+    // With owner and mode as the container sees them.
+    bed.linux()["devices"] = json!([
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": 0o640, "uid": 3, "gid": 4},
+    ]);
+    bed.script("stat -c '%n %t:%T %a %u:%g' /dev/full");
+    assert_eq!(bed.output(), "/dev/full 1:7 640 3:4\n");
 }
 
 #[test]

@@ -241,3 +241,23 @@ fn the_streams_are_the_processs_own() {
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\nin\n", "err\n"), "{user}");
     }
 }
+
+#[test]
+fn no_two_have_the_same_ids() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["create", alpine, "true"]);
+    let made: Vec<_> = (0..24).map(|_| conex.background(&["create", alpine, "true"])).collect();
+    for create in made {
+        let output = create.finish();
+        assert_eq!(output.code, 0, "{}", output.stderr);
+    }
+    let ids = conex.ok(&["ps", "-aq"]);
+    let words =
+        [&["inspect", "-f", "{{.UserNamespace.HostId}}"], &ids.lines().collect::<Vec<_>>()[..]].concat();
+    let mut bases: Vec<u64> = conex.ok(&words).lines().map(|line| line.parse().expect("a number")).collect();
+    bases.sort_unstable();
+    assert_eq!(bases.len(), 25);
+    assert!(bases.windows(2).all(|pair| pair[1] - pair[0] >= 65_536), "{bases:?}");
+    // Below what programs take for a negative number.
+    assert!(bases[24] + 65_536 <= 1 << 31, "{bases:?}");
+}

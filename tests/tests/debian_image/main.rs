@@ -73,6 +73,9 @@ impl Bed {
             "--rm",
             "--network",
             "none",
+            // It has files of ids that no range of 65,536 has.
+            "--userns",
+            "host",
             "--user",
             "0",
             "--entrypoint",

@@ -157,6 +157,7 @@ fn unaccounted(conex: &Conex) -> Vec<String> {
         "events",
         "tmp",
         "views",
+        "userns",
         "lost+found",
     ];
     left.extend(
@@ -165,7 +166,7 @@ fn unaccounted(conex: &Conex) -> Vec<String> {
             .filter(|name| !known.contains(&name.as_str()))
             .map(|name| format!("ROOT/{name}")),
     );
-    for empty in ["tmp", "views", "containers", "names"] {
+    for empty in ["tmp", "views", "containers", "names", "userns"] {
         left.extend(names(&root.join(empty)).into_iter().map(|name| format!("ROOT/{empty}/{name}")));
     }
     let references: BTreeSet<String> = entries(&root.join("references"))

@@ -29,7 +29,7 @@ enum State {
 }
 
 /// `IMAGE` and `MARK` stand for what they are called in a round.
-const CASES: [Case; 21] = [
+const CASES: [Case; 29] = [
     Case {
         words: &["create", "--name", "box", "IMAGE", "sleep", "MARK"],
         from: State::Absent,
@@ -67,6 +67,34 @@ const CASES: [Case; 21] = [
     Case { words: &["commit", "box", "made"], from: State::Running, to: &["running"] },
     Case { words: &["export", "-o", "/dev/null", "box"], from: State::Running, to: &["running"] },
     Case { words: &["container", "prune", "-f"], from: State::Exited, to: &["absent", "exited"] },
+    Case { words: &["update", "--memory", "64m", "box"], from: State::Running, to: &["running"] },
+    Case { words: &["update", "--restart", "always", "box"], from: State::Exited, to: &["exited"] },
+    Case { words: &["cp", "/etc/passwd", "box:/copied"], from: State::Running, to: &["running"] },
+    Case { words: &["cp", "/etc/passwd", "box:/copied"], from: State::Exited, to: &["exited"] },
+    Case { words: &["cp", "box:/etc/passwd", "-"], from: State::Running, to: &["running"] },
+    Case {
+        words: &["run", "-d", "--name", "box", "-v", "/data", "-v", "kept:/kept", "IMAGE", "sleep", "MARK"],
+        from: State::Absent,
+        to: &["running", "created", "absent"],
+    },
+    Case {
+        words: &[
+            "run",
+            "-d",
+            "--name",
+            "box",
+            "--health-cmd",
+            "true",
+            "--health-interval",
+            "100ms",
+            "IMAGE",
+            "sleep",
+            "MARK",
+        ],
+        from: State::Absent,
+        to: &["running", "created", "absent"],
+    },
+    Case { words: &["system", "prune", "-f"], from: State::Running, to: &["running"] },
 ];
 
 fn bring(conex: &Conex, state: State, image: &str, mark: &str) {
@@ -177,7 +205,7 @@ fn at_random_moments_of_every_verb() {
             }
         }
         // What is there can be used, whatever was killed.
-        let brief = case.words[0] == "run" && case.words.contains(&"true");
+        let brief = case.words[0] == "run" && case.words.last() == Some(&"true");
         if state != "absent" {
             let output = conex.run(&["restart", "-t", "0", name]);
             if output.code == 0 {

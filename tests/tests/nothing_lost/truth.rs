@@ -50,7 +50,7 @@ pub(crate) fn true_state(conex: &Conex, name: &str, mark: &str, why: &str) -> St
 #[track_caller]
 pub(crate) fn clear(conex: &Conex, mark: &str, why: &str) {
     for id in conex.ok(&["ps", "-aq"]).lines() {
-        conex.run(&["rm", "-f", id]);
+        conex.run(&["rm", "-f", "-v", id]);
     }
     assert_eq!(conex.ok(&["ps", "-aq"]), "", "{why}");
     for directory in ["root/containers", "root/names", "root/userns", "run/containers"] {

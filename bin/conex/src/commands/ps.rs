@@ -50,6 +50,8 @@ pub(super) const COLUMNS: &[Column] = &[
     ("ExitCode", "EXIT CODE"),
     ("StartedAt", "STARTED AT"),
     ("Restarts", "RESTARTS"),
+    ("Pod", "POD ID"),
+    ("PodName", "PODNAME"),
 ];
 
 /// What `--sort` takes, as Podman has it.
@@ -67,6 +69,7 @@ fn define(command: Command) -> Command {
         flag("latest").short('l').help("Show the latest created container (includes all states)"),
         flag("size").short('s').help("Display total file sizes"),
         flag("no-trunc").help("Don't truncate output"),
+        flag("pod").short('p').help("Print the ID and name of the pod that containers are in"),
         value("sort", "string")
             .help("Sort by command, created, id, image, names, runningfor, size or status"),
         list("filter", "filter")
@@ -80,7 +83,13 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let quiet = given.on("quiet");
     let sized = given.on("size");
-    let default = if sized { format!("{TABLE}\t{{{{.Size}}}}") } else { TABLE.to_owned() };
+    let mut default = TABLE.to_owned();
+    if given.on("pod") {
+        default += "\t{{.Pod}}\t{{.PodName}}";
+    }
+    if sized {
+        default += "\t{{.Size}}";
+    }
     let format = match given.text("format") {
         _ if quiet => Format::parse("{{.ID}}", "")?,
         Some(format) => Format::parse(format, &default)?,
@@ -104,6 +113,8 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     filter.size |= order == "size";
     filter.platform =
         given.text("format").is_some_and(|format| format.contains("Platform") || format.contains("json"));
+    filter.pods = given.on("pod")
+        || given.text("format").is_some_and(|format| format.contains("PodName") || format.contains("json"));
     let (full, now) = (given.on("no-trunc"), now());
     let mut containers = context.engine()?.list(&filter)?;
     sort(&mut containers, order);
@@ -172,6 +183,8 @@ pub(super) fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
         "ExitCode": container.exit_code,
         "StartedAt": container.started.map_or_else(|| Time::NEVER.to_owned(), String::from),
         "Restarts": container.restarts,
+        "Pod": container.pod.as_ref().map_or("", |(id, _)| if full { id.as_str() } else { id.short() }),
+        "PodName": container.pod.as_ref().map_or("", |(_, name)| name),
     })
 }
 

@@ -44,11 +44,15 @@ impl Cursor {
     pub fn open(directory: &Path, tail: Option<usize>) -> io::Result<Self> {
         let path = directory.join(JsonFile::NAME);
         let mut cursor = Self { path, file: None, partial: Vec::new() };
-        let Some(newest) = Open::number(&cursor.path, 0)? else { return Ok(cursor) };
+        let Some(newest) = Open::settled(&cursor.path, 0)? else { return Ok(cursor) };
         // Held from here on, newest first: a rotation in between moves names, not files.
         let mut files = vec![newest];
-        while let Some(file) = Open::number(&cursor.path, u32::try_from(files.len()).unwrap_or(u32::MAX))? {
-            files.push(file);
+        for number in 1.. {
+            let Some(file) = Open::settled(&cursor.path, number)? else { break };
+            // The one before it, under its next name.
+            if files.last().is_some_and(|last: &Open| !file.is_that_of(last)) {
+                files.push(file);
+            }
         }
         let mut missing = tail.unwrap_or(usize::MAX);
         let mut start = files.len() - 1;
@@ -72,7 +76,7 @@ impl Cursor {
     pub fn next_line(&mut self) -> io::Result<Option<LogLine>> {
         loop {
             let Some(file) = &mut self.file else {
-                match Open::number(&self.path, 0)? {
+                match Open::settled(&self.path, 0)? {
                     Some(file) => self.file = Some(file),
                     None => return Ok(None),
                 }
@@ -119,25 +123,23 @@ impl Cursor {
             return Ok(true); // it grew between the last read and its rotation
         }
         self.partial.clear();
-        let next = self.next_number()?;
-        self.file = Open::number(&self.path, next)?;
+        self.file = self.next_newer()?;
         Ok(self.file.is_some())
     }
 
-    /// The number that the next newer file has now.
-    fn next_number(&self) -> io::Result<u32> {
-        let mut number = 0;
-        while let Some(other) = Open::number(&self.path, number)? {
-            let is_this = self.file.as_ref().is_some_and(|file| {
-                other.id == file.id || (!file.is_packed && other.origin == Some(file.id.1))
-            });
-            if is_this {
-                break;
+    /// The next newer file. Each is held while the next older one is looked for: names move on meanwhile, and what was found under one
+    /// is then found again under the next.
+    fn next_newer(&self) -> io::Result<Option<Open>> {
+        let mut newer: Option<Open> = None;
+        for number in 0.. {
+            let Some(other) = Open::settled(&self.path, number)? else { break };
+            if self.file.as_ref().is_some_and(|file| other.is_that_of(file)) {
+                return Ok(newer);
             }
-            number += 1;
+            newer = Some(other);
         }
         // One that was thrown away was older than all that are left.
-        Ok(number.saturating_sub(1))
+        Ok(newer)
     }
 }
 
@@ -170,6 +172,28 @@ impl Open {
             }
         }
         Ok(None)
+    }
+
+    /// The same while files get their next names, the oldest first: for a moment one in the middle has none.
+    fn settled(path: &Path, number: u32) -> io::Result<Option<Self>> {
+        const PATIENCE: u32 = 200;
+        for _ in 0..PATIENCE {
+            if let Some(file) = Self::number(path, number)? {
+                return Ok(Some(file));
+            }
+            let older = number.saturating_add(1);
+            if !plain(path, older).exists() && !packed(path, older).exists() {
+                // It may have come there in between.
+                return Self::number(path, number);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok(None)
+    }
+
+    /// Whether it is the other, or has been made of it.
+    fn is_that_of(&self, other: &Self) -> bool {
+        self.id == other.id || (!other.is_packed && self.origin == Some(other.id.1))
     }
 
     fn new(file: File, path: PathBuf, is_packed: bool) -> io::Result<Self> {

@@ -16,15 +16,15 @@ pub struct IdRange {
 /// Ids that a container has: what passwd files, packages and `nobody` (65534) expect.
 pub(crate) const SIZE: u32 = 65_536;
 
-/// Where ranges are taken from when the host says nothing: the upper half, which systemd's list of uid ranges and Debian's
-/// `SUB_UID_MIN` leave alone. The last range is left out: the id 2^32-1 means "none".
-const DEFAULT_POOL: IdRange = IdRange { base: 0x8000_0000, size: 0x7fff_0000 };
+/// Where ranges are taken from when the host says nothing: 1879048192 to 2147352575, which nobody else hands out. systemd's list of uid
+/// ranges has no user of them, Debian's `SUB_UID_MAX` is 600100000, and from 2^31 up programs take ids for negative numbers.
+const DEFAULT_POOL: IdRange = IdRange { base: 0x7000_0000, size: 0x0ffe_0000 };
 
 /// Whose ranges in /etc/subuid and /etc/subgid are ours.
 const OWNER: &str = "conex";
 
 /// The ids that containers' ranges are cut from: the line `conex:BASE:SIZE` that /etc/subuid and /etc/subgid both have, or the
-/// upper half of all ids when neither has one.
+/// default pool, which is enough for 4,094 containers, when neither has one.
 pub fn id_pool(subuid: &str, subgid: &str) -> Result<IdRange, SpecError> {
     let wrong = |why: &str| SpecError::Unavailable { option: "--userns".to_owned(), why: why.to_owned() };
     let pool = match (line(subuid)?, line(subgid)?) {

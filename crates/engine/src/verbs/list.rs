@@ -58,6 +58,8 @@ pub struct ContainerSummary {
     pub started: Option<Time>,
     /// How often the restart policy has started it.
     pub restarts: u32,
+    /// The pod that it is, or is in; its name with [`ListFilter::pods`].
+    pub pod: Option<(ContainerId, String)>,
 }
 
 pub(super) struct Row {
@@ -214,7 +216,16 @@ impl Engine {
             }
             _ => Vec::new(),
         };
+        let pod = match &summary.options.pod {
+            Some(PodPart::Infra(_)) => Some((id.clone(), summary.name.to_string())),
+            Some(PodPart::Member { pod }) => {
+                let record = if filter.pods { self.parts.store.record(pod)? } else { None };
+                Some((pod.clone(), record.map_or_else(String::new, |record| record.name.to_string())))
+            }
+            None => None,
+        };
         Ok(ContainerSummary {
+            pod,
             name: summary.name.to_string(),
             image: summary.image,
             image_id: summary.image_id,

@@ -47,6 +47,8 @@ pub struct ListFilter {
     pub size: bool,
     /// Platforms are filled in (reads the images' configurations).
     pub platform: bool,
+    /// Names of pods are looked up.
+    pub pods: bool,
     /// `--filter key=value`, see [`ListFilter::add`].
     pub(super) filters: Vec<(String, String)>,
 }
