@@ -146,6 +146,49 @@ fn into_what_is_mounted() {
     assert!(std::fs::read_to_string(status).expect("a file").starts_with("Name:"));
 }
 
+/// What a container that does not run has by descriptor: volumes with a file system of their own, parts of volumes, images.
+#[test]
+fn into_volumes_of_every_kind() {
+    let (conex, alpine) = alpine!();
+    let new = conex.scratch().join("new");
+    std::fs::write(&new, "new").expect("a file");
+    conex.ok(&["run", "--rm", "-v", "plain:/v", alpine, "mkdir", "/v/sub"]);
+    let (memory, other) = (conex.scratch().join("mounted"), conex.scratch().join("other"));
+    std::fs::create_dir_all(&other).expect("a directory");
+    let device = format!("device={}", other.display());
+    let bind = ["--opt", "type=none", "--opt", "o=bind", "--opt", &device];
+    conex.ok(&[&["volume", "create"][..], &bind, &["bound"]].concat());
+    let tmpfs = ["--opt", "type=tmpfs", "--opt", "device=tmpfs"];
+    conex.ok(&[&["volume", "create"][..], &tmpfs, &["memory"]].concat());
+    let mut options = vec!["-v", "bound:/bound", "-v", "memory:/memory"];
+    options.extend(["--mount", "type=volume,src=plain,dst=/sub,volume-subpath=sub"]);
+    let image = format!("type=image,src={alpine},dst=/image");
+    options.extend(["--mount", &image]);
+    let can_limit = conex_tests::lacks(&["mkfs.ext4"]).is_none() && Path::new("/dev/loop-control").exists();
+    if can_limit {
+        conex.ok(&["volume", "create", "--opt", "size=20m", "small"]);
+        options.extend(["-v", "small:/small"]);
+    }
+    let script = "cat /bound/x /sub/x; test ! -e /memory/x; if test -e /small; then cat /small/x; fi; echo; sleep 1000";
+    let last = [alpine, "sh", "-c", script];
+    conex.ok(&[&["create", "--name", "rests"][..], &options, &last].concat());
+    for place in ["bound", "sub", "memory"].into_iter().chain(can_limit.then_some("small")) {
+        let output = conex.run(&["cp", text(&new), &format!("rests:/{place}/x")]);
+        assert!(output.code == 0 && output.stderr.is_empty(), "{place}: {output:?}");
+    }
+    assert_eq!(std::fs::read_to_string(other.join("x")).expect("the volume's"), "new");
+    // What is in memory is never on the disk.
+    let data = conex.ok(&["volume", "inspect", "-f", "{{.Mountpoint}}", "memory"]);
+    assert_eq!(std::fs::read_dir(data.trim()).expect("the volume's place").count(), 0);
+    assert!(conex.fails(1, &["cp", text(&new), "rests:/image/x"]).contains("Read-only file system"));
+    conex.ok(&["cp", "rests:/image/etc/alpine-release", text(&memory)]);
+    let output = conex.ok(&["diff", "rests"]);
+    assert!(!output.contains("/x"), "beside the volume: {output}");
+    conex.ok(&["start", "rests"]);
+    let expected = "new".repeat(2 + usize::from(can_limit)) + "\n";
+    eventually("the copies in their volumes", || (conex.ok(&["logs", "rests"]) == expected).then_some(()));
+}
+
 #[test]
 fn a_read_only_container() {
     let (conex, alpine) = alpine!();

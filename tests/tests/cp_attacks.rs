@@ -106,6 +106,36 @@ fn links_out() {
     }
 }
 
+/// A container that does not run has a directory of a volume, and one that does has made a link of it.
+#[test]
+fn a_subpath_that_has_become_a_link() {
+    let (conex, alpine, outside) = bed!();
+    let there = outside.path().display();
+    conex.ok(&["run", "--rm", "-v", "data:/v", alpine, "mkdir", "/v/sub"]);
+    let mount = "type=volume,src=data,dst=/s,volume-subpath=sub";
+    conex.ok(&["create", "--name", "web", "--mount", mount, alpine, "true"]);
+    let swap = format!("rmdir /v/sub; ln -s {there} /v/sub");
+    conex.ok(&["run", "--rm", "-v", "data:/v", alpine, "sh", "-c", &swap]);
+    let back = conex.scratch().join("back");
+    for words in [
+        &["cp", "web:/s/.", text(&back)][..],
+        &["cp", "web:/s/secret", text(&back)],
+        &["cp", "/etc/hostname", "web:/s/secret"],
+        &["cp", "/etc/hostname", "web:/s/empty/x"],
+    ] {
+        let output = conex.run(words);
+        assert!(!output.stderr.contains("panicked"), "{words:?}: {output:?}");
+        outside.assert_untouched(&format!("{words:?}"));
+        let found = Command::new("grep").args(["-r", SECRET, text(&back)]).output().expect("grep");
+        assert!(found.stdout.is_empty(), "{words:?} gave away the host's file");
+    }
+    // A link that stays in the volume is one of its directories, as at a start.
+    let swap = "rm /v/sub; mkdir /v/other; echo mine >/v/other/own; ln -s /other /v/sub";
+    conex.ok(&["run", "--rm", "-v", "data:/v", alpine, "sh", "-c", swap]);
+    conex.ok(&["cp", "web:/s/own", text(&back)]);
+    assert_eq!(std::fs::read_to_string(&back).expect("the copy"), "mine\n");
+}
+
 /// Whatever lies in the container's place of libraries and programs: none of it is opened, none of it runs.
 #[test]
 fn nothing_of_the_containers_runs() {

@@ -79,6 +79,17 @@ fn parts_of_volumes_and_of_images() {
     conex.ok(&["start", "-a", "with"]);
 }
 
+/// An image's files are there at each start, whatever the last one left.
+#[test]
+fn an_image_at_every_start() {
+    let (conex, alpine) = alpine!();
+    let image = format!("type=image,source={alpine},target=/image");
+    conex.ok(&["create", "--name", "web", "--mount", &image, alpine, "ls", "/image/etc/alpine-release"]);
+    for _ in 0..3 {
+        assert_eq!(conex.ok(&["start", "-a", "web"]), "/image/etc/alpine-release\n");
+    }
+}
+
 #[test]
 fn file_systems_of_their_own() {
     let (conex, alpine) = alpine!();

@@ -16,6 +16,7 @@ use conex_image::writable::IdShift;
 use conex_oci::ContainerId;
 use conex_sys::mount::{Attributes, Change, Propagation, set_attributes};
 use conex_sys::namespace;
+use conex_volume::VolumeName;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -28,7 +29,7 @@ use super::ladder::again;
 use crate::engine::Parts;
 use crate::events::Subject;
 use crate::store::lock::Owned;
-use crate::store::{ContainerState, Process, Record};
+use crate::store::{ContainerState, Process, Record, Store};
 use crate::verbs::{PATIENCE, PAUSE, hold};
 use crate::{Error, Result};
 
@@ -83,6 +84,7 @@ impl Root {
 
 /// A container's file systems, before anything is copied.
 pub(crate) struct Place {
+    id: ContainerId,
     name: String,
     subject: Subject,
     ids: Option<IdShift>,
@@ -100,6 +102,9 @@ enum Kind {
         binds: Vec<Bind>,
         mount_point: PathBuf,
         owned: Owned,
+        /// Volumes in memory alone are given back.
+        store: Box<Store>,
+        volatile: Vec<VolumeName>,
         _lease: Lease,
     },
 }
@@ -128,7 +133,7 @@ impl Place {
             };
             if let Some(kind) = kind {
                 let ids = record.id_range.map(|range| IdShift { base: range.base, size: range.size });
-                return Ok(Self { name, subject: Subject::from(&record), ids, kind });
+                return Ok(Self { id: id.clone(), name, subject: Subject::from(&record), ids, kind });
             }
             if Instant::now() > until {
                 return Err(Error::Busy { name });
@@ -192,8 +197,9 @@ impl Place {
     pub(crate) fn close(self) -> Result<()> {
         match self.kind {
             Kind::Running { .. } => Ok(()),
-            Kind::Resting { root, binds, owned, .. } => {
+            Kind::Resting { root, binds, owned, store, volatile, .. } => {
                 drop((root, binds));
+                crate::volumes::release(&store, &self.id, &volatile);
                 owned.finish()
             }
         }
@@ -223,12 +229,14 @@ fn running(process: &Process) -> Result<Option<Kind>> {
 }
 
 fn resting(parts: &Parts, record: &Record, owned: Owned) -> Result<Kind> {
+    let (store, volatile) = (Box::new(parts.store.clone()), crate::volumes::volatile(record));
     match mounts(parts, record, &owned) {
         Ok(Mounts { root, read_only, binds, lease }) => {
             let mount_point = owned.directory().to_owned();
-            Ok(Kind::Resting { root, read_only, binds, mount_point, owned, _lease: lease })
+            Ok(Kind::Resting { root, read_only, binds, mount_point, owned, store, volatile, _lease: lease })
         }
         Err(error) => {
+            crate::volumes::release(&store, &record.id, &volatile);
             owned.finish()?;
             Err(error)
         }
@@ -251,12 +259,14 @@ fn mounts(parts: &Parts, record: &Record, owned: &Owned) -> Result<Mounts> {
     let place = |what: &str, source| CopyError::Place { what: what.to_owned(), source };
     let read_only = spec.root.as_ref().is_some_and(|root| root.readonly);
     let mut binds = Vec::new();
-    for mount in &spec.mounts {
+    // By descriptor: a path below a volume's root is a container's to swap for a link.
+    let mut given = crate::volumes::resting(parts, record, &spec, root.as_fd())?;
+    for (index, mount) in spec.mounts.iter().enumerate() {
         let has = |word: &str| mount.options.iter().any(|option| option == word);
         let Some(source) = mount.source.as_ref().filter(|_| has("bind") || has("rbind")) else { continue };
         let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         flags.set(OpenTreeFlags::AT_RECURSIVE, has("rbind"));
-        let tree = match open_tree(CWD, source, flags) {
+        let tree = match given.remove(&index).map_or_else(|| open_tree(CWD, source, flags), Ok) {
             Ok(tree) => tree,
             Err(errno) => {
                 log::warn!("{} is not mounted for the copy: {errno}", source.display());

@@ -144,8 +144,12 @@ fn line(event: &Event) -> Vec<u8> {
     let mut line = text(event);
     if line.len() >= LONGEST {
         let mut short = event.clone();
-        short.actor.attributes.retain(|name, value| name.len() + value.len() < 256);
-        while text(&short).len() >= LONGEST {
+        // An exec's has the whole command in it.
+        [&mut short.status, &mut short.action].into_iter().for_each(cut);
+        if text(&short).len() >= LONGEST {
+            short.actor.attributes.retain(|name, value| name.len() + value.len() < 256);
+        }
+        while text(&short).len() >= LONGEST && !short.actor.attributes.is_empty() {
             let half = short.actor.attributes.len() / 2;
             let kept = short.actor.attributes.into_iter().take(half).collect();
             short.actor.attributes = kept;
@@ -155,6 +159,16 @@ fn line(event: &Event) -> Vec<u8> {
     }
     line.push(b'\n');
     line
+}
+
+/// So that with each of its characters escaped a line has room for it, twice.
+fn cut(text: &mut String) {
+    const MOST: usize = 4096;
+    if text.len() > MOST {
+        let end = (0..=MOST).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
 }
 
 #[cfg(test)]
@@ -196,5 +210,17 @@ mod tests {
         assert!(line.len() <= LONGEST);
         let read: Event = serde_json::from_slice(&line).unwrap();
         assert_eq!(read.actor.attributes, [("name".to_owned(), "web".to_owned())].into());
+    }
+    #[test]
+    fn an_endless_command_is_cut() {
+        for filler in ["x", "\u{1}", "ä"] {
+            let action = format!("exec_start: {}", filler.repeat(100_000));
+            let event = Event::new("container", &action, "a").with("name", "web");
+            let line = line(&event);
+            assert!(line.len() <= LONGEST);
+            let read: Event = serde_json::from_slice(&line).unwrap();
+            assert!(read.action.starts_with(&action[..2000]) && read.action.ends_with('…'), "{filler}");
+            assert_eq!(read.actor, event.actor, "what is short stays");
+        }
     }
 }

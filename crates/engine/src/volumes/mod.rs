@@ -29,7 +29,7 @@ pub(crate) use fill::fill;
 pub(crate) use reap::{mark, reap};
 pub(crate) use release::{release, volatile};
 pub(crate) use settle::Settled;
-pub(crate) use sources::sources;
+pub(crate) use sources::{resting, sources};
 
 /// A volume in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,18 +35,17 @@ pub(crate) fn sources(
         return Ok(given);
     }
     let volumes = parts.volumes();
-    let index = |target: &Path| spec.mounts.iter().position(|mount| mount.destination == target);
     for volume in &record.volumes {
         let mount = open(&volumes, record, volume, rootfs)?;
         if volume.chown {
             give(spec, mount.as_fd())?;
         }
-        if let Some(index) = index(&volume.target).filter(|_| volume.detached) {
+        if let Some(index) = index(spec, &volume.target).filter(|_| volume.detached) {
             given.insert(index, mount);
         }
     }
     for (number, image) in record.images.iter().enumerate() {
-        if let Some(index) = index(&image.target) {
+        if let Some(index) = index(spec, &image.target) {
             given.insert(index, image_mount(parts, record, number, image)?);
         }
     }
@@ -60,6 +59,33 @@ pub(crate) fn sources(
         give(spec, place.as_fd())?;
     }
     Ok(given)
+}
+
+/// The same for a look at a container that does not run, whose lock is held: nothing changes owners. Volumes that are in memory alone are
+/// mounted; the caller has them released.
+pub(crate) fn resting(
+    parts: &Parts,
+    record: &Record,
+    spec: &Spec,
+    rootfs: BorrowedFd<'_>,
+) -> Result<BTreeMap<usize, OwnedFd>> {
+    let (volumes, mut given) = (parts.volumes(), BTreeMap::new());
+    for volume in record.volumes.iter().filter(|volume| volume.detached || volume.volatile) {
+        let mount = open(&volumes, record, volume, rootfs)?;
+        if let Some(index) = index(spec, &volume.target).filter(|_| volume.detached) {
+            given.insert(index, mount);
+        }
+    }
+    for (number, image) in record.images.iter().enumerate() {
+        if let Some(index) = index(spec, &image.target) {
+            given.insert(index, image_mount(parts, record, number, image)?);
+        }
+    }
+    Ok(given)
+}
+
+fn index(spec: &Spec, target: &Path) -> Option<usize> {
+    spec.mounts.iter().position(|mount| mount.destination == target)
 }
 
 /// The volume's place, by descriptor.
@@ -103,6 +129,8 @@ fn image_mount(parts: &Parts, record: &Record, number: usize, image: &ImageUse) 
     crate::store::write::make_directory(&place)?;
     let scratch = Scratch::at(&place);
     let root = record.id_range.map_or(0, |range| range.base);
+    // Of the last run, or of a copy: such a mount is made anew, and nothing was written there.
+    scratch.remove()?;
     scratch.create(lowers.last().map(std::path::PathBuf::as_path), (root, root))?;
     let idmap = record.id_range.map(crate::idmap::namespace).transpose()?;
     let mounted = rootfs::mount(&RootfsRequest {
