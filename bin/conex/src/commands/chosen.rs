@@ -10,7 +10,6 @@ use conex_oci::ContainerId;
 use crate::cli::Given;
 use crate::cli::args::{flag, list};
 use crate::errors::Error;
-use crate::output;
 
 /// How many are stopped at a time: each waits most of its time, for a program to end.
 const AT_ONCE: usize = 32;
@@ -99,17 +98,10 @@ fn tell(
     containers: impl IntoIterator<Item = Found>,
     act: impl Fn(&ContainerId) -> Result<(), Error>,
 ) -> Result<u8, Error> {
-    let mut code = 0;
-    for (name, found) in containers {
-        match found.and_then(|id| act(&id)) {
-            Ok(()) => output::line(name)?,
-            Err(error) => {
-                error.tell();
-                code = 1;
-            }
-        }
-    }
-    Ok(code)
+    super::each(containers, |(name, found)| {
+        act(&found?)?;
+        Ok(Some(name))
+    })
 }
 
 /// Those of the command line and of files.

@@ -7,7 +7,7 @@ use conex_image::Image;
 use conex_image::contents::{Contents, Event, EventKind, LayerSummary, Wasted};
 use serde_json::{Value, json};
 
-use super::inspect::pretty;
+use super::document::pretty;
 use crate::cli::args::{flag, one, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;

@@ -1,16 +1,14 @@
-//! `inspect`, of containers, images, volumes and networks; also `container inspect` and `image inspect`.
+//! `inspect`, of containers, images, volumes, networks and pods; also `container inspect` and `image inspect`.
 
 use clap::Command;
 use conex_engine::Engine;
 use conex_image::Store;
-use serde::Serialize;
 use serde_json::Value;
 
+use super::document::{format, show_all, template};
 use crate::cli::args::{flag, many, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
-use crate::format::Template;
-use crate::output;
 
 pub(crate) const VERB: Verb = Verb {
     name: "inspect",
@@ -55,12 +53,7 @@ pub(crate) const IMAGE: Verb = Verb {
 };
 
 fn shared(command: Command) -> Command {
-    command.args([
-        value("format", "string")
-            .short('f')
-            .help("Format output using a custom template: 'json', 'TEMPLATE'"),
-        many("name"),
-    ])
+    command.args([format(), many("name")])
 }
 
 /// What is looked for under a name.
@@ -93,32 +86,9 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
             )));
         }
     };
-    let format = match given.filled("format") {
-        None => None,
-        Some("json") => Some(Template::parse("{{json .}}")?),
-        Some(text) => Some(Template::parse(text)?),
-    };
+    let template = template(given)?;
     let (engine, images) = (context.engine()?, context.images()?);
-    let mut code = 0;
-    let mut found = Vec::new();
-    for name in given.texts("name") {
-        match look(&engine, &images, name, kind, given) {
-            Ok(value) => found.push(value),
-            Err(error) => {
-                error.tell();
-                code = 1;
-            }
-        }
-    }
-    match format {
-        None => output::line(pretty(&Value::Array(found)))?,
-        Some(template) => {
-            for value in &found {
-                output::line(template.render(value)?)?;
-            }
-        }
-    }
-    Ok(code)
+    show_all(template.as_ref(), given.texts("name"), |name| look(&engine, &images, name, kind, given))
 }
 
 fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'_>) -> Result<Value, Error> {
@@ -158,17 +128,5 @@ fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'
             }
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Four spaces, as Docker.
-pub(super) fn pretty(value: &Value) -> String {
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    // A value that was read or built in memory is always text again.
-    match value.serialize(&mut serializer) {
-        Ok(()) => String::from_utf8(bytes).unwrap_or_default(),
-        Err(error) => error.to_string(),
     }
 }

@@ -17,6 +17,7 @@ mod debug;
 mod df;
 mod diff;
 mod document;
+mod each;
 mod events;
 mod exec;
 mod export;
@@ -69,12 +70,9 @@ mod version;
 mod volume;
 mod wait;
 
-use conex_engine::Engine;
-use conex_oci::ContainerId;
+use each::{each, each_container};
 
-use crate::cli::{Context, Given, Noun, Verb};
-use crate::errors::Error;
-use crate::output;
+use crate::cli::{Noun, Verb};
 
 /// All verbs.
 pub(crate) static VERBS: &[&Verb] = &[
@@ -265,23 +263,3 @@ pub(crate) static NOUNS: &[Noun] = &[
         ],
     },
 ];
-
-/// Does the same to each container named; prints the name, or the error, and goes on. 1 when one failed.
-fn each_container(
-    context: &Context,
-    given: &Given<'_>,
-    act: impl Fn(&Engine, &ContainerId) -> Result<(), Error>,
-) -> Result<u8, Error> {
-    let engine = context.engine()?;
-    let mut code = 0;
-    for name in given.texts("container") {
-        match engine.find(name).map_err(Error::from).and_then(|id| act(&engine, &id)) {
-            Ok(()) => output::line(name)?,
-            Err(error) => {
-                error.tell();
-                code = 1;
-            }
-        }
-    }
-    Ok(code)
-}

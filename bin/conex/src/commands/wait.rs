@@ -9,7 +9,6 @@ use super::time;
 use crate::cli::args::{flag, list, many, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
-use crate::output;
 
 pub(crate) const VERB: Verb = Verb {
     name: "wait",
@@ -46,18 +45,15 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     }
     let interval = given.parsed("interval", interval)?.unwrap_or(Duration::from_millis(50));
     let engine = context.engine()?;
-    let mut code = 0;
-    for name in given.texts("container") {
+    super::each(given.texts("container"), |name| {
         match engine.find(name).and_then(|id| engine.wait_for(&id, &conditions, interval)) {
-            Ok(status) => output::line(status.to_string())?,
-            Err(conex_engine::Error::NoSuchContainer { .. }) if given.on("ignore") => output::line("-1")?,
-            Err(error) => {
-                Error::from(error).tell();
-                code = 1;
+            Ok(status) => Ok(Some(status.to_string())),
+            Err(conex_engine::Error::NoSuchContainer { .. }) if given.on("ignore") => {
+                Ok(Some("-1".to_owned()))
             }
+            Err(error) => Err(error.into()),
         }
-    }
-    Ok(code)
+    })
 }
 
 /// A duration, or a number of milliseconds, which is what Podman takes.

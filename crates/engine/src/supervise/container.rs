@@ -1,34 +1,34 @@
-//! A container's life from its supervisor's side: runs, the requests in between, the end.
+//! A container's life from its supervisor's side: its beginning, its starts, and what follows each run. The runs themselves are in
+//! `running`, the waits in `between`, the end in `ending`.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use conex_oci::ContainerId;
-use conex_sys::memory;
 use conex_sys::signal::SignalFd;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
+use super::between::Next;
 use super::client::{Client, Role};
-use super::ending::{Next, failure_code, status};
+use super::ending::{failure_code, status};
 use super::health::Monitor;
 use super::launch::{Job, Launched, launch, listen};
 use super::notify::{Notices, passed_descriptors};
 use super::restart::Restarts;
 use super::spawn::spawn;
-use super::streams::{Happening, Streams, Watched};
-use super::wire::{After, Reply, Request};
+use super::streams::Streams;
+use super::wire::{After, Reply};
 use crate::engine::Parts;
-use crate::events::{Event, Subject};
-use crate::health::Health;
+use crate::events::Subject;
 use crate::log::Sink;
-use crate::network::{Names, Wired, release, tell};
-use crate::options::{OnUnhealthy, PodPart};
+use crate::network::tell;
+use crate::options::PodPart;
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
 use crate::store::{Exit, LastRun, Live, write};
 use crate::time::Time;
-use crate::verbs::{AttachOptions, stop_if_left};
+use crate::verbs::AttachOptions;
 use crate::{Attachment, Error, Result};
 
 /// SIGHUP, SIGINT and SIGTERM to the supervisor itself (a service manager's) stop the container.
@@ -147,18 +147,18 @@ pub(super) struct Life<'a> {
     /// Its volumes and where they are; they may go with it.
     pub(super) volumes: Vec<(conex_volume::VolumeName, std::path::PathBuf)>,
     /// Those that are in memory alone.
-    volatile: Vec<conex_volume::VolumeName>,
+    pub(super) volatile: Vec<conex_volume::VolumeName>,
     pub(super) memory_limit: bool,
     pub(super) stop_signal: i32,
     pub(super) stop_timeout: Duration,
     /// Whether hooks may be owed at its end.
-    has_cdi: bool,
+    pub(super) has_cdi: bool,
     /// When memory is given back.
     pub(super) lean_at: Option<Instant>,
     /// Whether it is frozen for a client that holds it, and not by a person.
     pub(super) held: bool,
     /// The pod that it is in.
-    pod: Option<ContainerId>,
+    pub(super) pod: Option<ContainerId>,
     /// Of one whose health is checked.
     pub(super) health: Option<Monitor>,
     /// Of one that a service manager has started.
@@ -269,282 +269,6 @@ impl<'a> Life<'a> {
                 }
             };
         }
-    }
-
-    /// Serves until the process has ended; gives its status and what is to follow.
-    fn run_to_end(&mut self, launched: &mut Launched) -> (i32, After) {
-        let (mut paused, mut then, mut kill_at) = (false, After::Policy, None);
-        loop {
-            let names = launched.names.as_ref();
-            let health = self.health.as_ref();
-            let due = health.and_then(Monitor::deadline);
-            let quiet = self.notices.as_ref().and_then(Notices::deadline);
-            let deadlines = [kill_at, self.lean_at, names.and_then(Names::deadline), due, quiet];
-            let deadline = deadlines.into_iter().flatten().min();
-            let watched = Watched {
-                process: Some(launched.pidfd.as_fd()),
-                names: names.and_then(Names::watched),
-                probe: health.and_then(Monitor::watched),
-                notices: self.notices.as_ref().and_then(Notices::watched),
-            };
-            let happenings = self.streams.turn(watched, deadline);
-            if quiet.is_some_and(|at| at <= Instant::now()) {
-                self.notices.iter_mut().for_each(Notices::hear);
-            }
-            if self.lean_at.is_some_and(|at| at <= Instant::now()) {
-                self.lean_at = None;
-                self.parts.store.journal().rest();
-                memory::trim_heap();
-                memory::drop_program_pages();
-            }
-            if kill_at.is_some_and(|at| at <= Instant::now()) {
-                kill_at = None;
-                let _ = self.signal(launched, SIGKILL, &mut paused);
-            }
-            let mut code = None;
-            for happening in happenings {
-                match happening {
-                    Happening::Ended => code = reap(&launched.pidfd),
-                    Happening::Names => launched.names.iter_mut().for_each(Names::look),
-                    Happening::Resized(rows, columns) => {
-                        let event = self.subject.event("resize").with("height", rows).with("width", columns);
-                        self.parts.event(&event);
-                    }
-                    Happening::Probe => {}
-                    Happening::Notice => self.notices.iter_mut().for_each(Notices::hear),
-                    // A service manager's, or the machine goes down: no person's word.
-                    Happening::Signal(_) => {
-                        then = After::Rest;
-                        kill_at = self.end_by(launched, &mut paused);
-                    }
-                    Happening::Asked(client, request) => {
-                        self.lean_at = Some(Instant::now() + SETTLED);
-                        let reply = match self.answer(client, launched, &request, &mut paused) {
-                            Ok(()) => Reply::Ok,
-                            Err(error) => refusal(&error),
-                        };
-                        if let (Request::Signal { then: wish, .. }, Reply::Ok) = (&request, &reply)
-                            && *wish != After::Policy
-                        {
-                            then = *wish;
-                            self.health.iter_mut().for_each(Monitor::cease);
-                        }
-                        self.streams.clients[client].reply(&reply);
-                        if let Some(monitor) = &self.health {
-                            self.streams.clients[client].health(monitor.health.status);
-                        }
-                    }
-                }
-            }
-            if code.is_none() && launched.names.as_mut().is_some_and(|names| names.mend(self.parts, &self.id))
-            {
-                self.lean_at = Some(Instant::now() + SETTLED);
-            }
-            if code.is_none() {
-                match self.look_after(launched) {
-                    OnUnhealthy::None => {}
-                    OnUnhealthy::Restart => {
-                        then = After::Unhealthy;
-                        kill_at = self.end_by(launched, &mut paused);
-                    }
-                    OnUnhealthy::Stop => {
-                        self.failed = true;
-                        then = After::Rest;
-                        kill_at = self.end_by(launched, &mut paused);
-                    }
-                    OnUnhealthy::Kill => kill_at = Some(Instant::now()),
-                }
-            }
-            self.streams.forget_gone();
-            let holds = |client: &Client| client.role == Role::Hold;
-            if self.held
-                && !self.streams.clients.iter().any(holds)
-                && let Err(error) = self.thaw(launched, &mut paused)
-            {
-                log::warn!("{error}");
-            }
-            if let Some(code) = code {
-                return (code, then);
-            }
-        }
-    }
-
-    /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
-    fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
-        self.held = false;
-        self.health.iter_mut().for_each(Monitor::cease);
-        self.notices.iter_mut().for_each(Notices::hear);
-        let networks: Vec<_> = launched.wired.iter().flat_map(Wired::networks).collect();
-        let Launched { process, group, private_pids, wired, names, .. } = launched;
-        if !private_pids && let Err(error) = group.kill() {
-            log::warn!("{error}");
-        }
-        self.streams.drain();
-        let oom_killed = (self.memory_limit || code == 128 + SIGKILL) && group.oom_kills().unwrap_or(0) > 0;
-        if oom_killed {
-            self.event("oom");
-        }
-        let lived = process.started_at.elapsed().as_secs();
-        self.parts.event(&self.subject.event("die").with("exitCode", code).with("execDuration", lived));
-        // The names go before their addresses can be another's.
-        drop(names);
-        if let Err(error) = release(&self.parts.store, &self.id) {
-            // The next command tries again.
-            log::warn!("{error}");
-        }
-        drop(wired);
-        for (id, name) in networks {
-            let event =
-                Event::new("network", "disconnect", id).with("name", name).with("container", &self.id);
-            self.parts.event(&event);
-        }
-        self.volume_events("unmount");
-        // A process that joined from outside may be in it still.
-        if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
-            log::warn!("{error}");
-        }
-        if self.has_cdi {
-            crate::devices::take_back(&self.parts.store, &self.id);
-        }
-        Exit {
-            code,
-            oom_killed,
-            started_at: Some(process.started_at),
-            finished_at: Time::now(),
-            error: String::new(),
-            restarts: process.restarts,
-            stopped: then == After::Stop,
-            health: self.health.as_ref().map(|monitor| monitor.health.clone().ended()),
-        }
-    }
-
-    /// Waits for the next start, serving requests, and starts.
-    fn again(&mut self, exit: &Exit, wait: Duration) -> Next {
-        if !self.auto_remove {
-            let ended = LastRun::Ended(exit.clone());
-            if let Err(error) = self.parts.store.set_last_run(&self.id, &ended) {
-                log::warn!("{error}");
-            }
-        }
-        let next = Exit { restarts: self.restarts.count, ..exit.clone() };
-        if let Err(error) = self.set_live(&Live::Restarting(next)) {
-            log::warn!("{error}");
-        }
-        self.streams.tell_exit(exit.code);
-        // They have had what they came for; what a slow one has not read yet goes out while we wait.
-        for client in &mut self.streams.clients {
-            client.role = Role::Silent;
-            client.first = false;
-        }
-        self.streams.clients.retain(Client::pending);
-        let deadline = Instant::now() + wait;
-        while Instant::now() < deadline {
-            for happening in self.streams.turn(Watched::default(), Some(deadline)) {
-                match happening {
-                    Happening::Ended
-                    | Happening::Names
-                    | Happening::Probe
-                    | Happening::Notice
-                    | Happening::Resized(..) => {}
-                    Happening::Signal(_) => return Next::Stopped { by_hand: false },
-                    // The next start takes them from the record.
-                    Happening::Asked(client, Request::Update(change)) => {
-                        let reply =
-                            self.update(None, &change).map_or_else(|error| refusal(&error), |()| Reply::Ok);
-                        self.streams.clients[client].reply(&reply);
-                    }
-                    Happening::Asked(client, request) => {
-                        let client = &mut self.streams.clients[client];
-                        match request {
-                            Request::Signal { then: After::Restart, .. } => {
-                                client.reply(&Reply::Ok);
-                                return self.next();
-                            }
-                            Request::Signal { then, .. } => {
-                                client.role = Role::Wait;
-                                client.reply(&Reply::Ok);
-                                return Next::Stopped { by_hand: then != After::Rest };
-                            }
-                            Request::Health(_) if self.health.is_none() => {
-                                let name = self.id.short().to_owned();
-                                client.reply(&refusal(&Error::NoHealthcheck { name }));
-                            }
-                            Request::Health(status) => {
-                                client.role = Role::Health(status);
-                                client.reply(&Reply::Ok);
-                            }
-                            Request::Wait => {
-                                client.role = Role::Wait;
-                                client.reply(&Reply::Ok);
-                            }
-                            // The next start tells them.
-                            Request::Names => client.reply(&Reply::Ok),
-                            Request::Attach { .. }
-                            | Request::Pause
-                            | Request::Probe
-                            | Request::Unpause
-                            | Request::Hold
-                            | Request::Release
-                            | Request::Update(_) => {
-                                client
-                                    .reply(&refusal(&Error::Restarting { name: self.id.short().to_owned() }));
-                            }
-                        }
-                    }
-                }
-            }
-            self.streams.forget_gone();
-        }
-        self.next()
-    }
-
-    /// Puts the end on record, lets go of the container, then tells. One that is removed is told of when it is gone for
-    /// everybody; its files go after that.
-    pub(super) fn finish(mut self, exit: &Exit, then: After) -> u8 {
-        self.streams.close_listener();
-        crate::volumes::release(&self.parts.store, &self.id, &self.volatile);
-        let (store, id) = (&self.parts.store, &self.id);
-        if self.health.is_some()
-            && let Err(error) = Health::forget(self.owned.directory())
-        {
-            log::warn!("{error}");
-        }
-        if let Some(notices) = &self.notices
-            && let Err(error) = notices.forget()
-        {
-            log::warn!("{error}");
-        }
-        let status = match then {
-            After::Rest if self.failed => status(exit.code).max(1),
-            After::Stop | After::Rest => 0,
-            _ => status(exit.code),
-        };
-        // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
-        let settled = if self.auto_remove {
-            let disowned = store.disown_ended(id);
-            let reaped = disowned.and_then(|()| match self.volumes.is_empty() {
-                false => crate::volumes::reap(store, id),
-                true => Ok(()),
-            });
-            self.event("destroy");
-            self.streams.tell_exit(exit.code);
-            reaped.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
-        } else {
-            let settled = store.set_last_run(id, &LastRun::Ended(exit.clone()));
-            let settled = settled.and_then(|()| self.owned.finish());
-            self.streams.tell_exit(exit.code);
-            settled
-        };
-        if let Err(error) = settled {
-            log::warn!("{error}");
-        }
-        if let Some(pod) = &self.pod
-            && let Err(error) = stop_if_left(self.parts, pod)
-        {
-            log::warn!("{error}");
-        }
-        self.streams.linger();
-        status
     }
 }
 

@@ -1,17 +1,20 @@
-//! What brings a run to its end before its time, and what follows an end: bad health, a service manager's wish, a start that
-//! fails.
+//! What brings a run to its end before its time (bad health, a service manager's wish), what has to be done after each run, and
+//! the end of it all.
 
 use std::time::Instant;
 
-use super::container::{Life, SETTLED};
+use super::container::{Life, SETTLED, SIGKILL};
 use super::health::{Answer, Monitor};
 use super::launch::Launched;
 use super::notify::Notices;
 use super::wire::After;
-use crate::health::HealthStatus;
+use crate::events::Event;
+use crate::health::{Health, HealthStatus};
+use crate::network::{Wired, release};
 use crate::options::OnUnhealthy;
-use crate::store::Exit;
+use crate::store::{Exit, LastRun};
 use crate::time::Time;
+use crate::verbs::stop_if_left;
 use crate::{Error, Failure};
 
 impl Life<'_> {
@@ -49,10 +52,52 @@ impl Life<'_> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Next {
-        match self.parts.job(&self.id).and_then(|job| self.start(job)) {
-            Ok(launched) => Next::Runs(Box::new(launched)),
-            Err(error) => Next::Failed(error),
+    /// What has to be done after each run: nothing of its processes or groups is left, its output is where it belongs.
+    pub(super) fn end(&mut self, launched: Launched, code: i32, then: After) -> Exit {
+        self.held = false;
+        self.health.iter_mut().for_each(Monitor::cease);
+        self.notices.iter_mut().for_each(Notices::hear);
+        let networks: Vec<_> = launched.wired.iter().flat_map(Wired::networks).collect();
+        let Launched { process, group, private_pids, wired, names, .. } = launched;
+        if !private_pids && let Err(error) = group.kill() {
+            log::warn!("{error}");
+        }
+        self.streams.drain();
+        let oom_killed = (self.memory_limit || code == 128 + SIGKILL) && group.oom_kills().unwrap_or(0) > 0;
+        if oom_killed {
+            self.event("oom");
+        }
+        let lived = process.started_at.elapsed().as_secs();
+        self.parts.event(&self.subject.event("die").with("exitCode", code).with("execDuration", lived));
+        // The names go before their addresses can be another's.
+        drop(names);
+        if let Err(error) = release(&self.parts.store, &self.id) {
+            // The next command tries again.
+            log::warn!("{error}");
+        }
+        drop(wired);
+        for (id, name) in networks {
+            let event =
+                Event::new("network", "disconnect", id).with("name", name).with("container", &self.id);
+            self.parts.event(&event);
+        }
+        self.volume_events("unmount");
+        // A process that joined from outside may be in it still.
+        if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {
+            log::warn!("{error}");
+        }
+        if self.has_cdi {
+            crate::devices::take_back(&self.parts.store, &self.id);
+        }
+        Exit {
+            code,
+            oom_killed,
+            started_at: Some(process.started_at),
+            finished_at: Time::now(),
+            error: String::new(),
+            restarts: process.restarts,
+            stopped: then == After::Stop,
+            health: self.health.as_ref().map(|monitor| monitor.health.clone().ended()),
         }
     }
 
@@ -70,21 +115,60 @@ impl Life<'_> {
         };
         self.finish(&exit, After::Policy)
     }
+
+    /// Puts the end on record, lets go of the container, then tells. One that is removed is told of when it is gone for
+    /// everybody; its files go after that.
+    pub(super) fn finish(mut self, exit: &Exit, then: After) -> u8 {
+        self.streams.close_listener();
+        crate::volumes::release(&self.parts.store, &self.id, &self.volatile);
+        let (store, id) = (&self.parts.store, &self.id);
+        if self.health.is_some()
+            && let Err(error) = Health::forget(self.owned.directory())
+        {
+            log::warn!("{error}");
+        }
+        if let Some(notices) = &self.notices
+            && let Err(error) = notices.forget()
+        {
+            log::warn!("{error}");
+        }
+        let status = match then {
+            After::Rest if self.failed => status(exit.code).max(1),
+            After::Stop | After::Rest => 0,
+            _ => status(exit.code),
+        };
+        // Without these the lock stays, as a dead owner's: the next command settles what could not be settled here.
+        let settled = if self.auto_remove {
+            let disowned = store.disown_ended(id);
+            let reaped = disowned.and_then(|()| match self.volumes.is_empty() {
+                false => crate::volumes::reap(store, id),
+                true => Ok(()),
+            });
+            self.event("destroy");
+            self.streams.tell_exit(exit.code);
+            reaped.and_then(|()| store.remove_directory(id)).and_then(|()| self.owned.finish())
+        } else {
+            let settled = store.set_last_run(id, &LastRun::Ended(exit.clone()));
+            let settled = settled.and_then(|()| self.owned.finish());
+            self.streams.tell_exit(exit.code);
+            settled
+        };
+        if let Err(error) = settled {
+            log::warn!("{error}");
+        }
+        if let Some(pod) = &self.pod
+            && let Err(error) = stop_if_left(self.parts, pod)
+        {
+            log::warn!("{error}");
+        }
+        self.streams.linger();
+        status
+    }
 }
 
 /// As a process's own.
 pub(super) fn status(code: i32) -> u8 {
     u8::try_from(code).unwrap_or(255)
-}
-
-/// How the wait for the next start went.
-pub(super) enum Next {
-    Runs(Box<Launched>),
-    Failed(Error),
-    /// Somebody stopped it in between.
-    Stopped {
-        by_hand: bool,
-    },
 }
 
 /// The status of a container that could not be started.

@@ -8,6 +8,7 @@
 //! It never reads what is not there for it, allocates no more than a chunk a direction, and trusts no client's frames.
 
 mod answer;
+mod between;
 mod client;
 mod container;
 mod ending;
@@ -19,6 +20,7 @@ mod notify;
 mod noting;
 mod probe;
 mod restart;
+mod running;
 mod spawn;
 mod streams;
 pub(crate) mod update;

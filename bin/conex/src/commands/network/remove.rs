@@ -4,8 +4,8 @@ use clap::Command;
 
 use crate::cli::args::{flag, many};
 use crate::cli::{Arity, Context, Given, Verb};
+use crate::commands;
 use crate::errors::Error;
-use crate::output;
 
 pub(crate) const VERB: Verb = Verb {
     name: "rm",
@@ -28,16 +28,9 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     use conex_engine::network::Error as NetworkError;
     let engine = context.engine()?;
-    let mut code = 0;
-    for name in given.texts("network") {
-        match engine.network_remove(name) {
-            Ok(name) => output::line(name)?,
-            Err(conex_engine::Error::Network(NetworkError::NotFound { .. })) if given.on("force") => {}
-            Err(error) => {
-                Error::from(error).tell();
-                code = 1;
-            }
-        }
-    }
-    Ok(code)
+    commands::each(given.texts("network"), |name| match engine.network_remove(name) {
+        Ok(name) => Ok(Some(name.to_string())),
+        Err(conex_engine::Error::Network(NetworkError::NotFound { .. })) if given.on("force") => Ok(None),
+        Err(error) => Err(error.into()),
+    })
 }

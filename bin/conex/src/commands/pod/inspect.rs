@@ -1,14 +1,11 @@
 //! `pod inspect`, `pod exists`.
 
 use clap::Command;
-use serde_json::Value;
 
-use crate::cli::args::{many, one, value};
+use crate::cli::args::{many, one};
 use crate::cli::{Arity, Context, Given, Verb};
-use crate::commands::inspect::pretty;
+use crate::commands::document::{format, show_all, template};
 use crate::errors::Error;
-use crate::format::Template;
-use crate::output;
 
 pub(crate) const VERB: Verb = Verb {
     name: "inspect",
@@ -36,38 +33,11 @@ pub(crate) const EXISTS: Verb = Verb {
 };
 
 fn define(command: Command) -> Command {
-    command.args([
-        value("format", "string")
-            .short('f')
-            .help("Format output using a custom template: 'json', 'TEMPLATE'"),
-        many("pod"),
-    ])
+    command.args([format(), many("pod")])
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let format = match given.filled("format") {
-        None => None,
-        Some("json") => Some(Template::parse("{{json .}}")?),
-        Some(text) => Some(Template::parse(text)?),
-    };
+    let template = template(given)?;
     let engine = context.engine()?;
-    let (mut code, mut found) = (0, Vec::new());
-    for name in given.texts("pod") {
-        match engine.find_pod(name).and_then(|id| engine.inspect_pod(&id)) {
-            Ok(value) => found.push(value),
-            Err(error) => {
-                Error::from(error).tell();
-                code = 1;
-            }
-        }
-    }
-    match format {
-        None => output::line(pretty(&Value::Array(found)))?,
-        Some(template) => {
-            for value in &found {
-                output::line(template.render(value)?)?;
-            }
-        }
-    }
-    Ok(code)
+    show_all(template.as_ref(), given.texts("pod"), |name| Ok(engine.inspect_pod(&engine.find_pod(name)?)?))
 }

@@ -19,8 +19,8 @@ use conex_oci::ContainerId;
 
 use crate::cli::args::{flag, many};
 use crate::cli::{Context, Given};
+use crate::commands;
 use crate::errors::Error;
-use crate::output;
 
 /// `-a`, and pods by name.
 fn several(command: Command) -> Command {
@@ -40,15 +40,9 @@ fn each(
         (true, _) => return Err(Error::usage("conflicting options: --all and names of pods")),
         (false, 0) => return Err(Error::usage("which pod? Name one, or take --all")),
     };
-    let mut code = 0;
-    for name in names {
-        match engine.find_pod(&name).map_err(Error::from).and_then(|id| act(&engine, &id).map(|()| id)) {
-            Ok(id) => output::line(id.as_str())?,
-            Err(error) => {
-                error.tell();
-                code = 1;
-            }
-        }
-    }
-    Ok(code)
+    commands::each(names, |name| {
+        let id = engine.find_pod(&name)?;
+        act(&engine, &id)?;
+        Ok(Some(id.to_string()))
+    })
 }

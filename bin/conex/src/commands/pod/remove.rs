@@ -5,10 +5,10 @@ use conex_engine::{Grace, PodFilter};
 use super::{each, several};
 use crate::cli::args::{flag, list, value};
 use crate::cli::{Arity, Context, Given, Verb};
+use crate::commands;
 use crate::commands::prune::confirmed;
 use crate::commands::stop::grace;
 use crate::errors::Error;
-use crate::output;
 
 pub(crate) const VERB: Verb = Verb {
     name: "rm",
@@ -54,18 +54,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     if given.on("ignore") {
         let engine = context.engine()?;
         let is_there = |name: &&str| engine.find_pod(name).is_ok();
-        let mut code = 0;
-        for name in given.texts("pod").filter(is_there) {
+        return commands::each(given.texts("pod").filter(is_there), |name| {
             let id = engine.find_pod(name)?;
-            match engine.remove_pod(&id, force, grace) {
-                Ok(()) => output::line(id.as_str())?,
-                Err(error) => {
-                    Error::from(error).tell();
-                    code = 1;
-                }
-            }
-        }
-        return Ok(code);
+            engine.remove_pod(&id, force, grace)?;
+            Ok(Some(id.to_string()))
+        });
     }
     each(context, given, |engine, id| Ok(engine.remove_pod(id, force, grace)?))
 }
@@ -80,21 +73,14 @@ fn prune(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         return Ok(0);
     }
     let engine = context.engine()?;
-    let mut code = 0;
-    for pod in engine.pods(&filter)? {
+    commands::each(engine.pods(&filter)?, |pod| {
         let runs = pod.containers[1..].iter().any(|(_, _, state)| !matches!(*state, "created" | "exited"));
         // Only its own container, which waits for others: one was perhaps just made.
         let waits = pod.containers.len() == 1 && pod.containers[0].2 == "running";
         if runs || waits {
-            continue;
+            return Ok(None);
         }
-        match engine.remove_pod(&pod.id, false, Grace::Default) {
-            Ok(()) => output::line(pod.id.as_str())?,
-            Err(error) => {
-                Error::from(error).tell();
-                code = 1;
-            }
-        }
-    }
-    Ok(code)
+        engine.remove_pod(&pod.id, false, Grace::Default)?;
+        Ok(Some(pod.id.to_string()))
+    })
 }

@@ -4,8 +4,8 @@ use clap::Command;
 
 use crate::cli::args::{flag, many};
 use crate::cli::{Arity, Context, Given, Verb};
+use crate::commands;
 use crate::errors::Error;
-use crate::output;
 
 pub(crate) const VERB: Verb = Verb {
     name: "rm",
@@ -27,18 +27,11 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     use conex_engine::volumes::Error as VolumeError;
     let engine = context.engine()?;
-    let mut code = 0;
-    for name in given.texts("volume") {
-        match engine.volume_remove(name) {
-            Ok(()) => output::line(name)?,
-            Err(conex_engine::Error::Volume(VolumeError::NotFound { .. })) if given.on("force") => {
-                output::line(name)?;
-            }
-            Err(error) => {
-                Error::from(error).tell();
-                code = 1;
-            }
+    commands::each(given.texts("volume"), |name| match engine.volume_remove(name) {
+        Ok(()) => Ok(Some(name.to_owned())),
+        Err(conex_engine::Error::Volume(VolumeError::NotFound { .. })) if given.on("force") => {
+            Ok(Some(name.to_owned()))
         }
-    }
-    Ok(code)
+        Err(error) => Err(error.into()),
+    })
 }
