@@ -266,7 +266,13 @@ impl Drop for Conex {
         let ids: Vec<&str> = text.lines().collect();
         if !ids.is_empty() {
             let mut remove = self.program();
-            let _ = self.prepare(&mut remove).args(["rm", "--force"]).args(ids).output();
+            let removed = self.prepare(&mut remove).args(["rm", "--force"]).args(ids).output();
+            // A pod's own container goes with its pod alone.
+            if !removed.is_ok_and(|removed| removed.status.success()) {
+                let mut remove = self.program();
+                let all = ["pod", "rm", "--force", "--time", "0", "--all"];
+                let _ = self.prepare(&mut remove).args(all).output();
+            }
         }
         crate::unmount_below(self.directory.path());
     }

@@ -21,7 +21,7 @@ pub(super) fn format() -> Arg {
     value("format", "string").short('f').help("Format output using a custom template: 'json', 'TEMPLATE'")
 }
 
-/// What [`format`] was given.
+/// What `--format` was given.
 pub(super) fn template(given: &Given<'_>) -> Result<Option<Template>, Error> {
     match given.filled("format") {
         None => Ok(None),
