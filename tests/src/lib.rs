@@ -74,6 +74,17 @@ macro_rules! skip {
     }};
 }
 
+/// A Conex of the test's own, with Alpine, and the image's name; skips the test where that cannot be.
+#[macro_export]
+macro_rules! alpine {
+    () => {{
+        $crate::needs_root!();
+        let conex = $crate::Conex::new();
+        let Some(alpine) = conex.alpine() else { $crate::skip!("no alpine image") };
+        (conex, alpine)
+    }};
+}
+
 /// Skips the test unless it runs as root.
 #[macro_export]
 macro_rules! needs_root {

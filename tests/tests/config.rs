@@ -1,16 +1,7 @@
 //! conex.toml: each key does what it says, from whichever file; `info --config` says who said what.
 
-use conex_tests::{Conex, NetHost, Pty, needs_root, skip};
+use conex_tests::{Conex, NetHost, Pty, alpine, needs_root};
 use serde_json::{Value, json};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 fn row(conex: &Conex, key: &str) -> (String, String) {
     let rows = conex.ok(&["info", "--config", "--format", "json"]);

@@ -3,16 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use conex_tests::{Conex, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine, eventually};
 
 fn kill(pid: u32) {
     let number = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");

@@ -1,15 +1,6 @@
 //! `--device` in all its forms, and `--device-cgroup-rule`.
 
-use conex_tests::{Conex, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{alpine, skip};
 
 /// mem(4)'s port device: one that no container has by itself, and that every host has.
 const PORT: &str = "c 1:4 r";

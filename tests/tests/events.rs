@@ -6,17 +6,8 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, eventually, needs_root, skip, user_yard, yard};
+use conex_tests::{Conex, alpine, eventually, skip, user_yard, yard};
 use serde_json::Value;
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 fn seen(conex: &Conex, words: &[&str]) -> Vec<String> {
     let format = "{{.Action}} {{.Name}} {{.Actor.Attributes.exitCode}}";

@@ -1,16 +1,7 @@
 //! `generate systemd`: what the units say. That systemd does with them what is meant is in `services_systemd`.
 
-use conex_tests::{Conex, needs_root, skip};
+use conex_tests::{Conex, alpine};
 use serde_json::Value;
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 /// The unit's lines that begin with `key=`, without it.
 fn lines<'t>(unit: &'t str, key: &str) -> Vec<&'t str> {

@@ -2,17 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, eventually, needs_root, skip};
+use conex_tests::{Conex, alpine, eventually};
 use serde_json::Value;
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 /// Starts `web` in the background, asked after ten times a second; ended by SIGKILL, since `sleep` takes no other word.
 fn run(conex: &Conex, flags: &[&str], words: &[&str]) {

@@ -1,15 +1,6 @@
 //! `logs` and the log drivers.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine, eventually, needs_root, skip};
 
 fn run(conex: &Conex, flags: &[&str], image: &str, script: &str) {
     conex.ok(&[&["run", "-d", "--name", "web"][..], flags, &[image, "sh", "-c", script]].concat());

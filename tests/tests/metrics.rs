@@ -6,16 +6,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use conex_tests::{Conex, installed, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine, installed};
 
 /// Samples by their name and labels. Panics where the text breaks the rules that both formats share.
 fn parse(text: &str, is_open: bool) -> BTreeMap<String, f64> {

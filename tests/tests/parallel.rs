@@ -1,15 +1,6 @@
 //! Many commands at once: no global lock, no lost name, nothing left.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{alpine, eventually};
 
 #[test]
 fn thirty_two_runs_at_once_all_succeed() {

@@ -1,16 +1,7 @@
 //! Pods: what their containers share, how they begin and end, and what a kill leaves.
 
-use conex_tests::{Conex, Killat, Points, eventually, needs_root, skip, yard};
+use conex_tests::{Conex, Killat, Points, alpine, eventually, skip, yard};
 use serde_json::Value;
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 fn pod(conex: &Conex, name: &str) -> Value {
     let text = conex.ok(&["pod", "inspect", "--format", "json", name]);

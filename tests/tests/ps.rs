@@ -1,15 +1,6 @@
 //! `ps`: columns, filters, forms; and `inspect`, `top`, `rename` of containers.
 
-use conex_tests::{Conex, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine};
 
 /// One running, one ended with 3, one never started.
 fn three(conex: &Conex, image: &str) {

@@ -1,15 +1,6 @@
 //! `--restart`: the supervisor starts a container again, with a growing pause, unless a person stopped it.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine, eventually};
 
 fn run(conex: &Conex, policy: &str, image: &str, script: &str) {
     conex.ok(&["run", "-d", "--name", "web", "--restart", policy, image, "sh", "-c", script]);

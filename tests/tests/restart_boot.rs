@@ -1,16 +1,7 @@
 //! What a boot starts and a shutdown stops: `--all`, `--filter`, and who is said to have stopped a container.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
+use conex_tests::{Conex, alpine, eventually};
 use serde_json::Value;
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 /// Starts a container that ends by SIGKILL alone.
 fn run(conex: &Conex, name: &str, flags: &[&str], image: &str) {

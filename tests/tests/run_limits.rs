@@ -1,15 +1,6 @@
 //! `run`: its budget, read back inside (v2's file or v1's) and felt.
 
-use conex_tests::{Conex, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine};
 
 /// A file of the container's own control group: v2's name, else v1's.
 fn limit(conex: &Conex, image: &str, flags: &[&str], v2: &str, v1: &str) -> String {

@@ -1,15 +1,6 @@
 //! `run`: its namespaces. `--network --pid --ipc --uts --cgroupns --userns --timens -h --domainname --sysctl`.
 
-use conex_tests::{Conex, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine};
 
 fn here(kind: &str) -> String {
     std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("a namespace").to_string_lossy().into_owned()

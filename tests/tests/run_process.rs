@@ -1,16 +1,7 @@
 //! `run`: what runs, and how its end shows. `--entrypoint -e --env-file -w -u --group-add -i --init --ulimit
 //! --oom-score-adj --name --cidfile --label --annotation --pull --platform -a`.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine, eventually};
 
 #[test]
 fn exit_codes_are_dockers() {

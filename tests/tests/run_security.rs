@@ -1,15 +1,6 @@
 //! `run`: its rights. `--cap-add --cap-drop --privileged --security-opt`.
 
-use conex_tests::{Conex, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine};
 
 /// A field of /proc/self/status in the container.
 fn status(conex: &Conex, flags: &[&str], image: &str, field: &str) -> String {

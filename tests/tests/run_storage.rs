@@ -1,15 +1,6 @@
 //! `run`: its file systems. `-v --mount --tmpfs --read-only --shm-size --device`.
 
-use conex_tests::{Conex, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::alpine;
 
 #[test]
 fn volumes() {

@@ -4,17 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use conex_tests::{Conex, Output, eventually, needs_root, skip};
+use conex_tests::{Conex, Output, alpine, eventually, skip};
 use serde_json::Value;
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 /// A socket such as a service manager's.
 struct Manager {

@@ -1,16 +1,7 @@
 //! `stats`: what containers use, once and live; `top` beside it.
 
-use conex_tests::{Conex, eventually, needs_root, skip, yard};
+use conex_tests::{Conex, alpine, eventually, skip, yard};
 use serde_json::Value;
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 /// One look, by name.
 fn look(conex: &Conex, words: &[&str]) -> Vec<Value> {

@@ -1,6 +1,6 @@
 //! A container's terminal through a real one: size, keys, job control, detaching, and raw mode that never stays.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
+use conex_tests::{alpine, eventually};
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
@@ -8,15 +8,6 @@ const CTRL_Z: &str = "\x1a";
 const DETACH: &str = "\x10\x11";
 
 /// A root with Alpine in it.
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
-
 #[test]
 fn a_shell_knows_its_terminal_and_gives_its_exit_code() {
     let (conex, alpine) = alpine!();

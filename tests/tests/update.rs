@@ -3,16 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conex_tests::{Conex, Dice, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, Dice, alpine, eventually, skip};
 
 /// The directories of a container's control groups, as the host sees them.
 fn groups(conex: &Conex, name: &str) -> Vec<PathBuf> {

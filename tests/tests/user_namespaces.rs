@@ -2,16 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
-use conex_tests::{Conex, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, alpine, eventually};
 
 /// The host's id of the container's root, and how many ids it has, as it sees them itself.
 fn map(conex: &Conex, flags: &[&str], alpine: &str) -> (u64, u64) {

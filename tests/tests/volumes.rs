@@ -3,17 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use conex_tests::{Conex, Entry, Forge, needs_root, skip};
+use conex_tests::{Conex, Entry, Forge, alpine, needs_root, skip};
 use serde_json::{Value, json};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
 
 fn data(conex: &Conex, name: &str) -> PathBuf {
     conex.root().join("volumes").join(name).join("_data")

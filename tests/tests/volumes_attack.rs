@@ -4,16 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use conex_tests::{Conex, Entry, Forge, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{Conex, Entry, Forge, alpine, needs_root, skip};
 
 fn data(conex: &Conex, name: &str) -> PathBuf {
     conex.root().join("volumes").join(name).join("_data")

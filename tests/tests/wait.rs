@@ -1,15 +1,6 @@
 //! `wait` and its conditions, in Docker's API's words and Podman's.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
-
-macro_rules! alpine {
-    () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
-    }};
-}
+use conex_tests::{alpine, eventually};
 
 #[test]
 fn conditions_that_hold_already() {
