@@ -28,6 +28,7 @@ mod mounts;
 mod nethost;
 mod output;
 mod outside;
+mod podman;
 mod pty;
 mod registry;
 mod resolver;

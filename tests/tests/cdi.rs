@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use conex_tests::{
-    Conex, Enclosure, NetHost, archive, eventually, lacks, needs_root, runtime_path, skip, user_yard,
-};
+use conex_tests::{Conex, Enclosure, NetHost, archive, eventually, lacks, needs_root, skip, user_yard};
 use serde_json::{Value, json};
 
 /// A vendor's directory of specifications, and the program of its hooks, which writes down what it was told.
@@ -364,9 +362,7 @@ fn podman_gives_the_same() {
     }
     let Some(image) = archive("alpine-3.20.oci.tar") else { skip!("no alpine image") };
     let Some(enclosure) = Enclosure::new("cdi") else { skip!("no namespaces here") };
-    let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:2048\", \"nproc=2048:2048\"]\n\
-                    [engine]\nevents_logger = \"file\"\n";
-    std::fs::write(enclosure.scratch().join("containers.conf"), settings).expect("a file");
+    enclosure.set_up_podman("");
     // Podman 4.3 knows versions up to 0.5, and each start of the hooks' program is told in the log.
     let mut document = vendor.whole();
     document["cdiVersion"] = json!("0.5.0");
@@ -376,19 +372,7 @@ fn podman_gives_the_same() {
     let theirs = enclosure.inside("/run/cdi");
     std::fs::create_dir(&theirs).expect("a directory");
     std::fs::write(Path::new(&theirs).join("vendor.json"), document.to_string()).expect("a specification");
-    let podman = |arguments: &[&str]| -> String {
-        let settings = format!("CONTAINERS_CONF={}", enclosure.at("containers.conf"));
-        let (root, run, temporary) = (enclosure.at("root"), enclosure.at("run"), enclosure.at("tmp"));
-        let runtime = runtime_path();
-        let mut words =
-            vec!["env", &settings, "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", "--root", &root];
-        words.extend(["--runroot", &run, "--tmpdir", &temporary, "--storage-driver", "overlay"]);
-        words.extend(["--cgroup-manager", "cgroupfs", "--runtime", &runtime]);
-        words.extend(arguments);
-        let output = enclosure.run(&words);
-        assert_eq!(output.code, 0, "podman {arguments:?}\n{}\n{}", output.stdout, output.stderr);
-        output.stdout
-    };
+    let podman = |arguments: &[&str]| enclosure.podman_ok(arguments);
     podman(&["load", "--quiet", "--input", image.to_str().expect("text")]);
     let script = "echo $VENDOR_ALL $VENDOR_VISIBLE $PATH; grep -o ' /vendor [^ ]* ro,nosuid,nodev' /proc/mounts; \
         stat -c '%t:%T %a %u:%g' /dev/vendor0; ls /vendor; ls /tmp/started";

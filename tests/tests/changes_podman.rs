@@ -1,6 +1,6 @@
 //! The same commands in a container of podman's: the same `diff`, and each reads the other's archives and images.
 
-use conex_tests::{Conex, Enclosure, archive, lacks, needs_root, runtime_path, skip};
+use conex_tests::{Conex, Enclosure, archive, lacks, needs_root, skip};
 
 /// Changes in which podman follows Docker. It does not where a directory was deleted and made again (it lists the directory as
 /// deleted), nor for a file that was copied up and put back as it was (it lists that as changed), nor for a directory's owner.
@@ -19,23 +19,8 @@ fn podman_sees_the_same_changes_and_images() {
         skip!("no alpine image")
     };
     let Some(enclosure) = Enclosure::new("changes") else { skip!("no namespaces here") };
-    // Podman's own default of open files is more than an ordinary machine's root may have.
-    let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:2048\", \"nproc=2048:2048\"]\n\
-                    [engine]\nevents_logger = \"file\"\n";
-    std::fs::write(enclosure.scratch().join("containers.conf"), settings).expect("a file");
-    let podman = |arguments: &[&str]| -> String {
-        let settings = format!("CONTAINERS_CONF={}", enclosure.at("containers.conf"));
-        let (root, run, temporary) = (enclosure.at("root"), enclosure.at("run"), enclosure.at("tmp"));
-        let runtime = runtime_path();
-        let mut words =
-            vec!["env", &settings, "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", "--root", &root];
-        words.extend(["--runroot", &run, "--tmpdir", &temporary, "--storage-driver", "overlay"]);
-        words.extend(["--cgroup-manager", "cgroupfs", "--runtime", &runtime]);
-        words.extend(arguments);
-        let output = enclosure.run(&words);
-        assert_eq!(output.code, 0, "podman {arguments:?}\n{}\n{}", output.stdout, output.stderr);
-        output.stdout
-    };
+    enclosure.set_up_podman("");
+    let podman = |arguments: &[&str]| enclosure.podman_ok(arguments);
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort_unstable();

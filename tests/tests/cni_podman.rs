@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)]
 
-use conex_tests::{CniYard, Enclosure, archive, cni_yard, lacks, runtime_path, skip};
+use conex_tests::{CniYard, Enclosure, archive, cni_yard, lacks, skip};
 use serde_json::{Value, json};
 
 const IMAGE: &str = "busybox:1.38.0-musl";
@@ -86,38 +86,11 @@ fn plugins_are_asked_the_same() {
     let networks = enclosure.at("net.d");
     std::fs::create_dir(&networks).expect("a directory");
     std::fs::write(format!("{networks}/net.conflist"), list().to_string()).expect("a file");
-    let settings = format!(
-        "[containers]\ndefault_ulimits = [\"nofile=1024:2048\", \"nproc=2048:2048\"]\n[engine]\nevents_logger = \"file\"\n\
-         [network]\nnetwork_backend = \"cni\"\ncni_plugin_dirs = [{:?}]\n",
+    enclosure.set_up_podman(&format!(
+        "[network]\nnetwork_backend = \"cni\"\ncni_plugin_dirs = [{:?}]\n",
         cni.plugins()
-    );
-    std::fs::write(enclosure.scratch().join("containers.conf"), settings).expect("a file");
-    let podman = |words: &[&str]| {
-        let settings = format!("CONTAINERS_CONF={}", enclosure.at("containers.conf"));
-        let [root, run, temporary] = ["root", "run", "tmp"].map(|name| enclosure.at(name));
-        let runtime = runtime_path();
-        let all = [
-            "env",
-            &settings,
-            "PODMAN_IGNORE_CGROUPSV1_WARNING=1",
-            "podman",
-            "--root",
-            &root,
-            "--runroot",
-            &run,
-            "--tmpdir",
-            &temporary,
-            "--storage-driver",
-            "overlay",
-            "--network-config-dir",
-            &networks,
-            "--cgroup-manager",
-            "cgroupfs",
-            "--runtime",
-            &runtime,
-        ];
-        enclosure.run(&[&all[..], words].concat())
-    };
+    ));
+    let podman = |words: &[&str]| enclosure.podman(&[&["--network-config-dir", &networks], words].concat());
     let backend = podman(&["info", "-f", "{{.Host.NetworkBackend}}"]);
     if backend.stdout.trim() != "cni" {
         skip!("this podman has no backend for CNI: {}{}", backend.stdout.trim(), backend.stderr.trim());

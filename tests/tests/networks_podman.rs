@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use conex_tests::{
-    Conex, Enclosure, NetHost, archive, eventually, installed, lacks, needs_root, runtime_path, skip,
-};
+use conex_tests::{Conex, Enclosure, NetHost, archive, eventually, installed, lacks, needs_root, skip};
 
 const IMAGE: &str = "busybox:1.38.0-musl";
 
@@ -140,17 +138,14 @@ impl Engine for Ours {
 
 struct Podman {
     enclosure: Enclosure,
-    runtime: String,
 }
 
 impl Podman {
     /// With a world beyond: `None`, having said why, where there can be none.
     fn new() -> Option<Self> {
         let enclosure = Enclosure::new("networks")?;
-        let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:2048\", \"nproc=2048:2048\"]\n\
-                        [engine]\nevents_logger = \"file\"\n[network]\nnetwork_backend = \"netavark\"\n";
-        std::fs::write(enclosure.scratch().join("containers.conf"), settings).expect("a file");
-        let podman = Self { enclosure, runtime: runtime_path() };
+        enclosure.set_up_podman("[network]\nnetwork_backend = \"netavark\"\n");
+        let podman = Self { enclosure };
         let ours = "mkdir -p /run/netns && ip netns add world && ip link add eth0 type veth peer name eth0 netns world &&
             ip address add 192.0.2.1/24 dev eth0 && ip link set eth0 up";
         let beyond = "ip link set lo up && ip address add 192.0.2.2/24 dev eth0 && ip link set eth0 up &&
@@ -162,26 +157,15 @@ impl Podman {
 
 impl Engine for Podman {
     fn engine(&self, words: &[&str]) -> (i32, String) {
-        let settings = format!("CONTAINERS_CONF={}", self.enclosure.at("containers.conf"));
-        let [root, run, temporary, networks] =
-            ["root", "run", "tmp", "networks"].map(|name| self.enclosure.at(name));
-        let mut all = vec!["env", &settings, "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", "--root", &root];
-        all.extend(["--runroot", &run, "--tmpdir", &temporary, "--storage-driver", "overlay"]);
-        all.extend([
-            "--network-config-dir",
-            &networks,
-            "--cgroup-manager",
-            "cgroupfs",
-            "--runtime",
-            &self.runtime,
-        ]);
+        let networks = self.enclosure.at("networks");
+        let mut all = vec!["--network-config-dir", &networks];
         let (verb, rest) = words.split_first().expect("a verb");
         all.push(verb);
         if *verb == "run" {
             all.extend(["--cgroup-parent", self.enclosure.cgroup()]);
         }
         all.extend(rest);
-        let output = self.enclosure.run(&all);
+        let output = self.enclosure.podman(&all);
         (output.code, if output.code == 0 { output.stdout } else { output.stderr })
     }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use conex_tests::{
-    Enclosure, Output, Pty, Shared, archive, eventually, lacks, needs_root, runtime_path, skip,
-};
+use conex_tests::{Enclosure, Output, Pty, Shared, archive, eventually, lacks, needs_root, skip};
 
 const IMAGE: &str = "localhost/busybox:1.38.0-musl";
 
@@ -33,27 +31,14 @@ macro_rules! podman {
 impl Podman {
     fn new(image: &str) -> Option<Self> {
         let enclosure = Enclosure::new("podman")?;
-        // Podman's own default of open files is more than an ordinary machine's root may have.
-        let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:2048\", \"nproc=2048:2048\"]\n\
-                        [engine]\nevents_logger = \"file\"\nno_pivot_root = false\n";
-        std::fs::write(enclosure.scratch().join("containers.conf"), settings).expect("a file");
+        enclosure.set_up_podman("no_pivot_root = false\n");
         let podman = Self { enclosure };
         podman.ok(&["load", "--quiet", "--input", image]);
         Some(podman)
     }
 
     fn words(&self, arguments: &[&str]) -> Vec<String> {
-        let at = |name: &str| self.enclosure.at(name);
-        let settings = format!("CONTAINERS_CONF={}", at("containers.conf"));
-        let (root, run, temporary) = (at("root"), at("run"), at("tmp"));
-        let runtime = runtime_path();
-        // Or newer ones tell of it each time.
-        let quiet = "PODMAN_IGNORE_CGROUPSV1_WARNING=1";
-        let mut words = vec!["env", &settings, quiet, "podman", "--root", &root, "--runroot", &run];
-        words.extend(["--tmpdir", &temporary, "--storage-driver", "overlay"]);
-        words.extend(["--cgroup-manager", "cgroupfs", "--runtime", &runtime]);
-        words.extend(arguments);
-        words.into_iter().map(str::to_owned).collect()
+        self.enclosure.podman_words(arguments)
     }
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! The same commands with podman's volumes: what a container finds in them, who owns it, and what is left, is the same; each takes the
 //! other's archives.
 
-use conex_tests::{Conex, Enclosure, archive, lacks, needs_root, runtime_path, skip};
+use conex_tests::{Conex, Enclosure, archive, lacks, needs_root, skip};
 
 /// Each line is a command of both; its output is compared. `{run}` is `run` with what the test needs besides.
 const SCRIPT: &[&[&str]] = &[
@@ -98,21 +98,8 @@ fn podman_s_do_the_same() {
         skip!("no alpine image")
     };
     let Some(enclosure) = Enclosure::new("volumes") else { skip!("no namespaces here") };
-    let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:2048\", \"nproc=2048:2048\"]\n\
-                    [engine]\nevents_logger = \"file\"\n";
-    std::fs::write(enclosure.scratch().join("containers.conf"), settings).expect("a file");
-    let podman = |arguments: &[&str]| {
-        let settings = format!("CONTAINERS_CONF={}", enclosure.at("containers.conf"));
-        let (root, run, temporary) = (enclosure.at("root"), enclosure.at("run"), enclosure.at("tmp"));
-        let runtime = runtime_path();
-        let mut words =
-            vec!["env", &settings, "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", "--root", &root];
-        words.extend(["--runroot", &run, "--tmpdir", &temporary, "--storage-driver", "overlay"]);
-        words.extend(["--cgroup-manager", "cgroupfs", "--runtime", &runtime]);
-        words.extend(arguments);
-        enclosure.run(&words)
-    };
-    let loaded = podman(&["load", "--quiet", "--input", image.to_str().expect("text")]);
+    enclosure.set_up_podman("");
+    let loaded = enclosure.podman(&["load", "--quiet", "--input", image.to_str().expect("text")]);
     assert_eq!(loaded.code, 0, "{}", loaded.stderr);
     let theirs = ["run", "--network", "none", "--cgroup-parent", enclosure.cgroup()];
     for words in SCRIPT {
@@ -123,7 +110,7 @@ fn podman_s_do_the_same() {
         };
         let (ours, theirs) = (said(&["run"]), said(&theirs));
         let ours = conex.run(&ours.iter().map(String::as_str).collect::<Vec<_>>());
-        let theirs = podman(&theirs.iter().map(String::as_str).collect::<Vec<_>>());
+        let theirs = enclosure.podman(&theirs.iter().map(String::as_str).collect::<Vec<_>>());
         let told = format!("{words:?}\nours: {ours:?}\ntheirs: {theirs:?}");
         assert_eq!(ours.code, theirs.code, "{told}");
         // Podman prints the id where we, as Docker, print the name.
@@ -133,13 +120,13 @@ fn podman_s_do_the_same() {
     }
     // Its archive is ours, and the other way round.
     let tar = enclosure.at("odd.tar");
-    assert_eq!(podman(&["volume", "export", "--output", &tar, "odd"]).code, 0);
+    assert_eq!(enclosure.podman(&["volume", "export", "--output", &tar, "odd"]).code, 0);
     conex.ok(&["volume", "create", "theirs"]);
     conex.ok(&["volume", "import", "theirs", enclosure.inside(&tar).to_str().expect("text")]);
     let ours = enclosure.at("ours.tar");
     conex.ok(&["volume", "export", "-o", enclosure.inside(&ours).to_str().expect("text"), "odd"]);
-    assert_eq!(podman(&["volume", "create", "ours"]).code, 0);
-    let imported = podman(&["volume", "import", "ours", &ours]);
+    assert_eq!(enclosure.podman(&["volume", "create", "ours"]).code, 0);
+    let imported = enclosure.podman(&["volume", "import", "ours", &ours]);
     assert_eq!(imported.code, 0, "{}", imported.stderr);
     let look = "cd /v; stat -c '%n %a %u %g %h' *; cat f; readlink l";
     let run = |volume: &str| {
@@ -152,6 +139,7 @@ fn podman_s_do_the_same() {
     let mine = run("theirs");
     let mine = conex.ok(&mine.iter().map(String::as_str).collect::<Vec<_>>());
     let volume = "ours:/v";
-    let theirs = podman(&[&theirs[..], &["--rm", "-v", volume, "alpine:3.20", "sh", "-c", look]].concat());
+    let theirs =
+        enclosure.podman(&[&theirs[..], &["--rm", "-v", volume, "alpine:3.20", "sh", "-c", look]].concat());
     assert_eq!(mine, theirs.stdout, "{}", theirs.stderr);
 }

@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use conex_tests::{
-    Conex, Enclosure, Registry, eventually, finish, installed, lacks, runtime_path, skip, skopeo_copy,
-};
+use conex_tests::{Conex, Enclosure, Registry, eventually, finish, installed, lacks, skip, skopeo_copy};
 
 use crate::{Bed, NAME, assert_said, image, reference, tree};
 
@@ -104,10 +102,7 @@ impl Yard {
     fn new() -> Option<Self> {
         let yard = Self { enclosure: Enclosure::new("debian")? };
         let at = |name: &str| yard.enclosure.at(name);
-        // Podman's own default of open files is more than an ordinary machine's root may have.
-        let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:2048\", \"nproc=2048:2048\"]\n\
-                        [engine]\nevents_logger = \"file\"\n";
-        fs::write(at("containers.conf"), settings).expect("a file");
+        yard.enclosure.set_up_podman("");
         let config = format!(
             "version: 0.1\nlog:\n    level: info\nstorage:\n    filesystem:\n        rootdirectory: {}\n\
              http:\n    addr: {REGISTRY}\n",
@@ -129,15 +124,7 @@ impl Yard {
 
     #[track_caller]
     fn podman(&self, arguments: &[&str]) -> String {
-        let settings = format!("CONTAINERS_CONF={}", self.enclosure.at("containers.conf"));
-        let [root, run, temporary] = ["root", "run", "tmp"].map(|name| self.enclosure.at(name));
-        let runtime = runtime_path();
-        let mut words =
-            vec!["env", &settings, "PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", "--root", &root];
-        words.extend(["--runroot", &run, "--tmpdir", &temporary, "--storage-driver", "overlay"]);
-        words.extend(["--cgroup-manager", "cgroupfs", "--runtime", &runtime]);
-        words.extend(arguments);
-        self.ok(&words)
+        self.enclosure.podman_ok(arguments)
     }
 
     /// Ours, where the registry is to be reached.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use conex_tests::{Conex, Dice, eventually, needs_root, skip};
 
-use crate::truth::{alive, clear, mark, told, true_state};
+use crate::truth::{alive, clear, mark, rounds, spelled, told, true_state};
 
 /// How many times something is killed; `CONEX_ROUNDS` for more.
 const ROUNDS: u64 = 120;
@@ -139,7 +139,7 @@ fn at_random_moments_of_every_verb() {
     needs_root!();
     let conex = Conex::new();
     let Some(image) = conex.alpine() else { skip!("no alpine image") };
-    let rounds = std::env::var("CONEX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let rounds = rounds(ROUNDS);
     let mut dice = Dice::from_env("CONEX_ROUNDS_SEED");
     let mut lasts: BTreeMap<usize, Duration> = BTreeMap::new();
     let (mut killed, mut acknowledged) = (0, 0);
@@ -147,13 +147,7 @@ fn at_random_moments_of_every_verb() {
         let mark = mark(1, round);
         let index = usize::try_from(round).expect("few") % CASES.len();
         let case = &CASES[index];
-        let place = |word: &&'static str| match *word {
-            "IMAGE" => image.to_owned(),
-            "MARK" => mark.clone(),
-            other => other.to_owned(),
-        };
-        let words: Vec<String> = case.words.iter().map(place).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let words = spelled(case.words, image, &mark);
         bring(&conex, case.from, image, &mark);
         // Whom: the command, the supervisor, or both; of a verb that has not been seen to its end yet nobody.
         let victims = if lasts.contains_key(&index) { dice.roll(3) } else { 3 };

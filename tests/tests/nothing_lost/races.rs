@@ -2,7 +2,7 @@
 
 use conex_tests::{Conex, needs_root, skip};
 
-use crate::truth::{clear, mark, true_state};
+use crate::truth::{clear, mark, rounds, spelled, true_state};
 
 /// How many times each pair runs; `CONEX_ROUNDS` for more.
 const ROUNDS: u64 = 12;
@@ -47,29 +47,18 @@ fn two_commands_at_one_container() {
     needs_root!();
     let conex = Conex::new();
     let Some(image) = conex.alpine() else { skip!("no alpine image") };
-    let rounds = std::env::var("CONEX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let rounds = rounds(ROUNDS);
     for race in &RACES {
         for round in 0..rounds {
             let mark = mark(2, round);
-            let place = |words: &[&'static str]| -> Vec<String> {
-                let word = |word: &&'static str| match *word {
-                    "IMAGE" => image.to_owned(),
-                    "MARK" => mark.clone(),
-                    other => other.to_owned(),
-                };
-                words.iter().map(word).collect()
-            };
-            let spread = |words: &[&'static str]| {
-                let words = place(words);
-                conex.background(&words.iter().map(String::as_str).collect::<Vec<_>>())
-            };
+            let begin = |words: &[&'static str]| conex.background(&spelled(words, image, &mark));
             for words in race.before {
-                let output = spread(words).finish();
+                let output = begin(words).finish();
                 assert_eq!(output.code, 0, "{words:?}: {output:?}");
             }
             // Now one is first, now the other.
             let (first, second) = if round % 2 == 0 { (race.one, race.two) } else { (race.two, race.one) };
-            let (first, second) = (spread(first), spread(second));
+            let (first, second) = (begin(first), begin(second));
             let why = format!("round {round}: {:?} and {:?}", race.one, race.two);
             for output in [first.finish(), second.finish()] {
                 assert!(matches!(output.code, 0 | 1 | 126 | 137 | 125), "{why}: {output:?}");

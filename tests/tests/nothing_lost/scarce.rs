@@ -1,28 +1,33 @@
 //! A root directory that cannot be written: what runs goes on and can be told, ended and spoken to; what cannot be done is one line.
 
 use conex_tests::{Conex, needs_root, private_mounts, skip};
-use rustix::mount::{MountFlags, mount, mount_remount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
 use crate::truth::{alive, clear, mark, true_state};
 
-#[test]
-fn a_root_directory_that_is_read_only() {
-    needs_root!();
+/// One whose root directory is a file system of 64 MiB.
+fn on_a_small_disk() -> Option<Conex> {
     if !private_mounts() {
-        skip!("no mount namespace");
+        return None;
     }
     let conex = Conex::new();
     #[expect(clippy::disallowed_methods, reason = "a disk of the test's own")]
     mount("tmpfs", conex.root(), "tmpfs", MountFlags::empty(), rustix::cstr!("size=64m,mode=755"))
         .expect("a tmpfs");
+    Some(conex)
+}
+
+#[test]
+fn a_root_directory_that_is_read_only() {
+    needs_root!();
+    let Some(conex) = on_a_small_disk() else { skip!("no mount namespace") };
     let Some(image) = conex.alpine() else { skip!("no alpine image") };
     let mark = mark(5, 0);
     conex.ok(&["run", "-d", "--name", "box", image, "sleep", &mark]);
     conex.ok(&["create", "--name", "rests", image, "true"]);
-    if mount_remount(conex.root(), MountFlags::RDONLY, rustix::cstr!("")).is_err() {
-        // The container writes into it: the kernel refuses, and a disk that fails does not ask.
-        skip!("a file system with open files cannot be made read-only here");
-    }
+    // Over itself: what is open goes on, as with a disk that has failed; by its name nothing can be written.
+    mount_bind(conex.root(), conex.root()).expect("a bind");
+    mount_remount(conex.root(), MountFlags::BIND | MountFlags::RDONLY, rustix::cstr!("")).expect("read-only");
     assert_eq!(true_state(&conex, "box", &mark, "read-only"), "running");
     conex.ok(&["exec", "box", "true"]);
     conex.ok(&["logs", "box"]);
@@ -44,7 +49,7 @@ fn a_root_directory_that_is_read_only() {
     conex.run(&["kill", "box"]);
     assert_ne!(true_state(&conex, "box", &mark, "killed"), "running");
     assert_eq!(alive(&mark), 0);
-    mount_remount(conex.root(), MountFlags::empty(), rustix::cstr!("")).expect("writable again");
+    unmount(conex.root(), UnmountFlags::DETACH).expect("writable again");
     assert_eq!(true_state(&conex, "box", &mark, "writable again"), "exited");
     conex.ok(&["start", "box"]);
     clear(&conex, &mark, "writable again");
@@ -53,13 +58,7 @@ fn a_root_directory_that_is_read_only() {
 #[test]
 fn a_root_directory_that_is_full() {
     needs_root!();
-    if !private_mounts() {
-        skip!("no mount namespace");
-    }
-    let conex = Conex::new();
-    #[expect(clippy::disallowed_methods, reason = "a disk of the test's own")]
-    mount("tmpfs", conex.root(), "tmpfs", MountFlags::empty(), rustix::cstr!("size=64m,mode=755"))
-        .expect("a tmpfs");
+    let Some(conex) = on_a_small_disk() else { skip!("no mount namespace") };
     let Some(image) = conex.alpine() else { skip!("no alpine image") };
     let mark = mark(6, 0);
     conex.ok(&["run", "-d", "--name", "box", image, "sleep", &mark]);

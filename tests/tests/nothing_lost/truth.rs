@@ -7,6 +7,21 @@ pub(crate) fn mark(test: u64, round: u64) -> String {
     format!("{test}{:07}{:04}", std::process::id() % 10_000_000, round % 10_000)
 }
 
+/// How many rounds: `CONEX_ROUNDS`, or what is usual.
+pub(crate) fn rounds(usual: u64) -> u64 {
+    std::env::var("CONEX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// The words of a command, with what `IMAGE` and `MARK` in it stand for.
+pub(crate) fn spelled<'a>(words: &[&'a str], image: &'a str, mark: &'a str) -> Vec<&'a str> {
+    let word = |word: &&'a str| match *word {
+        "IMAGE" => image,
+        "MARK" => mark,
+        other => other,
+    };
+    words.iter().map(word).collect()
+}
+
 /// Processes of the container with this mark, wherever they are.
 pub(crate) fn alive(mark: &str) -> usize {
     processes(|words| words == format!("sleep\0{mark}\0"))
