@@ -11,6 +11,7 @@ pub mod image;
 mod platform;
 mod reference;
 pub mod runtime;
+pub mod size;
 
 pub use descriptor::{Descriptor, media_type};
 pub use digest::{ChainId, DiffId, Digest, DigestError, Hasher};

@@ -26,6 +26,6 @@ pub use definition::{NewVolume, Volume};
 pub use error::{Error, Result};
 pub use name::VolumeName;
 pub use quota::{DiskImage, Quota, limit};
-pub use size::parse_size;
+use size::parse_size;
 pub use store::{Held, Turn, Volumes};
 pub use tree::{chown, copy, export, import, populate, usage};

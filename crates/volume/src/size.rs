@@ -1,24 +1,8 @@
-//! Sizes as Docker reads them: a number, and a unit of powers of 1024.
+//! The size of a volume.
 
-/// Bytes of a size as `10m`, `1.5g`, `512KiB`, `4096`; `None` when it is none, or 0.
-pub fn parse_size(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let text = text.strip_suffix("ib").or_else(|| text.strip_suffix('b')).unwrap_or(&text);
-    let (digits, shift) = match text.char_indices().last()? {
-        (at, 'k') => (&text[..at], 10),
-        (at, 'm') => (&text[..at], 20),
-        (at, 'g') => (&text[..at], 30),
-        (at, 't') => (&text[..at], 40),
-        (at, 'p') => (&text[..at], 50),
-        _ => (text, 0),
-    };
-    let digits = digits.trim_end();
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return None;
-    }
-    let bytes = digits.parse::<f64>().ok()? * (1_u64 << shift) as f64;
-    // Beyond this a file has no size.
-    (1.0..9.0e18).contains(&bytes).then_some(bytes as u64)
+/// Bytes of a size ([`conex_oci::size`]); `None` when it is none, or 0.
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    conex_oci::size::parse_size(text.trim()).ok().filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

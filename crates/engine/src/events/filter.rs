@@ -1,8 +1,8 @@
 //! `events --filter`, by Docker's rules: values of one key are alternatives, keys all hold.
 
 use super::Event;
-use crate::options::nearest;
-use crate::{Error, Result};
+use crate::Result;
+use crate::filter::{has_label, known};
 
 const KEYS: [&str; 15] = [
     "config",
@@ -32,16 +32,9 @@ impl EventFilter {
     /// Adds a `key=value`.
     ///
     /// # Errors
-    /// [`Error::Filter`] of an unknown key.
+    /// [`Error::Filter`](crate::Error::Filter) of an unknown key.
     pub fn add(&mut self, filter: &str) -> Result<()> {
-        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
-        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
-        let key = key.trim().to_ascii_lowercase();
-        if !KEYS.contains(&key.as_str()) {
-            let near = nearest(&key, KEYS).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            return Err(invalid(format!("unknown key{near}; there are {}", KEYS.join(", "))));
-        }
-        self.filters.push((key, value.trim().to_owned()));
+        self.filters.push(known(filter, &KEYS)?);
         Ok(())
     }
 
@@ -70,10 +63,7 @@ fn fits(event: &Event, key: &str, value: &str) -> bool {
         "scope" => event.scope == value,
         // `exec_start: sh -c …` is an `exec_start`, too.
         "event" => event.action == value || event.action.split(':').next() == Some(value),
-        "label" => match value.split_once('=') {
-            Some((name, wanted)) => attribute(name) == Some(wanted),
-            None => attribute(value).is_some(),
-        },
+        "label" => has_label(&event.actor.attributes, value),
         "pod" => attribute("pod") == Some(value),
         "image" => {
             let name = if event.kind == "container" { "image" } else { "name" };

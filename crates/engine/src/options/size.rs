@@ -2,35 +2,9 @@
 
 use super::OptionError;
 
-/// Bytes. A number, possibly with a fraction, then nothing, `b`, or one of `k m g t p` with an optional `b` or `ib`.
+/// Bytes of a size ([`conex_oci::size`]); `what` is the option that has it.
 pub fn parse_size(what: &'static str, text: &str) -> Result<u64, OptionError> {
-    let wrong =
-        || OptionError::syntax(what, text, "expected a size as 512, 50m, 1.5g (units b, k, m, g, t, p)");
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let shift = match unit.as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        "p" | "pb" | "pib" => 50,
-        _ => return Err(wrong()),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || fraction.len() > 18 {
-        return Err(wrong());
-    }
-    let too_large = || OptionError::syntax(what, text, "larger than 8 EiB");
-    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| too_large())? };
-    let part: u128 = if fraction.is_empty() { 0 } else { fraction.parse().map_err(|_| wrong())? };
-    let bytes = whole
-        .checked_mul(1 << shift)
-        .and_then(|bytes| bytes.checked_add((part << shift) / 10u128.pow(fraction.len() as u32)))
-        .ok_or_else(too_large)?;
-    // The kernel's and the OCI specification's byte counts are signed.
-    u64::try_from(bytes).ok().filter(|bytes| *bytes <= i64::MAX as u64).ok_or_else(too_large)
+    conex_oci::size::parse_size(text).map_err(|error| OptionError::syntax(what, text, error.to_string()))
 }
 
 /// The shortest exact text that [`parse_size`] reads back: `64m`, `1025`.

@@ -214,7 +214,7 @@ impl<'a> Life<'a> {
         let name = job.record.name.clone();
         let mut launched = launch(self.parts, job, self.restarts.count)?;
         self.volume_events("mount");
-        self.network_events(&launched, "connect");
+        self.network_events(launched.networks(), "connect");
         self.event("start");
         self.set_live(&Live::Running(launched.process.clone()))?;
         // A rename since the record was read found nothing live to tell; the next one does.

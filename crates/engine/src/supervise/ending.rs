@@ -8,9 +8,8 @@ use super::health::{Answer, Monitor};
 use super::launch::Launched;
 use super::notify::Notices;
 use super::wire::After;
-use crate::events::Event;
 use crate::health::{Health, HealthStatus};
-use crate::network::{Wired, release};
+use crate::network::release;
 use crate::options::OnUnhealthy;
 use crate::store::{Exit, LastRun};
 use crate::time::Time;
@@ -38,16 +37,15 @@ impl Life<'_> {
             client.probed(code);
             client.health(monitor.health.status);
         }
-        if monitor.health.status == HealthStatus::Healthy {
+        let (status, on_failure) = (monitor.health.status, monitor.on_failure);
+        if status == HealthStatus::Healthy {
             self.notices.iter_mut().for_each(Notices::healthy);
         }
         if turned.is_some() {
-            let word = monitor.health.status.word();
-            self.parts.event(&self.subject.event(&format!("health_status: {word}")));
+            self.event(&format!("health_status: {}", status.word()));
         }
-        let Some(monitor) = &self.health else { return OnUnhealthy::None };
         match turned {
-            Some(HealthStatus::Unhealthy) => monitor.on_failure,
+            Some(HealthStatus::Unhealthy) => on_failure,
             _ => OnUnhealthy::None,
         }
     }
@@ -57,7 +55,7 @@ impl Life<'_> {
         self.held = false;
         self.health.iter_mut().for_each(Monitor::cease);
         self.notices.iter_mut().for_each(Notices::hear);
-        let networks: Vec<_> = launched.wired.iter().flat_map(Wired::networks).collect();
+        let networks = launched.networks();
         let Launched { process, group, private_pids, wired, names, .. } = launched;
         if !private_pids && let Err(error) = group.kill() {
             log::warn!("{error}");
@@ -76,11 +74,7 @@ impl Life<'_> {
             log::warn!("{error}");
         }
         drop(wired);
-        for (id, name) in networks {
-            let event =
-                Event::new("network", "disconnect", id).with("name", name).with("container", &self.id);
-            self.parts.event(&event);
-        }
+        self.network_events(networks, "disconnect");
         self.volume_events("unmount");
         // A process that joined from outside may be in it still.
         if let Err(error) = group.delete().or_else(|_| group.kill().and_then(|()| group.delete())) {

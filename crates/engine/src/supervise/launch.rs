@@ -44,6 +44,13 @@ pub(super) struct Launched {
     pub(super) names: Option<Names>,
 }
 
+impl Launched {
+    /// The ids and names of its networks.
+    pub(super) fn networks(&self) -> Vec<(String, String)> {
+        self.wired.as_ref().map(Wired::networks).unwrap_or_default()
+    }
+}
+
 /// Starts the container; after an error nothing of the attempt is left.
 pub(super) fn launch(parts: &Parts, job: Job, restarts: u32) -> Result<Launched> {
     let resources = job.spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();

@@ -1,9 +1,7 @@
 //! What a supervisor notes in the journal of events.
 
 use super::container::Life;
-use super::launch::Launched;
 use crate::events::Event;
-use crate::network::Wired;
 
 impl Life<'_> {
     pub(super) fn event(&self, action: &str) {
@@ -11,8 +9,8 @@ impl Life<'_> {
     }
 
     /// One for each network that it has been put on or taken off.
-    pub(super) fn network_events(&self, launched: &Launched, action: &str) {
-        for (id, name) in launched.wired.iter().flat_map(Wired::networks) {
+    pub(super) fn network_events(&self, networks: Vec<(String, String)>, action: &str) {
+        for (id, name) in networks {
             let event = Event::new("network", action, id).with("name", name).with("container", &self.id);
             self.parts.event(&event);
         }

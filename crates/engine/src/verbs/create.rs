@@ -96,6 +96,11 @@ impl Engine {
             options,
             limits_changed: false,
         };
+        if record.options.supervision.notify == Some(NotifyMode::Healthy)
+            && record.health.as_ref().and_then(Check::command).is_none()
+        {
+            return Err(Error::NotifyHealthy);
+        }
         let (rootfs, mut plan) = loop {
             match self.furnish(&mut record, &image, &lowers, &joined, &settled, &users) {
                 Err(error) if users.may_do_without(&error) => {
@@ -119,11 +124,6 @@ impl Engine {
         write::new_file(&directory.join("spec.json"), &write::to_json(&plan.spec))?;
         record.command = plan.spec.process.as_ref().map(|process| process.args.clone()).unwrap_or_default();
         record.stop_signal = plan.stop_signal;
-        if record.options.supervision.notify == Some(NotifyMode::Healthy)
-            && record.health.as_ref().and_then(Check::command).is_none()
-        {
-            return Err(Error::NotifyHealthy);
-        }
         record.hostname = plan.hostname;
         // A container that is made to stay is there after a power failure, too.
         let durability = if record.options.auto_remove { Durability::Passing } else { Durability::Lasting };

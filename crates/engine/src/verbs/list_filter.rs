@@ -6,10 +6,11 @@ use conex_network::PortRange;
 use conex_oci::{ContainerId, Digest};
 
 use super::list::Row;
+use crate::Result;
+use crate::filter::{has_label, invalid, known};
 use crate::health::HealthStatus;
-use crate::options::{NetworkMode, RestartPolicy, nearest};
+use crate::options::{NetworkMode, RestartPolicy};
 use crate::store::ContainerState;
-use crate::{Error, Result};
 
 const KEYS: [&str; 19] = [
     "ancestor",
@@ -59,39 +60,33 @@ impl ListFilter {
     /// # Errors
     /// An unknown key, or a value that the key does not take.
     pub fn add(&mut self, filter: &str) -> Result<()> {
-        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
-        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
-        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+        let (key, value) = known(filter, &KEYS)?;
+        let invalid = |why: String| Err(invalid(filter, why));
         match key.as_str() {
             "exited" if value.parse::<i32>().is_err() => {
-                return Err(invalid("expected an exit code".to_owned()));
+                return invalid("expected an exit code".to_owned());
             }
-            "status" if !STATES.contains(&value) => {
-                return Err(invalid(format!("expected one of {}", STATES.join(", "))));
+            "status" if !STATES.contains(&value.as_str()) => {
+                return invalid(format!("expected one of {}", STATES.join(", ")));
             }
-            "health" if !HEALTH.contains(&value) => {
-                return Err(invalid(format!("expected one of {}", HEALTH.join(", "))));
+            "health" if !HEALTH.contains(&value.as_str()) => {
+                return invalid(format!("expected one of {}", HEALTH.join(", ")));
             }
             "restart-policy" if value.parse::<RestartPolicy>().is_err() => {
-                return Err(invalid("expected no, on-failure, always or unless-stopped".to_owned()));
+                return invalid("expected no, on-failure, always or unless-stopped".to_owned());
             }
-            "should-start-on-boot" | "is-task" if flag(value).is_none() => {
-                return Err(invalid("expected true or false".to_owned()));
+            "should-start-on-boot" | "is-task" if flag(&value).is_none() => {
+                return invalid("expected true or false".to_owned());
             }
-            "publish" | "expose" if port(value).is_none() => {
-                return Err(invalid("expected a port or a range of ports, as 80, 8000-8010/udp".to_owned()));
+            "publish" | "expose" if port(&value).is_none() => {
+                return invalid("expected a port or a range of ports, as 80, 8000-8010/udp".to_owned());
             }
             "until" if value.parse::<i64>().is_err() => {
-                return Err(invalid("expected seconds since 1970".to_owned()));
+                return invalid("expected seconds since 1970".to_owned());
             }
-            known if KEYS.contains(&known) => {}
-            other => {
-                let near =
-                    nearest(other, KEYS).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-                return Err(invalid(format!("unknown key{near}; there are {}", KEYS.join(", "))));
-            }
+            _ => {}
         }
-        self.filters.push((key, value.to_owned()));
+        self.filters.push((key, value));
         Ok(())
     }
 
@@ -122,10 +117,7 @@ impl ListFilter {
 
     pub(super) fn passes(&self, row: &Row, ancestors: &[Digest]) -> bool {
         let Row { id, summary, state, .. } = row;
-        let label = |wanted: &str| match wanted.split_once('=') {
-            Some((key, value)) => summary.labels.get(key).is_some_and(|have| have == value),
-            None => summary.labels.contains_key(wanted),
-        };
+        let label = |wanted: &str| has_label(&summary.labels, wanted);
         let exited =
             |code: &str| matches!(state, ContainerState::Exited(exit) if code == exit.code.to_string());
         let status = |word: &str| state.word() == if word == "stopped" { "exited" } else { word };

@@ -9,7 +9,7 @@ use conex_engine::{Engine, Made};
 use crate::cli::args::value;
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
-use crate::{builtin, flags, output};
+use crate::{builtin, flags, images, output};
 
 pub(crate) const VERB: Verb = Verb {
     name: "create",
@@ -112,17 +112,11 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
 
 fn make(context: &Context, engine: &Engine, options: CreateOptions, pod: PodOptions) -> Result<Made, Error> {
     let options = CreateOptions { image: builtin::PAUSE.to_owned(), pull: PullPolicy::Never, ..options };
-    let made = match engine.create_pod(&options, pod.clone()) {
-        Err(error) => {
-            let store = context.images()?;
-            if !crate::images::is_missing(&store, builtin::PAUSE, None) {
-                return Err(error.into());
-            }
-            builtin::provide(&store, builtin::PAUSE, None)?;
-            engine.create_pod(&options, pod)?
-        }
-        Ok(made) => made,
-    };
+    let store = context.images()?;
+    if images::is_missing(&store, builtin::PAUSE, None) {
+        builtin::provide(&store, builtin::PAUSE, None)?;
+    }
+    let made = engine.create_pod(&options, pod)?;
     made.warnings.iter().for_each(|warning| output::note(format!("WARNING: {warning}")));
     Ok(made)
 }

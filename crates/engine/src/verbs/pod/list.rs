@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use conex_oci::ContainerId;
 
-use crate::options::{PodPart, nearest};
+use crate::filter::{has_label, known};
+use crate::options::PodPart;
 use crate::store::{ContainerState, Record};
 use crate::time::Time;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Result};
 
 const KEYS: [&str; 9] =
     ["ctr-ids", "ctr-names", "ctr-number", "ctr-status", "id", "label", "name", "network", "status"];
@@ -86,14 +87,7 @@ impl PodFilter {
     /// # Errors
     /// An unknown key.
     pub fn add(&mut self, filter: &str) -> Result<()> {
-        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
-        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
-        let key = key.trim().to_ascii_lowercase();
-        if !KEYS.contains(&key.as_str()) {
-            let near = nearest(&key, KEYS).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            return Err(invalid(format!("unknown key{near}; there are {}", KEYS.join(", "))));
-        }
-        self.0.push((key, value.trim().to_owned()));
+        self.0.push(known(filter, &KEYS)?);
         Ok(())
     }
 
@@ -111,10 +105,7 @@ fn fits(pod: &PodSummary, key: &str, value: &str) -> bool {
         "name" => pod.name.contains(value),
         "status" => pod.state.word().eq_ignore_ascii_case(value),
         "network" => pod.network.split(',').any(|network| network == value),
-        "label" => match value.split_once('=') {
-            Some((key, value)) => pod.labels.get(key).is_some_and(|found| found == value),
-            None => pod.labels.contains_key(value),
-        },
+        "label" => has_label(&pod.labels, value),
         "ctr-ids" => pod.containers.iter().any(|(id, _, _)| id.as_str().starts_with(value)),
         "ctr-names" => pod.containers.iter().any(|(_, name, _)| name.contains(value)),
         "ctr-status" => pod.containers.iter().any(|(_, _, state)| *state == value),

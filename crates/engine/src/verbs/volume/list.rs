@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use conex_volume::{Backing, Volume, Volumes, usage};
 use rustix::fs::{Mode, OFlags};
 
+use crate::filter::has_label;
 use crate::{Engine, Error, Result};
 
 const KEYS: [&str; 4] = ["dangling", "driver", "label", "name"];
@@ -53,10 +54,7 @@ impl VolumeFilter {
         let any = |key: &'static str, fits: &dyn Fn(&str) -> bool| {
             of(key).next().is_none() || of(key).any(|(_, value)| fits(value))
         };
-        let label = |wanted: &str| match wanted.split_once('=') {
-            Some((key, value)) => volume.labels.get(key).is_some_and(|have| have == value),
-            None => volume.labels.contains_key(wanted),
-        };
+        let label = |wanted: &str| has_label(&volume.labels, wanted);
         any("dangling", &|value| matches!(value, "true" | "1") == (links == 0))
             && any("driver", &|value| volume.driver == value)
             && any("name", &|value| volume.name.as_str().contains(value))
