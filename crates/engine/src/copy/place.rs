@@ -132,7 +132,7 @@ impl Place {
                 },
             };
             if let Some(kind) = kind {
-                let ids = record.id_range.map(|range| IdShift { base: range.base, size: range.size });
+                let ids = record.id_range.map(IdShift::from);
                 return Ok(Self { id: id.clone(), name, subject: Subject::from(&record), ids, kind });
             }
             if Instant::now() > until {
@@ -258,7 +258,7 @@ fn mounts(parts: &Parts, record: &Record, owned: &Owned) -> Result<Mounts> {
     let spec = parts.spec(&record.id)?;
     let place = |what: &str, source| CopyError::Place { what: what.to_owned(), source };
     let read_only = spec.root.as_ref().is_some_and(|root| root.readonly);
-    let mut binds = Vec::new();
+    let (mut binds, mut idmap) = (Vec::new(), None);
     // By descriptor: a path below a volume's root is a container's to swap for a link.
     let mut given = crate::volumes::resting(parts, record, &spec, root.as_fd())?;
     for (index, mount) in spec.mounts.iter().enumerate() {
@@ -274,13 +274,13 @@ fn mounts(parts: &Parts, record: &Record, owned: &Owned) -> Result<Mounts> {
             }
         };
         let mapped = !mount.uid_mappings.is_empty() || has("idmap") || has("ridmap");
-        let idmap = match record.id_range.filter(|_| mapped) {
-            Some(range) => Some(crate::idmap::namespace(range)?),
-            None => None,
-        };
+        // One for all of them.
+        if let (true, None, Some(range)) = (mapped, &idmap, record.id_range) {
+            idmap = Some(crate::idmap::namespace(range)?);
+        }
         let change = Change {
             propagation: Some(Propagation::Private),
-            idmap: idmap.as_ref().map(AsFd::as_fd),
+            idmap: idmap.as_ref().filter(|_| mapped).map(AsFd::as_fd),
             ..Change::default()
         };
         let failed = |source| place("set up the container's binds", source);

@@ -13,6 +13,12 @@ pub struct IdRange {
     pub size: u32,
 }
 
+impl From<IdRange> for conex_image::writable::IdShift {
+    fn from(range: IdRange) -> Self {
+        Self { base: range.base, size: range.size }
+    }
+}
+
 /// Ids that a container has: what passwd files, packages and `nobody` (65534) expect.
 pub(crate) const SIZE: u32 = 65_536;
 

@@ -24,7 +24,7 @@ pub(super) struct Opened {
 
 impl Opened {
     pub(super) fn writable(&self) -> Writable<'_> {
-        let ids = self.record.id_range.map(|range| IdShift { base: range.base, size: range.size });
+        let ids = self.record.id_range.map(IdShift::from);
         Writable::new(self.upper.as_fd(), self.view.as_fd(), ids)
     }
 }

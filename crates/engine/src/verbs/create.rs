@@ -111,7 +111,9 @@ impl Engine {
             }
         };
         record.id_notice = users.notice.take();
-        if let Some(why) = users.warning.take().filter(|why| users::first_time(&parts.paths.run, why)) {
+        if let Some(why) = record.id_notice.as_ref().filter(|_| users.warns)
+            && users::first_time(&parts.paths.run, why)
+        {
             warnings.push(format!("the container has the host's user ids, as in Docker: {why}"));
         }
         for (file, content) in &plan.files {

@@ -59,8 +59,8 @@ pub(super) struct Users {
     by_default: bool,
     /// Why it has the host's ids, if nobody asked for those.
     pub(super) notice: Option<String>,
-    /// The same, when it is worth a warning.
-    pub(super) warning: Option<String>,
+    /// Whether that is the host's doing, and worth a warning.
+    pub(super) warns: bool,
 }
 
 impl Users {
@@ -76,7 +76,7 @@ impl Users {
         joined: (&mut Joined, &mut BTreeMap<String, ContainerId>),
     ) -> Result<Self> {
         let asked = std::mem::take(&mut options.namespaces.user);
-        let mut users = Self { own: None, idmap: None, by_default: false, notice: None, warning: None };
+        let mut users = Self { own: None, idmap: None, by_default: false, notice: None, warns: false };
         let (mode, notice) = match asked {
             UserMode::Default if crate::rootless::is_rootless() => (UserMode::Host, None),
             UserMode::Default => {
@@ -162,8 +162,8 @@ impl Users {
         if let Some((_, claim)) = self.own.take() {
             claim.forfeit()?;
         }
-        self.warning = Some(why.clone());
         self.notice = Some(why);
+        self.warns = true;
         Ok(())
     }
 }
