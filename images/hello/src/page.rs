@@ -297,11 +297,13 @@ fn joined(sets: &[Set]) -> Vec<(String, &Set)> {
     joined
 }
 
-/// A layer's folder is named by its hash, of which people know the beginning.
+/// A layer's folder is named by its hash, of which people know the beginning. A layer that is a detached mount is all of that
+/// mount: the kernel says "/".
 fn short_layer(path: &str) -> String {
     let is_hash = |part: &&str| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
     match path.split('/').find(is_hash) {
         Some(hash) => format!("sha256:{}", &hash[..12]),
+        None if path == "/" => "a mount of its own, which has no path".to_owned(),
         None => path.to_owned(),
     }
 }

@@ -48,7 +48,7 @@ const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab
 
 fn mountinfo(cgroup: &str) -> String {
     format!(
-        "30 1 0:40 / / rw,relatime - overlay overlay rw,lowerdir=/r/layers/{HASH}/fs:/r/a\\134:b,upperdir=/r/u\\040p,workdir=/r/w\n\
+        "30 1 0:40 / / rw,relatime - overlay overlay rw,lowerdir=/r/layers/{HASH}/fs:/r/a\\134:b:/,upperdir=/r/u\\040p,workdir=/r/w\n\
          31 30 0:41 / /proc rw,nosuid - proc proc rw\n\
          32 31 0:41 /sys /proc/sys ro,nosuid - proc proc rw\n\
          33 31 0:42 /null /proc/kcore rw - tmpfs tmpfs rw\n\
@@ -85,7 +85,7 @@ fn a_container_on_cgroup_v2() {
     assert_eq!(report.identity.uid_map, [Mapping { inside: 0, outside: 100000, count: 65536 }]);
     assert_eq!(report.identity.groups, [10, 20]);
     let root = report.filesystem.root.as_ref().unwrap();
-    assert_eq!(root.lower, [format!("/r/layers/{HASH}/fs"), "/r/a:b".to_owned()]);
+    assert_eq!(root.lower, [format!("/r/layers/{HASH}/fs"), "/r/a:b".to_owned(), "/".to_owned()]);
     assert_eq!(root.upper.as_deref(), Some("/r/u p"));
     assert_eq!(report.filesystem.masked, ["/proc/kcore", "/proc/acpi", "/sys/firmware"]);
     assert_eq!(report.filesystem.read_only, ["/proc/sys"]);
@@ -100,8 +100,9 @@ fn a_container_on_cgroup_v2() {
         "14 of 41: CHOWN DAC_OVERRIDE",
         "inheritable, ambient: none",
         "on, 1 filter looks",
-        "overlay of 2 layers of the image, writable",
-        "sha256:0123456789ab\n",
+        "overlay of 3 layers of the image, writable",
+        "layer 3      sha256:0123456789ab\n",
+        "layer 1      a mount of its own, which has no path\n",
         "/proc/kcore /proc/acpi",
     ] {
         assert!(page.contains(part), "{part}\n{page}");
