@@ -15,6 +15,7 @@ mod images;
 mod output;
 mod progress;
 mod terminal;
+mod ui;
 
 use std::process::ExitCode;
 

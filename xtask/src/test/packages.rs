@@ -64,6 +64,11 @@ const PACKAGES: &[Package] = &[
         why: "what a container finds is compared with what it finds under this runtime",
     },
     Package { name: "runc", program: "runc", why: "likewise" },
+    Package {
+        name: "tmux",
+        program: "tmux",
+        why: "the terminal that `ui` draws on, which says what is on it",
+    },
 ];
 
 /// Runs its arguments where systemd seems not to run, so that no package of them starts its service: Debian's scripts ask

@@ -118,8 +118,8 @@ fn filter(given: &Given<'_>) -> Result<Filter, Error> {
 
 /// What stands in the first columns of one row.
 pub(super) struct Name {
-    repository: String,
-    tag: String,
+    pub(super) repository: String,
+    pub(super) tag: String,
     digest: String,
 }
 

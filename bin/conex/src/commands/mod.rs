@@ -62,6 +62,7 @@ mod stop;
 mod tag;
 mod time;
 mod top;
+mod ui;
 mod unpause;
 mod unshare;
 mod update;
@@ -97,6 +98,7 @@ pub(crate) static VERBS: &[&Verb] = &[
     &stats::VERB,
     &metrics::VERB,
     &top::VERB,
+    &ui::VERB,
     &pause::VERB,
     &unpause::VERB,
     &update::VERB,

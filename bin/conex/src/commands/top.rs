@@ -3,7 +3,8 @@
 use clap::Command;
 use conex_engine::Top;
 
-use crate::cli::args::words;
+use super::ui;
+use crate::cli::args::{flag, words};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
 use crate::format::table;
@@ -14,8 +15,8 @@ pub(crate) const VERB: Verb = Verb {
     aliases: &[],
     about: "Display the running processes of a container",
     usage: "CONTAINER [ps OPTIONS]",
-    arity: Arity::AtLeast(1),
-    examples: "  conex top web\n  conex top web -o pid,rss,args",
+    arity: Arity::Containers,
+    examples: "  conex top web\n  conex top web -o pid,rss,args\n  conex top --all",
     unsupported: &[],
     failure: 1,
     define,
@@ -23,11 +24,20 @@ pub(crate) const VERB: Verb = Verb {
 };
 
 fn define(command: Command) -> Command {
-    command.arg(words("words", "CONTAINER"))
+    command.args([
+        flag("all").help("Show all containers, in the dashboard of 'conex ui'"),
+        words("container", "CONTAINER").required(false),
+    ])
 }
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
-    let mut words = given.texts("words").map(str::to_owned);
+    if given.on("all") {
+        return match given.texts("container").next() {
+            Some(named) => Err(Error::usage(format!("--all shows all containers: leave {named:?} out"))),
+            None => ui::show(context),
+        };
+    }
+    let mut words = given.texts("container").map(str::to_owned);
     let container = words.next().unwrap_or_default();
     let options: Vec<String> = words.collect();
     let engine = context.engine()?;
