@@ -144,9 +144,9 @@ fn title(model: &Model, theme: Theme) -> Line<'static> {
 fn keys(frame: &mut Frame<'_>, keys: &[(&'static str, &'static str)], area: Rect, theme: Theme) {
     let key = theme.color(Color::Cyan).add_modifier(Modifier::BOLD);
     let mut spans = Vec::new();
-    // The last two lead to the rest: they stay where not all fit.
+    // The last three lead to the rest: they stay where not all fit.
     let width = |(key, rest): &(&str, &str)| key.chars().count() + rest.chars().count() + 2;
-    let ends = &keys[keys.len().saturating_sub(2)..];
+    let ends = &keys[keys.len().saturating_sub(3)..];
     let mut room = usize::from(area.width).saturating_sub(ends.iter().map(width).sum());
     let first = keys[..keys.len() - ends.len()].iter().take_while(|one| {
         let fits = width(one) <= room;
@@ -167,7 +167,7 @@ fn containers(frame: &mut Frame<'_>, model: &Model, area: Rect, theme: Theme) {
     // Columns go as the terminal gets narrow, the name last.
     let columns: &[Column<Container>] = &[
         ("NAME", Constraint::Fill(2), |one| one.name.clone()),
-        ("STATUS", Constraint::Fill(2), |one| one.status.clone()),
+        ("STATUS", Constraint::Fill(3), |one| one.status.clone()),
         ("CPU %", Constraint::Length(8), |one| used(one, |usage| format!("{:.2}%", usage.cpu))),
         ("MEM / LIMIT", Constraint::Length(21), |one| {
             used(one, |usage| format!("{} / {}", binary(usage.memory), binary(usage.limit)))
