@@ -129,18 +129,22 @@ fn containers_are_shown_and_acted_upon() {
     let graphs = |shown: &str| Tmux::line(shown, "Memory").contains("iB") && shown.contains("Waits");
     tmux.until("graphs", graphs);
 
+    // The outcome of each before the next: it would be said over that one's.
     tmux.types(&["p"]);
+    tmux.expect("pause web: done");
     tmux.until("a pause", |shown| Tmux::line(shown, "web  ").contains("(Paused)"));
     assert_eq!(conex.inspect("web")["State"]["Status"], "paused");
     tmux.types(&["p"]);
     tmux.expect("unpause web: done");
     tmux.types(&["o"]);
+    tmux.expect("stop web: done");
     tmux.until("a stop", |shown| Tmux::line(shown, "web  ").contains("Exited"));
     assert_eq!(conex.inspect("web")["State"]["Status"], "exited");
     tmux.types(&["t"]);
     tmux.expect("start web: done");
     assert_eq!(conex.inspect("web")["State"]["Status"], "running");
     tmux.types(&["k"]);
+    tmux.expect("kill web: done");
     tmux.until("a kill", |shown| Tmux::line(shown, "web  ").contains("Exited (137)"));
     // A verb that fails says why.
     tmux.types(&["p"]);
@@ -157,10 +161,8 @@ fn containers_are_shown_and_acted_upon() {
 
     tmux.types(&["i"]);
     tmux.expect("\"AppArmorProfile\"");
-    tmux.until("its name, further down", |shown| {
-        tmux.types(&["PageDown"]);
-        shown.contains("\"Name\": \"/idle\"")
-    });
+    tmux.types(&["End"]);
+    tmux.expect("\"Status\": \"created\"");
     tmux.types(&["q"]);
     tmux.types(&["Tab"]);
     let shown = tmux.expect("REPOSITORY");

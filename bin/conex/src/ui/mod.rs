@@ -105,6 +105,11 @@ impl Dashboard<'_> {
                 wait = Duration::ZERO;
                 let request = match event::read()? {
                     Event::Key(key) if key.kind == KeyEventKind::Press => self.model.key(key),
+                    Event::Resize(..) => {
+                        // One that is smaller and then as before has lost what stood on it, which its size does not tell.
+                        screen.draw_anew()?;
+                        None
+                    }
                     _ => None,
                 };
                 match request {

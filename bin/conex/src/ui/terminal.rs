@@ -56,9 +56,16 @@ impl Screen {
                 raw.again();
             }
             execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
-            self.terminal.clear()?;
+            self.draw_anew()?;
         }
         Ok(false)
+    }
+
+    /// Forgets what stands on the terminal: all of it is drawn the next time. `Terminal::clear` would ask where the cursor
+    /// is, and wait for an answer.
+    pub(super) fn draw_anew(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Lends the terminal, as it was found, to `other`; takes it back.
@@ -74,7 +81,7 @@ impl Screen {
         conex_sys::signal::block(SIGNALS)?;
         self.raw = Some(Raw::enter()?);
         execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
-        self.terminal.clear()?;
+        self.draw_anew()?;
         Ok(value)
     }
 }
