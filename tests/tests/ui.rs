@@ -86,6 +86,14 @@ impl<'c> Tmux<'c> {
         self.expect("Containers");
     }
 
+    /// The pid of the program: the child of the shell on the terminal.
+    fn ui(&self) -> String {
+        let shell = self.ok(&["display-message", "-p", "#{pane_pid}"]);
+        let children = format!("/proc/{0}/task/{0}/children", shell.trim());
+        let children = std::fs::read_to_string(children).expect("the shell's children");
+        children.split_whitespace().next().expect("a child").to_owned()
+    }
+
     /// The program has ended well, the first screen is back, and what is typed is echoed.
     #[track_caller]
     fn has_left(&self) {
@@ -249,18 +257,49 @@ fn signals_and_small_terminals() {
         tmux.ok(&["resize-window", "-x", "12", "-y", "3"]);
         tmux.ok(&["resize-window", "-x", "40", "-y", "10"]);
         tmux.expect("Keys");
-        // The child of the shell on the terminal.
-        let shell = tmux.ok(&["display-message", "-p", "#{pane_pid}"]);
-        let child = format!("/proc/{0}/task/{0}/children", shell.trim());
-        let pid = std::fs::read_to_string(child).expect("the shell's children");
-        let pid = pid.split_whitespace().next().expect("a child");
-        let status = Command::new("kill").args([&format!("-{signal}"), pid]).status().expect("kill");
+        let pid = tmux.ui();
+        let status = Command::new("kill").args([&format!("-{signal}"), &pid]).status().expect("kill");
         assert!(status.success());
         tmux.has_left();
         tmux.types(&["clear", "Enter"]);
         tmux.until("a clear screen", |shown| !shown.contains("left:"));
     }
     assert_eq!(conex.inspect("web")["State"]["Status"], "running");
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["create", "--name", "idle", alpine, "true"]);
+    // The terminal goes with SIGHUP, and without: a session leader that ignores it leaves its children to notice.
+    for ignoring in ["", "trap '' HUP; "] {
+        let tmux = Tmux::new(&conex, 80, 24);
+        tmux.types(&[&format!("{ignoring}clear; $CONEX ui"), "Enter"]);
+        tmux.expect("idle");
+        let pid = tmux.ui();
+        drop(tmux);
+        eventually("the end of the dashboard", || {
+            (!std::path::Path::new("/proc").join(&pid).exists()).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_long_paste_is_not_taken_for_keys_later() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["create", "--name", "idle", alpine, "true"]);
+    let tmux = Tmux::new(&conex, 80, 24);
+    tmux.starts_ui();
+    tmux.expect("idle");
+    // `x` is no key of the dashboard's.
+    tmux.ok(&["set-buffer", &"x".repeat(3000)]);
+    tmux.ok(&["paste-buffer"]);
+    // What is typed while that is dropped is dropped with it.
+    std::thread::sleep(Duration::from_secs(1));
+    tmux.types(&["/", "idle", "Enter"]);
+    tmux.expect("filter: idle");
+    tmux.types(&["q"]);
+    tmux.has_left();
 }
 
 #[test]

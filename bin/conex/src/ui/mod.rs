@@ -19,7 +19,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use self::actions::{Actions, Follower, Program};
 use self::model::{Container, Image, Model, Over, Request, Tab, Usage, clean};
 use self::pager::Pager;
-use self::terminal::Screen;
+use self::terminal::{Came, Screen};
 use self::view::Theme;
 use crate::cli::Context;
 use crate::errors::Error;
@@ -99,29 +99,35 @@ impl Dashboard<'_> {
             self.listen();
             screen.terminal.draw(|frame| view::draw(frame, &mut self.model, theme))?;
             let busy = self.follower.is_some() || self.actions.are_under_way();
-            let mut wait = if busy { CHILDREN } else { KEYS };
-            // All keys that are there, as when a text is pasted, before the next picture.
-            while event::poll(wait)? {
-                wait = Duration::ZERO;
-                let request = match event::read()? {
-                    Event::Key(key) if key.kind == KeyEventKind::Press => self.model.key(key),
-                    Event::Resize(..) => {
-                        // One that is smaller and then as before has lost what stood on it, which its size does not tell.
-                        screen.draw_anew()?;
-                        None
-                    }
-                    _ => None,
-                };
-                match request {
-                    Some(Request::Quit) => return Ok(()),
-                    Some(request) => self.fulfil(request, &mut screen)?,
-                    None => {}
-                }
-            }
-            if screen.asked_to_end()? {
-                return Ok(());
+            match screen.wait(if busy { CHILDREN } else { KEYS })? {
+                Came::Nothing => {}
+                Came::Keys if self.take_keys(&mut screen)? => return Ok(()),
+                Came::Keys => {}
+                Came::End => return Ok(()),
             }
         }
+    }
+
+    /// Takes all keys that are there, as when a text is pasted, before the next picture; whether one of them quits.
+    fn take_keys(&mut self, screen: &mut Screen) -> io::Result<bool> {
+        let mut any = false;
+        while event::poll(Duration::ZERO)? {
+            any = true;
+            let request = match event::read()? {
+                Event::Key(key) if key.kind == KeyEventKind::Press => self.model.key(key),
+                _ => None,
+            };
+            match request {
+                Some(Request::Quit) => return Ok(true),
+                Some(request) => self.fulfil(request, screen)?,
+                None => {}
+            }
+        }
+        if !any {
+            // The rest of a paste that is longer than what crossterm reads at once: it would lie there until the next key.
+            screen.drop_keys();
+        }
+        Ok(false)
     }
 
     fn fulfil(&mut self, request: Request, screen: &mut Screen) -> io::Result<()> {

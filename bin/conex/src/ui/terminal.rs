@@ -1,28 +1,43 @@
 //! The terminal while the dashboard has it: raw, on its other screen, without a cursor; put back on every way out.
 //!
 //! Ways out: the end of [`Screen`] (an error, `q`), a panic (the hook leaves the other screen so that its message is
-//! read), SIGTERM and SIGHUP (the loop asks [`Screen::asked_to_end`]), SIGKILL (the guardian of [`Raw`]).
+//! read), SIGTERM, SIGHUP and a terminal that is gone (the loop waits by [`Screen::wait`]), SIGKILL (the guardian of [`Raw`]).
 
 use std::io::{self, Stdout, Write};
 use std::sync::Once;
+use std::time::Duration;
 
 use conex_sys::signal::{SignalFd, unblock};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use ratatui::crossterm::{cursor, execute};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::Signal;
+use rustix::termios::{QueueSelector, tcflush};
 
 use crate::terminal::Raw;
 
-/// What would end this process with the terminal as it is, and a continue after a stop.
+/// What would end this process with the terminal as it is, a continue after a stop, and a change of size.
 const SIGNALS: &[i32] = &[
     Signal::TERM.as_raw(),
     Signal::HUP.as_raw(),
     Signal::INT.as_raw(),
     Signal::QUIT.as_raw(),
     Signal::CONT.as_raw(),
+    Signal::WINCH.as_raw(),
 ];
+
+/// What has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// Nothing in that time, or what has been seen to.
+    Nothing,
+    Keys,
+    /// A signal asks the program to end, or the terminal is gone.
+    End,
+}
 
 /// The terminal, taken until this is dropped.
 pub(super) struct Screen {
@@ -46,19 +61,48 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Whether a signal asks the program to end. After a stop and a continue all is set up and drawn anew.
-    pub(super) fn asked_to_end(&mut self) -> io::Result<bool> {
+    /// Waits for keys or a signal, `time` at most. After a stop and a continue all is set up anew.
+    ///
+    /// Not left to crossterm: it takes the end of a terminal that is gone for keys to come, and reads it for ever.
+    ///
+    /// # Errors
+    /// When poll(2) fails.
+    pub(super) fn wait(&mut self, time: Duration) -> io::Result<Came> {
+        let stdin = rustix::stdio::stdin();
+        let mut fds = [PollFd::new(&stdin, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+        let time = time.try_into().map_err(io::Error::other)?;
+        match poll(&mut fds, Some(&time)) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Came::Nothing),
+            Err(error) => return Err(error.into()),
+        }
+        let terminal = fds[0].revents();
+        if terminal.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) || self.asked_to_end()? {
+            return Ok(Came::End);
+        }
+        Ok(if terminal.contains(PollFlags::IN) { Came::Keys } else { Came::Nothing })
+    }
+
+    fn asked_to_end(&mut self) -> io::Result<bool> {
         while let Some(signal) = self.signals.next()? {
-            if signal != Signal::CONT.as_raw() {
+            if signal == Signal::CONT.as_raw() {
+                if let Some(raw) = &self.raw {
+                    raw.again();
+                }
+                execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
+            } else if signal != Signal::WINCH.as_raw() {
                 return Ok(true);
             }
-            if let Some(raw) = &self.raw {
-                raw.again();
-            }
-            execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
+            // A terminal that is smaller and then as before has lost what stood on it, which its size does not tell.
             self.draw_anew()?;
         }
         Ok(false)
+    }
+
+    /// Forgets keys that have come.
+    pub(super) fn drop_keys(&self) {
+        // A terminal that is gone is noticed by the next wait.
+        let _ = tcflush(rustix::stdio::stdin(), QueueSelector::IFlush);
     }
 
     /// Forgets what stands on the terminal: all of it is drawn the next time. `Terminal::clear` would ask where the cursor
@@ -76,7 +120,7 @@ impl Screen {
         self.raw = None;
         leave();
         // What `other` starts inherits the mask; Ctrl-C there is for it, and not for us.
-        unblock(&[Signal::TERM.as_raw(), Signal::HUP.as_raw()]);
+        unblock(&[Signal::TERM.as_raw(), Signal::HUP.as_raw(), Signal::WINCH.as_raw()]);
         let value = other();
         conex_sys::signal::block(SIGNALS)?;
         self.raw = Some(Raw::enter()?);
