@@ -271,17 +271,18 @@ fn signals_and_small_terminals() {
 fn it_ends_with_its_terminal() {
     let (conex, alpine) = alpine!();
     conex.ok(&["create", "--name", "idle", alpine, "true"]);
-    // The terminal goes with SIGHUP, and without: a session leader that ignores it leaves its children to notice.
-    for ignoring in ["", "trap '' HUP; "] {
-        let tmux = Tmux::new(&conex, 80, 24);
-        tmux.types(&[&format!("{ignoring}clear; $CONEX ui"), "Enter"]);
-        tmux.expect("idle");
-        let pid = tmux.ui();
-        drop(tmux);
-        eventually("the end of the dashboard", || {
-            (!std::path::Path::new("/proc").join(&pid).exists()).then_some(())
-        });
-    }
+    let status = conex.scratch().join("status");
+    // A shell without job control outlives the terminal, and tells how the dashboard ended.
+    let tmux = Tmux::new(&conex, 80, 24);
+    tmux.types(&[&format!("sh -c 'trap : HUP; clear; $CONEX ui; echo $? >{}'", status.display()), "Enter"]);
+    tmux.expect("idle");
+    tmux.types(&["?"]);
+    tmux.expect("Keys");
+    drop(tmux);
+    let status = eventually("the end of the dashboard", || {
+        std::fs::read_to_string(&status).ok().filter(|status| status.ends_with('\n'))
+    });
+    assert_eq!(status, "0\n");
 }
 
 #[test]

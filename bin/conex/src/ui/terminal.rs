@@ -4,6 +4,7 @@
 //! read), SIGTERM, SIGHUP and a terminal that is gone (the loop waits by [`Screen::wait`]), SIGKILL (the guardian of [`Raw`]).
 
 use std::io::{self, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ pub(super) enum Came {
 
 /// The terminal, taken until this is dropped.
 pub(super) struct Screen {
-    pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Its own drop shows the cursor, which [`leave`] does, and panics where neither terminal nor standard error is left.
+    pub(super) terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     signals: SignalFd,
     raw: Option<Raw>,
 }
@@ -55,7 +57,7 @@ impl Screen {
         tell_panics_on_the_first_screen();
         let signals = SignalFd::new(SIGNALS)?;
         let raw = Raw::enter()?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
         let screen = Self { terminal, signals, raw: Some(raw) };
         execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
         Ok(screen)
