@@ -53,7 +53,7 @@ fn what_follows_the_image_is_the_containers() {
     let matches = parse("exec", &["-i", "web", "ls", "-l"]).unwrap();
     assert_eq!(Given::new(&matches).texts("words").collect::<Vec<_>>(), ["web", "ls", "-l"]);
     let matches = parse("top", &["web", "-o", "pid"]).unwrap();
-    assert_eq!(Given::new(&matches).texts("words").collect::<Vec<_>>(), ["web", "-o", "pid"]);
+    assert_eq!(Given::new(&matches).texts("container").collect::<Vec<_>>(), ["web", "-o", "pid"]);
 }
 
 #[test]
