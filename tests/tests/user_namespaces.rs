@@ -252,3 +252,19 @@ fn no_two_have_the_same_ids() {
     // Below what programs take for a negative number.
     assert!(bases[24] + 65_536 <= 1 << 31, "{bases:?}");
 }
+
+#[test]
+fn a_range_is_taken_while_one_that_joined_it_is_there() {
+    let (conex, alpine) = alpine!();
+    let base = |name: &str| conex.inspect(name)["UserNamespace"]["HostId"].as_u64().expect("a number");
+    conex.ok(&["run", "-d", "--name", "first", alpine, "sleep", "1000"]);
+    let range = base("first");
+    conex.ok(&["run", "-d", "--name", "joined", "--network", "container:first", alpine, "sleep", "1000"]);
+    assert_eq!(base("joined"), range);
+    conex.ok(&["rm", "-f", "first"]);
+    conex.ok(&["create", "--name", "second", alpine, "true"]);
+    assert_ne!(base("second"), range);
+    conex.ok(&["rm", "-f", "joined"]);
+    conex.ok(&["create", "--name", "third", alpine, "true"]);
+    assert_eq!(base("third"), range);
+}

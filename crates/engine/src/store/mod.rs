@@ -53,6 +53,7 @@
 
 pub mod lock;
 pub mod names;
+pub(crate) mod ranges;
 pub mod reconcile;
 pub mod record;
 pub mod state;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::lock::{Owned, VISIT};
 use super::names;
+use super::ranges;
 use super::state::{Exit, LastRun, Live};
 use super::{RENAMING, Store, write};
 use crate::events::Subject;
@@ -200,12 +201,7 @@ impl Store {
         if let Some(held) = names::hold(&self.names(), remains.name.as_str(), id)? {
             held.forfeit()?;
         }
-        if let Some(range) = remains.id_range
-            && let Some(held) = names::hold(&self.ranges(), &range.base.to_string(), id)?
-        {
-            held.forfeit()?;
-        }
-        Ok(())
+        remains.id_range.map_or(Ok(()), |range| ranges::release(self, id, range))
     }
 
     /// Gives up what a killed `rename` of it left: of the two names that it was between, those that are not `kept`.

@@ -21,8 +21,8 @@ use crate::options::{
     Bind, CreateOptions, IpcMode, NamespaceMode, NetworkMode, Propagation, Recursion, UserMode,
 };
 use crate::spec::{self, IdRange, Joined, JoinedContainer, SpecError};
-use crate::store::Store;
-use crate::store::names::{self, Claim, Claimed};
+use crate::store::names::Claim;
+use crate::store::ranges;
 use crate::{Error, Result};
 
 /// In force only for who has them in the first user namespace (capabilities(7); the kernel asks `capable()`, not `ns_capable()`).
@@ -73,7 +73,7 @@ impl Users {
         id: &ContainerId,
         options: &mut CreateOptions,
         (image, has_volumes): (&ImageConfig, bool),
-        joined: (&mut Joined, &mut BTreeMap<String, ContainerId>),
+        (joined, joined_ids): (&mut Joined, &mut BTreeMap<String, ContainerId>),
     ) -> Result<Self> {
         let asked = std::mem::take(&mut options.namespaces.user);
         let mut users = Self { own: None, idmap: None, by_default: false, notice: None, warns: false };
@@ -81,7 +81,7 @@ impl Users {
             UserMode::Default if crate::rootless::is_rootless() => (UserMode::Host, None),
             UserMode::Default => {
                 users.by_default = true;
-                by_default(parts, options, image, joined)
+                by_default(parts, options, image, (joined, joined_ids))
             }
             asked => (asked, None),
         };
@@ -89,6 +89,8 @@ impl Users {
         users.notice = notice;
         if options.namespaces.user == UserMode::Private {
             users.own(parts, id, options, has_volumes)?;
+        } else if let Some(range) = joined.user.as_ref().and_then(|of| of.id_range) {
+            ranges::share(&parts.store, id, range)?;
         }
         Ok(users)
     }
@@ -104,7 +106,7 @@ impl Users {
         if crate::rootless::is_rootless() {
             return Err(Error::UserMode);
         }
-        let (range, claim) = claim_range(&parts.store, id)?;
+        let (range, claim) = ranges::claim(&parts.store, id)?;
         self.own = Some((range, claim));
         let idmap = match crate::idmap::namespace(range) {
             Ok(idmap) => idmap,
@@ -274,27 +276,6 @@ fn map(place: &Path, deep: bool, idmap: &OwnedFd) -> io::Result<()> {
     }
     let mount = open_tree(CWD, place, flags)?;
     set_attributes(mount.as_fd(), &Change { idmap: Some(idmap.as_fd()), ..Change::default() }, deep)
-}
-
-/// A range of host ids that no other container has.
-fn claim_range(store: &Store, id: &ContainerId) -> Result<(IdRange, Claim)> {
-    let mut taken: Vec<IdRange> = Vec::new();
-    if let Ok(entries) = std::fs::read_dir(store.ranges()) {
-        let bases = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        taken.extend(bases.map(|base| IdRange { base, size: spec::RANGE_SIZE }));
-    }
-    let ids = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let pool = spec::id_pool(&ids("/etc/subuid"), &ids("/etc/subgid"))?;
-    loop {
-        let range = spec::free_range(pool, &taken)?;
-        let claimed = names::claim(&store.ranges(), &range.base.to_string(), id, |holder| {
-            Ok(store.record(holder)?.is_some_and(|record| record.id_range == Some(range)))
-        })?;
-        match claimed {
-            Claimed::Ours(claim) => return Ok((range, claim)),
-            Claimed::Taken(_) => taken.push(range),
-        }
-    }
 }
 
 /// Whether this is the first time since the machine started that a warning is to be given; noted in `RUN/warned`.
