@@ -44,6 +44,11 @@ pub enum Error {
     /// `volume-subpath`
     #[error("cannot use {path:?} of volume {name}: {source}")]
     Subpath { name: String, path: String, source: io::Error },
+    /// `volume-subpath` on a kernel that clones nothing that hangs nowhere.
+    #[error(
+        "cannot use {path:?} of volume {name}, which has a file system of its own: that needs Linux 6.15; use the whole volume"
+    )]
+    SubpathKernel { name: String, path: String },
     /// A quota.
     #[error("cannot limit the size of {}: {why}", path.display())]
     Quota { path: PathBuf, why: String },

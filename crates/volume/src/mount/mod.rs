@@ -82,7 +82,7 @@ impl Volumes {
     /// by descriptor, so that nobody swaps it in between (CVE-2017-1002101).
     ///
     /// # Errors
-    /// [`Error::Subpath`].
+    /// [`Error::Subpath`], [`Error::SubpathKernel`].
     pub fn subpath(&self, volume: &Volume, path: &Path) -> Result<OwnedFd> {
         let failed = |errno: Errno| Error::Subpath {
             name: volume.name.to_string(),
@@ -90,12 +90,18 @@ impl Volumes {
             source: errno.into(),
         };
         // A clone of what hangs nowhere needs Linux 6.15, so that it is the directory where it can be.
-        let root = match self.is_directory(volume)? {
+        let is_directory = self.is_directory(volume)?;
+        let root = match is_directory {
             true => rustix::fs::open(self.data(&volume.name), DIRECTORY, Mode::empty()).map_err(failed)?,
             false => self.mount(volume)?,
         };
         let place = beneath(root.as_fd(), path).map_err(failed)?;
-        clone_at(place.as_fd()).map_err(failed)
+        clone_at(place.as_fd()).map_err(|errno| match errno {
+            Errno::INVAL if !is_directory => {
+                Error::SubpathKernel { name: volume.name.to_string(), path: path.display().to_string() }
+            }
+            errno => failed(errno),
+        })
     }
 }
 
