@@ -95,13 +95,12 @@ impl Volumes {
     }
 
     /// Whether a volume has to be looked at before a container with other contents at its place has it: it is empty, or its first
-    /// contents were not moved in yet, or it cannot be told without mounting it.
+    /// contents were not moved in to the end, or it cannot be told without mounting it.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn may_be_empty(&self, volume: &Volume) -> Result<bool> {
-        if !self.is_directory(volume)? || self.directory(&volume.name).join(crate::tree::WHOLE_NAME).exists()
-        {
+        if !self.is_directory(volume)? || crate::tree::is_unfinished(&self.directory(&volume.name)) {
             return Ok(true);
         }
         let data = self.data(&volume.name);

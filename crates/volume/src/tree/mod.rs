@@ -22,7 +22,7 @@ pub use copy::copy;
 pub use measure::usage;
 pub use owners::chown;
 pub use pack::export;
-pub(crate) use populate::WHOLE_NAME;
+pub(crate) use populate::is_unfinished;
 pub use populate::populate;
 pub use unpack::import;
 

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::fs::{FileType, Mode, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -14,9 +15,15 @@ use rustix::io::Errno;
 use super::Node;
 use crate::{Error, Result};
 
-const PART: &[u8] = b".conex-copying";
+const PART: &[u8] = PART_NAME.as_bytes();
 const WHOLE: &[u8] = WHOLE_NAME.as_bytes();
-pub(crate) const WHOLE_NAME: &str = ".conex-copied";
+const PART_NAME: &str = ".conex-copying";
+const WHOLE_NAME: &str = ".conex-copied";
+
+/// Whether something is left beside the data of a volume that [`populate`] has to bring to its end or to clear.
+pub(crate) fn is_unfinished(beside: &Path) -> bool {
+    [PART_NAME, WHOLE_NAME].into_iter().any(|name| beside.join(name).exists())
+}
 
 /// Fills the directory `data` with what is in `from`, when it is empty. `beside` is a directory on the same mount for the time being,
 /// which may be `data` itself. `lasting` writes to the disk before the contents count. It is the caller's
