@@ -8,7 +8,7 @@ export CONEX_TEST_IMAGES=/suite/images
 set --
 while IFS= read -r filter || [ -n "$filter" ]; do [ -n "$filter" ] && set -- "$@" "$filter"; done </suite/filters
 cd /tmp || exit
-useradd --uid 1000 --user-group --home-dir /tmp --no-create-home conex
+useradd --uid 1000 --user-group --home-dir /tmp --no-create-home tester
 systemctl start user@1000.service || {
   echo "exit status $? of the user's systemd"
   systemctl --no-pager --full status user@1000.service
