@@ -18,7 +18,7 @@ pub(crate) use keys::{DetachKeys, KeysError};
 pub(crate) use prompt::{ask, ask_secret};
 pub(crate) use raw::Raw;
 pub(crate) use relay::{Ended, Relay, RelayError};
-pub(crate) use signals::Signals;
+pub(crate) use signals::{Signals, TERMINAL};
 
 /// Rows and columns of the terminal, when there is one at standard output or input.
 pub(crate) fn size() -> Option<(u16, u16)> {

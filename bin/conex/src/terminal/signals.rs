@@ -31,7 +31,7 @@ impl Signals {
 const SIZE: &[i32] = &[Signal::WINCH.as_raw()];
 
 /// With a terminal: its size, a continue after a stop, and what would end this process with the terminal still raw.
-const TERMINAL: &[i32] = &[
+pub(crate) const TERMINAL: &[i32] = &[
     Signal::WINCH.as_raw(),
     Signal::CONT.as_raw(),
     Signal::INT.as_raw(),

@@ -31,7 +31,7 @@ impl Program {
         Self(words.into())
     }
 
-    pub(super) fn command(&self, words: &[&str]) -> Command {
+    pub(super) fn command(&self, words: &[String]) -> Command {
         let mut command = Command::new("/proc/self/exe");
         command.args(&self.0).args(words);
         command
@@ -81,7 +81,7 @@ impl Captured {
 pub(super) struct Follower(Captured);
 
 impl Follower {
-    pub(super) fn start(program: &Program, words: &[&str]) -> io::Result<Self> {
+    pub(super) fn start(program: &Program, words: &[String]) -> io::Result<Self> {
         Captured::spawn(&mut program.command(words)).map(Self)
     }
 
@@ -148,7 +148,7 @@ pub(super) struct Actions(Vec<Action>);
 
 impl Actions {
     /// Starts one; `what` is what the status line calls it. What went wrong at once is told instead.
-    pub(super) fn start(&mut self, program: &Program, words: &[&str], what: String) -> Result<(), String> {
+    pub(super) fn start(&mut self, program: &Program, words: &[String], what: String) -> Result<(), String> {
         if self.0.len() >= AT_ONCE {
             return Err(format!("{what}: {AT_ONCE} others are under way; wait for one to end"));
         }

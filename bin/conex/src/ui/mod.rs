@@ -9,6 +9,7 @@ mod pager;
 mod terminal;
 mod view;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -135,24 +136,19 @@ impl Dashboard<'_> {
             Request::Quit => {}
             Request::Act(words, what) => {
                 self.model.say(&format!("{what} …"), false);
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 if let Err(error) = self.actions.start(&self.program, &words, what) {
                     self.model.say(&error, true);
                 }
             }
-            Request::Show(words, title) => {
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                match Follower::start(&self.program, &words) {
-                    Ok(follower) => {
-                        self.follower = Some(follower);
-                        self.model.over = Over::Text(Pager::new(&title, words.contains(&"-f")));
-                    }
-                    Err(error) => self.model.say(&format!("{title}: {error}"), true),
+            Request::Show(words, title) => match Follower::start(&self.program, &words) {
+                Ok(follower) => {
+                    self.follower = Some(follower);
+                    self.model.over = Over::Text(Pager::new(&title, words.iter().any(|word| word == "-f")));
                 }
-            }
+                Err(error) => self.model.say(&format!("{title}: {error}"), true),
+            },
             Request::Close => self.follower = None,
             Request::Lend(words) => {
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let mut command = self.program.command(&words);
                 match screen.lend(|| command.status())? {
                     Ok(status) => self.model.say(&format!("{}: {status}", words[0]), !status.success()),
@@ -205,15 +201,16 @@ impl Dashboard<'_> {
         filter.all = true;
         let list = self.engine.list(&filter)?;
         let stats = self.stats.look()?;
+        let stats: BTreeMap<_, _> = stats.iter().map(|stats| (&stats.id, stats)).collect();
         let containers = list.into_iter().map(|one| {
-            let used = stats.iter().find(|stats| stats.id == one.id);
+            let used = stats.get(&one.id);
             Container {
                 id: one.id.to_string(),
                 name: clean(&one.name),
                 image: clean(&one.image),
                 state: one.state,
                 status: clean(&one.status),
-                usage: used.and_then(usage),
+                usage: used.and_then(|stats| usage(stats)),
             }
         });
         self.model.set_containers(containers.collect());

@@ -77,17 +77,21 @@ impl Pager {
         self.lines.push_back(line);
     }
 
+    /// The first line of a page of that height, and the first of the last page.
+    fn top_and_last(&self, height: usize) -> (usize, usize) {
+        let last = self.lines.len().saturating_sub(height);
+        (if self.follows { last } else { self.top.min(last) }, last)
+    }
+
     /// The lines of a page of that height, and which of how many the first is.
     pub(super) fn page(&self, height: usize) -> (impl Iterator<Item = &str>, usize, usize) {
-        let last = self.lines.len().saturating_sub(height);
-        let top = if self.follows { last } else { self.top.min(last) };
+        let (top, _) = self.top_and_last(height);
         (self.lines.range(top..).take(height).map(String::as_str), top, self.lines.len())
     }
 
     /// What a key does, with `height` lines on the screen.
     pub(super) fn key(&mut self, code: KeyCode, height: usize) {
-        let last = self.lines.len().saturating_sub(height);
-        let top = if self.follows { last } else { self.top.min(last) };
+        let (top, last) = self.top_and_last(height);
         let to = match code {
             KeyCode::Up => top.saturating_sub(1),
             KeyCode::Down => top + 1,

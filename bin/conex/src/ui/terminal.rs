@@ -18,17 +18,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::termios::{QueueSelector, tcflush};
 
-use crate::terminal::Raw;
-
-/// What would end this process with the terminal as it is, a continue after a stop, and a change of size.
-const SIGNALS: &[i32] = &[
-    Signal::TERM.as_raw(),
-    Signal::HUP.as_raw(),
-    Signal::INT.as_raw(),
-    Signal::QUIT.as_raw(),
-    Signal::CONT.as_raw(),
-    Signal::WINCH.as_raw(),
-];
+use crate::terminal::{Raw, TERMINAL};
 
 /// What has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +45,11 @@ impl Screen {
     /// When standard input is no terminal, or the output cannot be written.
     pub(super) fn enter() -> io::Result<Self> {
         tell_panics_on_the_first_screen();
-        let signals = SignalFd::new(SIGNALS)?;
+        let signals = SignalFd::new(TERMINAL)?;
         let raw = Raw::enter()?;
         let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
         let screen = Self { terminal, signals, raw: Some(raw) };
-        execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
+        other_screen()?;
         Ok(screen)
     }
 
@@ -91,7 +81,7 @@ impl Screen {
                 if let Some(raw) = &self.raw {
                     raw.again();
                 }
-                execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
+                other_screen()?;
             } else if signal != Signal::WINCH.as_raw() {
                 return Ok(true);
             }
@@ -124,9 +114,9 @@ impl Screen {
         // What `other` starts inherits the mask; Ctrl-C there is for it, and not for us.
         unblock(&[Signal::TERM.as_raw(), Signal::HUP.as_raw(), Signal::WINCH.as_raw()]);
         let value = other();
-        conex_sys::signal::block(SIGNALS)?;
+        conex_sys::signal::block(TERMINAL)?;
         self.raw = Some(Raw::enter()?);
-        execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
+        other_screen()?;
         self.draw_anew()?;
         Ok(value)
     }
@@ -138,6 +128,10 @@ impl Drop for Screen {
             leave();
         }
     }
+}
+
+fn other_screen() -> io::Result<()> {
+    execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)
 }
 
 /// Back to the first screen. A terminal that is gone does not mind.

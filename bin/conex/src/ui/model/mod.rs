@@ -4,7 +4,7 @@
 
 mod keys;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::pager::Pager;
 use crate::output;
@@ -203,7 +203,8 @@ impl Model {
     /// Takes what was listed and looked at.
     pub(super) fn set_containers(&mut self, containers: Vec<Container>) {
         self.containers = containers;
-        self.history.retain(|id, _| self.containers.iter().any(|one| one.id == *id));
+        let ids: HashSet<&str> = self.containers.iter().map(|one| one.id.as_str()).collect();
+        self.history.retain(|id, _| ids.contains(id.as_str()));
         for one in &self.containers {
             if let Some(usage) = &one.usage {
                 self.history.entry(one.id.clone()).or_default().add(usage);
