@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 
+use crate::process::await_one_thread;
+
 /// CLONE_NEWNS: mounts.
 pub const MOUNT: u64 = libc::CLONE_NEWNS as u64;
 /// CLONE_NEWUSER: ids and capabilities.
@@ -44,10 +46,10 @@ pub fn mapping(text: &str) -> impl Iterator<Item = (u32, u32, u32)> {
     })
 }
 
-/// unshare(2) with CLONE_NEW… flags only.
+/// unshare(2) with CLONE_NEW… flags only. A user namespace is for a process of one thread.
 ///
 /// # Errors
-/// The kernel's: EPERM, ENOSPC, EINVAL for a flag that is no namespace.
+/// The kernel's: EPERM, ENOSPC, EINVAL for a flag that is no namespace; EBUSY for a user namespace when there is a second thread.
 pub fn unshare(namespaces: u64) -> io::Result<()> {
     const ALL: u64 = (libc::CLONE_NEWNS
         | libc::CLONE_NEWCGROUP
@@ -60,6 +62,9 @@ pub fn unshare(namespaces: u64) -> io::Result<()> {
     if namespaces & !ALL != 0 {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
+    if namespaces & USER != 0 {
+        await_one_thread()?;
+    }
     // SAFETY: namespaces alone change no memory and no descriptor of this process (CLONE_FILES, CLONE_VM are refused above).
     match unsafe { libc::unshare(namespaces as libc::c_int) } {
         0 => Ok(()),
@@ -71,8 +76,12 @@ pub fn unshare(namespaces: u64) -> io::Result<()> {
 /// process at once (Linux 5.8).
 ///
 /// # Errors
-/// The kernel's: EPERM, EINVAL for the user namespace one is in already, ESRCH for a process that is gone.
+/// The kernel's: EPERM, EINVAL for the user namespace one is in already, ESRCH for a process that is gone. EBUSY for a user namespace
+/// when there is a second thread.
 pub fn join(fd: BorrowedFd<'_>, kind: u64) -> io::Result<()> {
+    if kind & USER != 0 {
+        await_one_thread()?;
+    }
     // SAFETY: changes no memory of this process; the descriptor is valid for the call.
     match unsafe { libc::setns(fd.as_raw_fd(), kind as libc::c_int) } {
         0 => Ok(()),

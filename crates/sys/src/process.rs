@@ -3,8 +3,9 @@
 use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -32,20 +33,39 @@ pub enum Cloned {
     },
 }
 
-/// How many threads this process has; fork and clone3 are only for one.
-pub fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
-}
-
-/// fork(2). The caller has one thread, so that the child may go on to run any code.
+/// Waits until the caller is its process's only thread, as fork, clone3 and a user namespace want it.
+///
+/// A thread that has been joined can be there for a moment yet: its exit wakes who joins it before the kernel forgets it. Of a scope's
+/// thread only the closure has ended, and what it does then may hold the allocator's lock.
 ///
 /// # Errors
-/// EAGAIN or ENOMEM from the kernel; `EBUSY` in debug builds when there is a second thread.
-pub fn fork() -> io::Result<Forked> {
-    #[cfg(debug_assertions)]
-    if threads() != 1 {
-        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+/// EBUSY when another thread goes on for a second.
+pub(crate) fn await_one_thread() -> io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const STEP: Duration = Duration::from_micros(50);
+    let mut waited = Duration::ZERO;
+    while has_other_threads() {
+        if waited >= PATIENCE {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
+        std::thread::sleep(STEP);
+        waited += STEP;
     }
+    Ok(())
+}
+
+/// `/proc/self/task` has two links and one more for each thread (`proc_task_getattr` in the kernel's `fs/proc/base.c`). Where it is not
+/// to be seen, nobody is.
+fn has_other_threads() -> bool {
+    std::fs::metadata("/proc/self/task").is_ok_and(|task| task.nlink() > 3)
+}
+
+/// fork(2), when the caller is the only thread, so that the child may go on to run any code.
+///
+/// # Errors
+/// EAGAIN or ENOMEM from the kernel; EBUSY when there is a second thread that does not end.
+pub fn fork() -> io::Result<Forked> {
+    await_one_thread()?;
     // SAFETY: with one thread no lock is held by somebody who does not exist in the child.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
@@ -76,15 +96,13 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// clone3(2) like a fork: own copy of the memory, with `namespaces` (CLONE_NEW…) made anew and, on Linux 5.7 and
 /// later, started in the cgroup v2 directory `cgroup`. `sibling` makes the child the caller's parent's
-/// (CLONE_PARENT). The caller has one thread.
+/// (CLONE_PARENT). The caller is the only thread.
 ///
 /// # Errors
-/// The kernel's (EPERM, ENOSPC for too many namespaces, EBUSY for a cgroup with controllers and members, …).
+/// The kernel's (EPERM, ENOSPC for too many namespaces, EBUSY for a cgroup with controllers and members, …); EBUSY also
+/// when there is a second thread that does not end.
 pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, sibling: bool) -> io::Result<Cloned> {
-    #[cfg(debug_assertions)]
-    if threads() != 1 {
-        return Err(io::Error::from_raw_os_error(libc::EBUSY));
-    }
+    await_one_thread()?;
     let mut pidfd: libc::c_int = -1;
     let mut args = CloneArgs {
         flags: namespaces | libc::CLONE_PIDFD as u64,
