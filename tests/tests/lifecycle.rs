@@ -1,5 +1,7 @@
 //! `create start stop restart kill wait rm rename attach pause unpause top`: a container's life, step by step.
 
+use std::os::unix::fs::PermissionsExt;
+
 use conex_tests::{Conex, alpine, eventually};
 
 const FOREVER: [&str; 3] = ["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"];
@@ -87,6 +89,42 @@ fn stop_sends_the_stop_signal_and_then_kills() {
     // Stopping what is stopped is no error.
     conex.ok(&["stop", "own"]);
     conex.fails(1, &["stop", "nobody"]);
+}
+
+/// Ends when it is asked to and has seen that another was asked, too: only those that are stopped at the same time end with 0.
+const AFTER_ANOTHER: &str = "trap 'touch /all/$0; until [ -e /all/$1 ]; do sleep 0.1; done; exit 0' TERM
+    touch /all/$0-runs; while :; do sleep 0.1; done";
+
+#[test]
+fn several_are_stopped_at_once() {
+    let (conex, alpine) = alpine!();
+    let all = conex.scratch().join("all");
+    std::fs::create_dir(&all).unwrap();
+    std::fs::set_permissions(&all, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let volume = format!("{}:/all", all.display());
+    let run = |flags: &[&str], name: &str, other: &str| {
+        for told in [name.to_owned(), format!("{name}-runs")] {
+            let _ = std::fs::remove_file(all.join(told));
+        }
+        let flags = [&["--name", name, "-v", &volume], flags].concat();
+        run_detached(&conex, &flags, alpine, &["sh", "-c", AFTER_ANOTHER, name, other]);
+        eventually("the trap", || all.join(format!("{name}-runs")).exists().then_some(()));
+    };
+    let codes = || ["one", "two"].map(|name| conex.inspect(name)["State"]["ExitCode"].clone());
+    run(&[], "one", "two");
+    run(&[], "two", "one");
+    let output = conex.run(&["stop", "-t", "30", "one", "nobody", "two"]);
+    assert_eq!((output.code, output.stdout.as_str()), (1, "one\ntwo\n"));
+    assert!(output.stderr.contains("nobody"), "{}", output.stderr);
+    assert_eq!(codes(), [0, 0]);
+    conex.ok(&["rm", "one", "two"]);
+    conex.ok(&["pod", "create", "--name", "pod"]);
+    run(&["--pod", "pod"], "one", "two");
+    run(&["--pod", "pod"], "two", "one");
+    conex.ok(&["pod", "stop", "-t", "30", "pod"]);
+    assert_eq!(codes(), [0, 0]);
+    conex.ok(&["pod", "rm", "pod"]);
+    assert_empty(&conex);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use conex_oci::runtime::Hook;
-use conex_sys::process::{Forked, Strings, cloexec_from, execve, exit_now, fork};
+use conex_sys::process::{Forked, Strings, cloexec_from, execve, exit_now, fork_to_execute};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
@@ -58,7 +58,7 @@ impl fmt::Display for HookKind {
 const SHOWN: usize = 512;
 
 /// Runs `hooks` in order, each with `state` (the state document of runtime.md#state) on its standard input; the first that
-/// fails is the last. The caller has one thread and leaves its children to this function.
+/// fails is the last. The caller leaves its children to this function.
 ///
 /// # Errors
 /// [`Error::Hook`]: it could not be executed, ended with another status than 0, or took too long (and was killed).
@@ -127,7 +127,7 @@ impl Started {
             .map_err(failed("make a pipe"))?;
         // The hook's end blocks as any pipe does.
         rustix::io::ioctl_fionbio(&theirs, false).map_err(failed("make a pipe"))?;
-        match fork().map_err(|error| format!("fork: {error}"))? {
+        match fork_to_execute().map_err(|error| format!("fork: {error}"))? {
             Forked::Child => {
                 let error = become_hook(&program, &arguments, &environment, &input, &theirs);
                 let _ = rustix::io::write(&theirs, format!("cannot execute it: {error}").as_bytes());

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use conex_sys::process::{Forked, Strings, execve, exit_now, fork};
+use conex_sys::process::{Forked, Strings, execve, exit_now, fork_to_execute};
 use rustix::fs::MemfdFlags;
 use rustix::io::retry_on_intr;
 use rustix::pipe::PipeFlags;
@@ -57,7 +57,6 @@ pub fn find(program: &Path) -> Option<PathBuf> {
 }
 
 /// Runs the file `program` with these arguments after its name, our environment and nothing to read, and waits for its end.
-/// The caller has one thread.
 ///
 /// # Errors
 /// It could not be executed.
@@ -72,7 +71,7 @@ pub fn output(program: &Path, arguments: &[String]) -> io::Result<Output> {
     let (mut stdout, mut stderr) = (memory()?, memory()?);
     // Closed by execve; else it gets the reason.
     let (reason, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    let pid = match fork()? {
+    let pid = match fork_to_execute()? {
         Forked::Child => {
             let error = become_it(&[&nothing, &stdout, &stderr], || execve(&path, &words, &environment));
             let _ = rustix::io::write(&theirs, &error.raw_os_error().unwrap_or_default().to_ne_bytes());

@@ -66,7 +66,16 @@ fn has_other_threads() -> bool {
 /// EAGAIN or ENOMEM from the kernel; EBUSY when there is a second thread that does not end.
 pub fn fork() -> io::Result<Forked> {
     await_one_thread()?;
-    // SAFETY: with one thread no lock is held by somebody who does not exist in the child.
+    fork_to_execute()
+}
+
+/// fork(2) for a child that executes a program at once. Other threads may be there: locks that they hold stay held in the child (but the
+/// allocator's, which fork itself takes and gives back), so until then it makes system calls and little else.
+///
+/// # Errors
+/// EAGAIN or ENOMEM.
+pub fn fork_to_execute() -> io::Result<Forked> {
+    // SAFETY: the child has its own copy of the memory. A lock that nobody gives back there would hold it up, and not break it.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),

@@ -1,6 +1,7 @@
 //! Which containers a verb is for: those that are named, in files or on the command line, or by podman's `--all` and `--filter`
 //! those that are so.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::{Arg, ArgAction, Command};
@@ -50,55 +51,70 @@ pub(super) fn containers() -> Arg {
 }
 
 /// Does the same to each; prints its name, or the error, and goes on. 1 when one failed. Containers that others join come before
-/// these, to be started, and after them, with `backwards`, to be stopped.
+/// these, to be started, and after them, with `backwards`, to be stopped; then those that do not join each other are done with at once.
 pub(super) fn each(
     engine: &Engine,
     given: &Given<'_>,
     (those, backwards): (Those, bool),
     act: impl Fn(&Engine, &ContainerId) -> Result<(), Error> + Sync,
 ) -> Result<u8, Error> {
-    let mut code = tell(named(engine, given)?, |id| act(engine, id))?;
-    let mut waves = waves(engine, given, those)?;
+    let mut all = named(engine, given)?;
+    let mut chosen = chosen(engine, given, those)?;
     if !backwards {
-        for id in waves.into_iter().flatten() {
-            code = code.max(tell([(id.to_string(), Ok(id))], |id| act(engine, id))?);
-        }
-        return Ok(code);
+        chosen = engine.in_waves(&chosen)?.concat();
     }
-    waves.reverse();
-    for some in waves.iter().flat_map(|wave| wave.chunks(AT_ONCE)) {
-        let paths = engine.paths();
+    all.extend(chosen.into_iter().map(|id| (id.to_string(), Ok(id))));
+    if !backwards || all.len() < 2 {
+        return tell(all, |id| act(engine, id));
+    }
+    let ids: BTreeSet<_> = all.iter().filter_map(|(_, found)| found.as_ref().ok().cloned()).collect();
+    let mut waves = engine.in_waves(&ids.into_iter().collect::<Vec<_>>())?;
+    let mut code = 0;
+    while let Some(wave) = waves.pop() {
+        let wave: BTreeSet<_> = wave.into_iter().collect();
+        let (now, rest) =
+            all.into_iter().partition(|(_, found)| matches!(found, Ok(id) if wave.contains(id)));
+        all = rest;
+        code = code.max(at_once(engine, now, &act)?);
+    }
+    // What was not found is told with its name.
+    Ok(code.max(tell(all, |_| Ok(()))?))
+}
+
+/// To all of them at the same time.
+fn at_once(
+    engine: &Engine,
+    all: Vec<Found>,
+    act: &(impl Fn(&Engine, &ContainerId) -> Result<(), Error> + Sync),
+) -> Result<u8, Error> {
+    if all.len() < 2 {
+        return tell(all, |id| act(engine, id));
+    }
+    let mut code = 0;
+    let mut all = all.into_iter().peekable();
+    while all.peek().is_some() {
         let done: Vec<_> = std::thread::scope(|scope| {
-            let act = &act;
-            let stop = |id| scope.spawn(move || act(&Engine::open(paths.clone())?, id));
-            let threads: Vec<_> = some.iter().map(|id| (id, stop(id))).collect();
-            threads.into_iter().map(|(id, thread)| (id, thread.join())).collect()
+            let begin = |(name, found): Found| {
+                let paths = engine.paths().clone();
+                (name, scope.spawn(move || act(&Engine::open(paths)?, &found?)))
+            };
+            let threads: Vec<_> = all.by_ref().take(AT_ONCE).map(begin).collect();
+            threads.into_iter().map(|(name, thread)| (name, thread.join())).collect()
         });
-        for (id, done) in done {
+        code = code.max(super::each(done, |(name, done)| {
             // One that panicked has said so.
-            let done =
-                done.unwrap_or_else(|_| Err(Error::Refused(format!("container {id}: internal error"))));
-            code = code.max(tell([(id.to_string(), Ok(id.clone()))], |_| done_once(&done))?);
-        }
+            done.unwrap_or_else(|_| Err(Error::Refused(format!("container {name}: internal error"))))?;
+            Ok(Some(name))
+        })?);
     }
     Ok(code)
 }
 
-/// An error that was had on another thread, told here.
-fn done_once(done: &Result<(), Error>) -> Result<(), Error> {
-    match done {
-        Ok(()) => Ok(()),
-        Err(error) => Err(Error::Refused(error.to_string())),
-    }
-}
-
+/// A name as it was given, and the container of that name.
 type Found = (String, Result<ContainerId, Error>);
 
-fn tell(
-    containers: impl IntoIterator<Item = Found>,
-    act: impl Fn(&ContainerId) -> Result<(), Error>,
-) -> Result<u8, Error> {
-    super::each(containers, |(name, found)| {
+fn tell(all: Vec<Found>, act: impl Fn(&ContainerId) -> Result<(), Error>) -> Result<u8, Error> {
+    super::each(all, |(name, found)| {
         act(&found?)?;
         Ok(Some(name))
     })
@@ -132,8 +148,8 @@ fn is_chosen(given: &Given<'_>) -> bool {
     given.on("all") || given.on("running") || given.count("filter") > 0
 }
 
-/// Those that are so, the ones that others join first, and else the oldest first.
-fn waves(engine: &Engine, given: &Given<'_>, those: Those) -> Result<Vec<Vec<ContainerId>>, Error> {
+/// Those that are so, the oldest first.
+fn chosen(engine: &Engine, given: &Given<'_>, those: Those) -> Result<Vec<ContainerId>, Error> {
     if !is_chosen(given) {
         return Ok(Vec::new());
     }
@@ -148,6 +164,5 @@ fn waves(engine: &Engine, given: &Given<'_>, those: Those) -> Result<Vec<Vec<Con
         Those::AtRest => matches!(state, "created" | "exited"),
     };
     let list = engine.list(&filter)?.into_iter().rev();
-    let ids: Vec<_> = list.filter(|container| fits(container.state)).map(|container| container.id).collect();
-    Ok(engine.in_waves(&ids)?)
+    Ok(list.filter(|container| fits(container.state)).map(|container| container.id).collect())
 }

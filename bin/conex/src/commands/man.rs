@@ -31,7 +31,13 @@ fn run(_context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let Some(directory) = given.filled("directory") else {
         return output::text(&render(tree, "conex")?).map(|()| 0);
     };
-    write(tree, "conex", Path::new(directory))?;
+    let directory = Path::new(directory);
+    std::fs::create_dir_all(directory).map_err(|source| Error::File {
+        action: "make the directory",
+        path: directory.to_owned(),
+        source,
+    })?;
+    write(tree, "conex", directory)?;
     Ok(0)
 }
 

@@ -47,7 +47,18 @@ impl Engine {
     /// # Errors
     /// As [`Engine::stop`]; the others are stopped all the same.
     pub fn stop_pod(&self, pod: &ContainerId, grace: Grace) -> Result<()> {
-        self.each_member(pod, |id| self.stop(id, None, grace))?;
+        // At once: each may take all of its time.
+        let members = self.pod_members(pod)?;
+        let stopped: Vec<_> = std::thread::scope(|scope| {
+            let stop = |id| {
+                let paths = self.paths().clone();
+                scope.spawn(move || Engine::open(paths)?.stop(id, None, grace))
+            };
+            let threads: Vec<_> = members.iter().map(stop).collect();
+            let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+            ended.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        first_error(stopped)?;
         self.stop(pod, None, grace)
     }
 
@@ -125,15 +136,19 @@ impl Engine {
 
     /// Does it to each of a pod's containers but its own; gives the first error.
     fn each_member(&self, pod: &ContainerId, act: impl Fn(&ContainerId) -> Result<()>) -> Result<()> {
-        let mut first = Ok(());
-        for id in self.pod_members(pod)? {
-            match act(&id) {
-                // Removed meanwhile, as a --rm container is when it ends.
-                Ok(()) | Err(Error::NoSuchContainer { .. }) => {}
-                Err(error) if first.is_ok() => first = Err(error),
-                Err(error) => log::warn!("{error}"),
-            }
-        }
-        first
+        first_error(self.pod_members(pod)?.iter().map(act))
     }
+}
+
+fn first_error(results: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let mut first = Ok(());
+    for result in results {
+        match result {
+            // Removed meanwhile, as a --rm container is when it ends.
+            Ok(()) | Err(Error::NoSuchContainer { .. }) => {}
+            Err(error) if first.is_ok() => first = Err(error),
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+    first
 }
