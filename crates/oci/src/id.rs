@@ -1,11 +1,11 @@
 //! A container's id (64 hexadecimal digits, as Docker's) and its name.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::clip;
+use crate::{checked_text, is_id, is_name};
 
 /// Why a text is no id or name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,16 +22,12 @@ pub enum IdError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContainerId(String);
+checked_text!(ContainerId);
 
 impl ContainerId {
     /// An id from 32 random bytes; the caller brings the randomness.
     pub fn from_random(random: [u8; 32]) -> Self {
         Self(crate::Digest::from_sha256(random).hex())
-    }
-
-    /// All 64 digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// The first 12 digits, as people see them in tables and as the default hostname.
@@ -40,30 +36,10 @@ impl ContainerId {
     }
 }
 
-impl fmt::Display for ContainerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl FromStr for ContainerId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let digits = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if digits { Ok(Self(text.to_owned())) } else { Err(IdError::Id(clip(text))) }
-    }
-}
-
-impl TryFrom<String> for ContainerId {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-
-impl From<ContainerId> for String {
-    fn from(id: ContainerId) -> Self {
-        id.0
+        if is_id(text) { Ok(Self(text.to_owned())) } else { Err(IdError::Id(clip(text))) }
     }
 }
 
@@ -71,42 +47,18 @@ impl From<ContainerId> for String {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContainerName(String);
-
-impl ContainerName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ContainerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+checked_text!(ContainerName);
 
 impl FromStr for ContainerName {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         // Docker shows names with a leading slash and takes them back so.
         let name = text.strip_prefix('/').unwrap_or(text);
-        let valid = name.len() <= 128
-            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-        if valid { Ok(Self(name.to_owned())) } else { Err(IdError::Name(clip(text))) }
-    }
-}
-
-impl TryFrom<String> for ContainerName {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-
-impl From<ContainerName> for String {
-    fn from(name: ContainerName) -> Self {
-        name.0
+        if is_name(name) && name.len() <= 128 {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(IdError::Name(clip(text)))
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Names of volumes: what Docker allows, so that a name is a directory's name and a word of a command, too.
 
-use std::fmt;
 use std::str::FromStr;
 
+use conex_oci::{Digest, checked_text, is_name};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -11,24 +11,15 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VolumeName(String);
+checked_text!(VolumeName);
 
 impl VolumeName {
-    /// As it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// A name for a volume that nobody names: 64 hexadecimal digits, as Docker's.
     ///
     /// # Errors
     /// [`Error::Random`].
     pub fn random() -> Result<Self, Error> {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(64);
-        for byte in crate::store::random::<32>()? {
-            let _ = write!(text, "{byte:02x}");
-        }
-        Ok(Self(text))
+        Ok(Self(Digest::from_sha256(crate::store::random()?).hex()))
     }
 }
 
@@ -36,35 +27,12 @@ impl FromStr for VolumeName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut bytes = text.bytes();
-        let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
         let name = || text.chars().take(140).collect();
         match text.len() {
-            1 if first => Err(Error::ShortName { name: name() }),
-            2..=255 if first && rest => Ok(Self(text.to_owned())),
+            1 if is_name(text) => Err(Error::ShortName { name: name() }),
+            2..=255 if is_name(text) => Ok(Self(text.to_owned())),
             _ => Err(Error::Name { name: name() }),
         }
-    }
-}
-
-impl TryFrom<String> for VolumeName {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
-
-impl From<VolumeName> for String {
-    fn from(name: VolumeName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for VolumeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

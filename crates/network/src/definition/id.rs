@@ -1,13 +1,15 @@
 //! The id of a network: 64 hexadecimal digits, as Docker has them.
 
-use std::fmt;
+use std::str::FromStr;
 
+use conex_oci::{checked_text, is_id};
 use serde::{Deserialize, Serialize};
 
 /// 32 random bytes, written as 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NetworkId(String);
+checked_text!(NetworkId);
 
 impl NetworkId {
     /// A new one.
@@ -28,34 +30,17 @@ impl NetworkId {
         Self(conex_oci::Digest::of(name.as_str().as_bytes()).hex())
     }
 
-    /// All digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The first twelve, as tables have them.
     pub fn short(&self) -> &str {
         &self.0[..12]
     }
 }
 
-impl TryFrom<String> for NetworkId {
-    type Error = String;
+impl FromStr for NetworkId {
+    type Err = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if is_id { Ok(Self(text)) } else { Err("a network's id has 64 hexadecimal digits".to_owned()) }
-    }
-}
-
-impl From<NetworkId> for String {
-    fn from(id: NetworkId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for NetworkId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    fn from_str(text: &str) -> Result<Self, String> {
+        let valid = is_id(text).then(|| Self(text.to_owned()));
+        valid.ok_or_else(|| "a network's id has 64 hexadecimal digits".to_owned())
     }
 }
