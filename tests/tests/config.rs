@@ -101,6 +101,23 @@ fn defaults_of_run() {
     assert_eq!(conex.inspect("other")["Config"]["StopTimeout"], 7);
 }
 
+/// Whoever gives containers less keeps their user namespaces; what only the host's root may is asked for by the configuration, too.
+#[test]
+fn usual_capabilities_are_no_wishes() {
+    let (conex, alpine) = alpine!();
+    conex.configure("[run]\ncapabilities = [\"CHOWN\", \"MKNOD\", \"KILL\"]\n");
+    let map = conex.ok(&["run", "--rm", alpine, "cat", "/proc/self/uid_map"]);
+    conex.configure("");
+    assert_eq!(map, conex.ok(&["run", "--rm", alpine, "cat", "/proc/self/uid_map"]));
+    conex.configure("[run]\ncapabilities = [\"CHOWN\", \"SYS_TIME\"]\n");
+    conex.ok(&["create", "--name", "clock", alpine]);
+    conex.ok(&["create", "--name", "none", "--cap-drop", "SYS_TIME", alpine]);
+    let notice = |name| conex.inspect(name)["UserNamespace"]["Notice"].to_string();
+    assert!(notice("clock").contains("CAP_SYS_TIME"), "{}", notice("clock"));
+    assert!(!notice("none").contains("CAP_SYS_TIME"), "{}", notice("none"));
+    assert_eq!(conex.inspect("clock")["HostConfig"]["CapAdd"], Value::Null);
+}
+
 #[test]
 fn logs_and_name_servers() {
     let (conex, alpine) = alpine!();

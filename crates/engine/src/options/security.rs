@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::OptionError;
+use super::{DEFAULT_CAPABILITIES, OptionError};
 use super::path::clean;
 
 /// Its rights.
@@ -17,6 +17,9 @@ pub struct SecurityOptions {
     pub cap_add: Vec<String>,
     /// `--cap-drop`, normalised to `CAP_…` or `ALL`.
     pub cap_drop: Vec<String>,
+    /// What these start from; `None`: [`DEFAULT_CAPABILITIES`](super::DEFAULT_CAPABILITIES). Kept with the container, whatever the
+    /// configuration says later.
+    pub usual_capabilities: Option<Vec<String>>,
     /// `--privileged`
     pub privileged: bool,
     /// `--security-opt seccomp=`
@@ -167,6 +170,25 @@ fn paths(text: &str, value: &str) -> Result<Vec<PathBuf>, OptionError> {
 }
 
 impl SecurityOptions {
+    /// What a container has that asks for nothing.
+    pub fn usual(&self) -> Vec<&str> {
+        match &self.usual_capabilities {
+            Some(usual) => usual.iter().map(String::as_str).collect(),
+            None => DEFAULT_CAPABILITIES.to_vec(),
+        }
+    }
+
+    /// What is asked for beyond Docker's default, by the user or by the configuration.
+    pub fn asked_for(&self) -> impl Iterator<Item = &str> {
+        let usual = self.usual_capabilities.iter().flatten().map(String::as_str);
+        let beyond = usual.filter(|name| !DEFAULT_CAPABILITIES.contains(name) && !self.drops(name));
+        self.cap_add.iter().map(String::as_str).chain(beyond)
+    }
+
+    fn drops(&self, name: &str) -> bool {
+        self.cap_drop.iter().any(|dropped| dropped == name || dropped == "ALL")
+    }
+
     /// Takes one `--security-opt`; reads the profile that `seccomp=FILE` names.
     pub fn apply(&mut self, option: SecurityOpt) -> Result<(), OptionError> {
         match option {

@@ -4,7 +4,6 @@ use conex_oci::runtime::Capabilities;
 
 use super::{Host, SpecError, SpecRequest};
 use crate::options::CAPABILITIES;
-use crate::options::DEFAULT_CAPABILITIES;
 
 /// What the container may ever have.
 pub(super) struct ContainerSets {
@@ -53,9 +52,9 @@ pub(super) fn container_sets(
         } else if has(&security.cap_drop, "ALL") {
             Box::new(|name| has(&security.cap_add, name))
         } else {
-            Box::new(|name| {
-                has(&security.cap_add, name)
-                    || (DEFAULT_CAPABILITIES.contains(&name) && !has(&security.cap_drop, name))
+            let usual = security.usual();
+            Box::new(move |name| {
+                has(&security.cap_add, name) || (usual.contains(&name) && !has(&security.cap_drop, name))
             })
         }
     };

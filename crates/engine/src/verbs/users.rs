@@ -228,8 +228,8 @@ fn needs_host(options: &CreateOptions) -> Option<String> {
     if let Some((_, option)) = host.into_iter().find(|(is_host, _)| *is_host) {
         return Some(format!("{option} host needs the host's ids"));
     }
-    if let Some(name) = security.cap_add.iter().find(|name| FIRST_ONLY.contains(&name.as_str())) {
-        return Some(format!("--cap-add {name} means nothing without the host's ids"));
+    if let Some(name) = security.asked_for().find(|name| FIRST_ONLY.contains(name)) {
+        return Some(format!("{name} means nothing without the host's ids"));
     }
     if !options.storage.device_rules.is_empty() {
         return Some("--device-cgroup-rule is for nodes that the container makes".to_owned());
