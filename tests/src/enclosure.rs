@@ -285,7 +285,7 @@ pub fn lacks<'a>(programs: &[&'a str]) -> Option<&'a str> {
 }
 
 /// The memory group this test itself lives in (v1), else the one above its v2 group: containers have to stay below it.
-fn own_cgroup() -> String {
+pub(crate) fn own_cgroup() -> String {
     let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let of = |wanted: &str| {
         text.lines().find_map(|line| {

@@ -1,5 +1,5 @@
 //! The built `conex-runtime`, driven as an engine would: bundles on a scratch disk, a state directory of their own, cgroups
-//! below the test's own.
+//! below the test's own, or beside it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::enclosure::own_cgroup;
 use crate::{Background, Output, archive, finish};
 
 /// A state directory and the bundles of one test. Its containers are deleted when it is dropped.
 #[derive(Debug)]
 pub struct Runtime {
     directory: TempDir,
-    /// Below the cgroup that the test is in; one for all its containers.
+    /// One for all its containers' cgroups.
     cgroup: String,
 }
 
@@ -33,7 +34,8 @@ impl Runtime {
             std::fs::create_dir(directory.path().join(name)).expect("a directory");
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let cgroup = format!("{}/conex-rt-{}-{number}", own_cgroup(), std::process::id());
+        let cgroup =
+            format!("{}/conex-rt-{}-{number}", own_cgroup().trim_end_matches('/'), std::process::id());
         Some(Self { directory, cgroup })
     }
 
@@ -297,18 +299,6 @@ fn remove_groups(path: &Path) {
         }
     }
     let _ = std::fs::remove_dir(path);
-}
-
-/// The cgroup that this process is in and must stay below: the memory controller's, where there is such a hierarchy.
-fn own_cgroup() -> String {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let of = |name: &str| {
-        let line = text
-            .lines()
-            .find(|line| line.split(':').nth(1).is_some_and(|c| c.split(',').any(|c| c == name)))?;
-        line.splitn(3, ':').nth(2).map(str::to_owned)
-    };
-    of("memory").or_else(|| of("")).unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
 /// The busybox image's root filesystem, unpacked once a build: to be copied.

@@ -36,6 +36,9 @@ impl Vendor {
         std::fs::create_dir(vendor.directory()).expect("a directory");
         std::fs::create_dir(vendor.data()).expect("a directory");
         std::fs::write(vendor.data().join("lib.so"), "a library\n").expect("a file");
+        // Root's alone, as a container in a user namespace has to be able to see it, too.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(vendor.data().join("lib.so"), mode).expect("a mode");
         let hook = HOOK.replace("LOG", vendor.log().to_str().expect("UTF-8"));
         std::fs::write(vendor.hook(), hook).expect("a file");
         std::fs::write(vendor.log(), "").expect("a file");
@@ -115,10 +118,10 @@ const DEVICE: [&str; 2] = ["--device", "vendor.com/class=a"];
 fn a_container_gets_all_that_the_vendor_says() {
     let vendor = vendor!();
     vendor.write("vendor.json", &vendor.whole());
-    let script = "echo $VENDOR_ALL $VENDOR_VISIBLE $PATH; cat /vendor/lib.so; touch /vendor/x 2>&1 | grep -o Read-only; \
+    let script = "echo $VENDOR_ALL $VENDOR_VISIBLE $PATH; cat /vendor/lib.so; stat -c '%u:%g' /vendor/lib.so; touch /vendor/x 2>&1 | grep -o Read-only; \
         stat -c '%t:%T %a' /dev/vendor0; head -c 1 /dev/vendor0 | od -An -tx1; ls /tmp/started; id -G | grep -wo 4242";
     let output = vendor.run(&DEVICE, script);
-    let expected = "yes a /vendor:/bin:/usr/bin\na library\nRead-only\n1:5 640\n 00\n/tmp/started\n4242\n";
+    let expected = "yes a /vendor:/bin:/usr/bin\na library\n0:0\nRead-only\n1:5 640\n 00\n/tmp/started\n4242\n";
     assert_eq!(output, expected);
     eventually("the last hook", || vendor.logged().contains("poststop").then_some(()));
     let logged = vendor.logged();

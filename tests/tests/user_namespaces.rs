@@ -196,11 +196,16 @@ fn devices_belong_to_who_they_were_given() {
     let run = |flags: &[&str]| {
         conex.run(&[&["run", "--rm", "--device", &device], flags, &[alpine, "sh", "-c", script]].concat())
     };
-    assert_eq!(run(&[]).stdout, "660 0:44\n2\n");
+    let first = run(&[]);
+    assert_eq!(first.stdout, "660 0:44\n2\n", "{}", first.stderr);
     assert_eq!(run(&["-u", "1000:44"]).stdout, "660 0:44\n2\n");
     assert!(run(&["-u", "1000:45"]).stderr.contains("Permission denied"));
     conex.ok(&["run", "-d", "--name", "own", alpine, "sleep", "1000"]);
     assert_eq!(run(&["--network", "container:own"]).stdout, "660 0:44\n2\n");
+    // Also where there is no /dev.
+    let elsewhere = format!("{}:/x/given", node.display());
+    let script = "stat -c '%a %u:%g' /x/given; head -c 2 /x/given | wc -c";
+    assert_eq!(conex.ok(&["run", "--rm", "--device", &elsewhere, alpine, "sh", "-c", script]), "660 0:44\n2\n");
     // A node that it makes itself opens nothing; the kernel makes none.
     let refused = conex.run(&["run", "--rm", alpine, "mknod", "/tmp/zero", "c", "1", "5"]);
     assert!(refused.code == 1 && refused.stderr.contains("not permitted"), "{}", refused.stderr);

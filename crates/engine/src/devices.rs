@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use conex_cdi::{Edits, Nodes, QualifiedName, Registry};
 use conex_oci::ContainerId;
-use conex_oci::runtime::{Spec, State, Status};
+use conex_oci::runtime::{Mount, Spec, State, Status};
 use conex_runtime::hooks::{self, HookKind};
 
 use crate::engine::Parts;
 use crate::options::{GpuCount, GpuRequest, StorageOptions};
 use crate::store::{Record, Store, write};
-use crate::{Engine, Error, Result};
+use crate::spec::IdRange;
+use crate::{Engine, Error, Result, idmap};
 
 const BUNDLE: &str = "bundle";
 /// Of those that can be meant by `--gpus` without a driver, the first that is there.
@@ -64,8 +65,12 @@ impl Parts {
         let found = registry.resolve(&names)?;
         // The runtime makes nodes for containers in user namespaces where it may: outside of an ordinary user's.
         let nodes = if crate::rootless::is_rootless() { Nodes::Bound } else { Nodes::Made };
+        let before = spec.mounts.clone();
         Edits::apply(&found, spec, nodes)?;
-        Ok(())
+        match record.id_range {
+            Some(range) => show(spec.mounts.iter_mut().filter(|mount| !before.contains(mount)), range),
+            None => Ok(()),
+        }
     }
 
     /// The spec that a container runs by, or will.
@@ -77,6 +82,25 @@ impl Parts {
         }
         self.spec(&record.id)
     }
+}
+
+/// Lets a container in a user namespace see what a vendor mounts with the owners that it has, as what the user mounts; what cannot be
+/// shown so stays nobody's.
+fn show<'a>(mounts: impl Iterator<Item = &'a mut Mount>, range: IdRange) -> Result<()> {
+    let mut idmap = None;
+    for mount in mounts {
+        let deep = mount.options.iter().any(|option| option == "rbind");
+        let is_bind = deep || mount.options.iter().any(|option| option == "bind");
+        let Some(source) = mount.source.as_deref().filter(|_| is_bind) else { continue };
+        let idmap = match &idmap {
+            Some(idmap) => idmap,
+            None => idmap.insert(idmap::namespace(range)?),
+        };
+        if idmap::try_map(source, deep, idmap).is_ok() {
+            mount.options.push(if deep { "ridmap" } else { "idmap" }.to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn bundle(store: &Store, id: &ContainerId) -> PathBuf {

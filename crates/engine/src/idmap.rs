@@ -1,9 +1,13 @@
 //! A user namespace that exists for its mapping only: what an idmapped mount is made with.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
+use conex_sys::mount::{Change, set_attributes};
 use conex_sys::process::{Cloned, clone3, exit_now};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::thread::UnshareFlags;
 
@@ -31,8 +35,18 @@ pub(crate) fn namespace(range: IdRange) -> Result<OwnedFd> {
                     Ok(rustix::fs::open(format!("/proc/{pid}/ns/user"), flags, Mode::empty())?)
                 });
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-            let _ = waitid(WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)), WaitIdOptions::EXITED);
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             opened.map_err(fail)
         }
     }
+}
+
+/// Tries an idmapped mount of `place`, with those below it (mount_setattr(2), Linux 5.12): EINVAL where a file system has none.
+pub(crate) fn try_map(place: &Path, deep: bool, idmap: &OwnedFd) -> io::Result<()> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if deep {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let mount = open_tree(CWD, place, flags)?;
+    set_attributes(mount.as_fd(), &Change { idmap: Some(idmap.as_fd()), ..Change::default() }, deep)
 }

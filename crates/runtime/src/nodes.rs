@@ -2,45 +2,70 @@
 //!
 //! The host's would do for /dev/null, which is open to all. Others belong to the host's root and groups, who are nobody inside: with a
 //! bind of the host's node, root in the container could not open what it was given. So they are made outside, with the owner and mode that
-//! the spec says (config-linux.md#devices) as the container's ids have it, on a tmpfs that is mounted nowhere, and are taken inside by
-//! their descriptors.
+//! the spec says (config-linux.md#devices) as the container's ids have it, on a tmpfs that is mounted nowhere; the child takes them from
+//! there.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use conex_oci::runtime::{Device, IdMapping, Linux, NamespaceKind};
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
-    fsopen, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, open_tree, unmount,
 };
 
 use crate::Error;
-use crate::init::Node;
+use crate::init::{Node, attach};
 use crate::namespaces::Namespaces;
 
-/// The spec's devices, in its order, each as a detached mount; `None` for what has to be the host's.
-pub(crate) fn make(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<Option<OwnedFd>>, Error> {
+/// The nodes of a container, each named by its place in the spec's list.
+pub(crate) struct Nodes {
+    mount: OwnedFd,
+    /// For each device of the spec whether it is there; what is not has to be the host's.
+    made: Vec<bool>,
+}
+
+/// Makes the spec's devices; `None` where the child can do it, or has to take the host's.
+pub(crate) fn make(linux: &Linux, namespaces: &Namespaces) -> Result<Option<Nodes>, Error> {
     let Some(ids) = Ids::of(linux, namespaces).filter(|_| !linux.devices.is_empty()) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let mut mount = None;
     let made = linux.devices.iter().enumerate().map(|(index, device)| {
         let node = Node::of(device).map_err(|fault| Error::Init { what: fault.what, errno: fault.errno })?;
         if node.kind == FileType::Fifo {
-            return Ok(None);
+            return Ok(false);
         }
         // Where the caller may make none either: in another user namespace, or if his device group forbids it.
         match one(&mut mount, index, device, &node, &ids) {
-            Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => Ok(None),
+            Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => Ok(false),
             made => made.map_err(|errno| {
                 let what = format!("make the device {}", device.path.display());
                 Error::Init { what, errno }
             }),
         }
     });
-    made.collect()
+    let made = made.collect::<Result<_, Error>>()?;
+    Ok(mount.map(|mount| Nodes { mount, made }))
+}
+
+impl Nodes {
+    /// In the child: each as a mount that is attached nowhere. Before Linux 6.15 the kernel clones nothing of a file system that is attached
+    /// nowhere itself, so this one lies over `place`, a directory of the child's, for a moment; and the working directory is `/` then.
+    pub(crate) fn take(&self, place: BorrowedFd<'_>) -> Result<Vec<Option<OwnedFd>>, Errno> {
+        let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        attach(self.mount.as_fd(), place)?;
+        let one = |(index, made): (usize, &bool)| {
+            made.then(|| open_tree(&self.mount, index.to_string().as_str(), clone)).transpose()
+        };
+        let taken = self.made.iter().enumerate().map(one).collect();
+        rustix::process::fchdir(&self.mount)?;
+        unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")?;
+        taken
+    }
 }
 
 fn one(
@@ -49,9 +74,9 @@ fn one(
     device: &Device,
     node: &Node,
     ids: &Ids,
-) -> Result<Option<OwnedFd>, Errno> {
+) -> Result<bool, Errno> {
     let (uid, gid) = (device.uid.unwrap_or(0), device.gid.unwrap_or(0));
-    let Some((uid, gid)) = host_id(&ids.uids, uid).zip(host_id(&ids.gids, gid)) else { return Ok(None) };
+    let Some((uid, gid)) = host_id(&ids.uids, uid).zip(host_id(&ids.gids, gid)) else { return Ok(false) };
     let directory = match mount {
         Some(directory) => directory,
         None => mount.insert(tmpfs()?),
@@ -63,8 +88,7 @@ fn one(
     fs::chmodat(&*directory, name.as_c_str(), mode, AtFlags::empty())?;
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     fs::chownat(&*directory, name.as_c_str(), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    open_tree(&*directory, name.as_c_str(), clone).map(Some)
+    Ok(true)
 }
 
 /// The kernel lets nodes of a tmpfs that the first user namespace has made be opened anywhere.

@@ -15,6 +15,7 @@ use crate::Error;
 use crate::capability::{self, Sets};
 use crate::namespaces::Namespaces;
 use crate::network;
+use crate::nodes::Nodes;
 use crate::options::{self, Recursion};
 use crate::rootless;
 use crate::scheduling::Scheduling;
@@ -34,7 +35,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) mounts: Vec<PlannedMount<'a>>,
     pub(crate) cgroups: Vec<GroupMount>,
     /// The spec's devices that were made outside, in its order.
-    pub(crate) nodes: Vec<Option<OwnedFd>>,
+    pub(crate) nodes: Option<Nodes>,
     /// `linux.rootfsPropagation`
     pub(crate) propagation: Option<(Propagation, Recursion)>,
     pub(crate) process: ProcessPlan<'a>,
@@ -86,7 +87,7 @@ impl<'a> Plan<'a> {
             linux,
             mounts: sources::plan(spec, linux, &namespaces, given)?,
             cgroups: group_mounts(spec, cgroup, &namespaces)?,
-            nodes: Vec::new(),
+            nodes: None,
             namespaces,
             ordinary_user: rootless::is_ordinary_user(),
             propagation: root_propagation(linux)?,

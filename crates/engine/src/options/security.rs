@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DEFAULT_CAPABILITIES, OptionError};
 use super::path::clean;
+use super::{DEFAULT_CAPABILITIES, OptionError};
 
 /// Its rights.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -29,7 +29,11 @@ pub(super) struct Devices {
     pub(super) binds: Vec<Mount>,
 }
 
-pub(super) fn build(request: &SpecRequest<'_>, warnings: &mut Vec<String>) -> Result<Devices, SpecError> {
+pub(super) fn build(
+    request: &SpecRequest<'_>,
+    has_users: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Devices, SpecError> {
     let privileged = request.options.security.privileged;
     let rules = if privileged { vec![rule(true, None, None, None, "rwm")] } else { default_rules() };
     let mut devices = Devices { nodes: Vec::new(), rules, binds: Vec::new() };
@@ -55,8 +59,8 @@ pub(super) fn build(request: &SpecRequest<'_>, warnings: &mut Vec<String>) -> Re
                 let (major, minor) = (Some(device.major.into()), Some(device.minor.into()));
                 devices.rules.push(rule(true, Some(&kind), major, minor, &map.access));
             }
-            // Elsewhere than on the container's own /dev it would write to the writable layer.
-            if !path.starts_with("/dev") {
+            // Elsewhere than on the container's own /dev it would write to the writable layer. In a user namespace nodes are mounts anyway.
+            if !path.starts_with("/dev") && !has_users {
                 devices.binds.retain(|other| other.destination != path);
                 devices.binds.push(bind(&device, path));
             } else {

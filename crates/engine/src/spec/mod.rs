@@ -193,7 +193,7 @@ pub fn build(request: &SpecRequest<'_>) -> Result<Plan, SpecError> {
     let process = process::build(request, &identity, &capabilities, range)?;
     let (seccomp, source) = confine::seccomp(&options.security, &capabilities.bounding)?;
     let etc = etc::build(request, &identity)?;
-    let devices = devices::build(request, &mut warnings)?;
+    let devices = devices::build(request, range.is_some(), &mut warnings)?;
     let mounts = mounts::build(request, &etc, devices.binds)?;
     let paths = paths::build(request.host, &options.security);
     let mapping = range.map(|range| IdMapping { container_id: 0, host_id: range.base, size: range.size });

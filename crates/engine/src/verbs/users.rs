@@ -6,15 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use conex_oci::ContainerId;
 use conex_oci::image::ImageConfig;
-use conex_sys::mount::{Change, set_attributes};
-use rustix::fs::CWD;
 use rustix::io::Errno;
-use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::engine::Parts;
 use crate::options::{
@@ -256,7 +253,7 @@ fn showable(bind: &Bind, range: IdRange, idmap: &OwnedFd) -> std::result::Result
         return Err(format!("{source} is {uid}:{gid}'s, which is not among {} ids", range.size));
     }
     let deep = bind.recursion != Recursion::Disabled;
-    match map(place, deep, idmap) {
+    match crate::idmap::try_map(place, deep, idmap) {
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
             let source = bind.source.display();
             Err(format!(
@@ -266,16 +263,6 @@ fn showable(bind: &Bind, range: IdRange, idmap: &OwnedFd) -> std::result::Result
         Err(error) => Err(format!("cannot map the owners of {}: {error}", bind.source.display())),
         Ok(()) => Ok(()),
     }
-}
-
-/// Tries an idmapped mount (mount_setattr(2), Linux 5.12).
-fn map(place: &Path, deep: bool, idmap: &OwnedFd) -> io::Result<()> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if deep {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    let mount = open_tree(CWD, place, flags)?;
-    set_attributes(mount.as_fd(), &Change { idmap: Some(idmap.as_fd()), ..Change::default() }, deep)
 }
 
 /// Whether this is the first time since the machine started that a warning is to be given; noted in `RUN/warned`.

@@ -41,6 +41,8 @@ pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
             opened.as_fd()
         }
     };
+    let nodes = plan.nodes.as_ref().map(|nodes| nodes.take(dev)).transpose();
+    let nodes = nodes.during(|| "take the devices that were made outside".into())?.unwrap_or_default();
     let mut maker = Maker { root: root.tree, dev, bind: plan.has_user_namespace() };
     // The modes are exact, whatever the caller's mask.
     let mask = rustix::process::umask(Mode::empty());
@@ -57,7 +59,7 @@ pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
         // It is the link to this container's own.
         if device.path != Path::new("/dev/ptmx") {
             let node = Node::of(device)?;
-            let made = plan.nodes.get(index).and_then(Option::as_ref);
+            let made = nodes.get(index).and_then(Option::as_ref);
             maker
                 .make(&device.path, &node, made.map(AsFd::as_fd))
                 .during(|| format!("make the device {}", device.path.display()))?;

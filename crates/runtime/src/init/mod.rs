@@ -14,6 +14,7 @@ mod scheduling;
 mod terminal;
 
 pub(crate) use devices::Node;
+pub(crate) use mounts::attach;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

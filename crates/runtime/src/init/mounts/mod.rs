@@ -230,7 +230,7 @@ fn mount_one(plan: &Plan<'_>, root: &mut Root<'_>, planned: &PlannedMount<'_>) -
 }
 
 /// Moves a detached mount onto `target`.
-pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(mount, "", target, "", flags)
 }
