@@ -121,7 +121,8 @@ fn a_container_gets_all_that_the_vendor_says() {
     let script = "echo $VENDOR_ALL $VENDOR_VISIBLE $PATH; cat /vendor/lib.so; stat -c '%u:%g' /vendor/lib.so; touch /vendor/x 2>&1 | grep -o Read-only; \
         stat -c '%t:%T %a' /dev/vendor0; head -c 1 /dev/vendor0 | od -An -tx1; ls /tmp/started; id -G | grep -wo 4242";
     let output = vendor.run(&DEVICE, script);
-    let expected = "yes a /vendor:/bin:/usr/bin\na library\n0:0\nRead-only\n1:5 640\n 00\n/tmp/started\n4242\n";
+    let expected =
+        "yes a /vendor:/bin:/usr/bin\na library\n0:0\nRead-only\n1:5 640\n 00\n/tmp/started\n4242\n";
     assert_eq!(output, expected);
     eventually("the last hook", || vendor.logged().contains("poststop").then_some(()));
     let logged = vendor.logged();

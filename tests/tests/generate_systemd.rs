@@ -159,6 +159,32 @@ fn files_json_and_names() {
     verify(&conex, "conex-restart.service", &boot);
 }
 
+/// With the pod's own container all of them stop, and by it they are started.
+#[test]
+fn a_pod_is_several() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["pod", "create", "--name", "shop"]);
+    conex.ok(&["create", "--pod", "shop", "--name", "front", alpine, "sleep", "1000"]);
+    conex.ok(&["create", "--pod", "shop", "--name", "back", alpine, "sleep", "1000"]);
+    let text = conex.ok(&["generate", "systemd", "--name", "--format", "json", "shop"]);
+    let units: Value = serde_json::from_str(&text).unwrap();
+    let unit = |name: &str| units[name].as_str().unwrap_or_else(|| panic!("no {name}: {text}"));
+    let members = ["container-front.service", "container-back.service"];
+    for key in ["Wants", "Before"] {
+        let lines = lines(unit("pod-shop"), key);
+        assert!(members.iter().all(|member| lines.contains(member)), "{lines:?}");
+    }
+    assert!(lines(unit("pod-shop"), "ExecStart")[0].ends_with("start --sdnotify=conmon shop"));
+    for name in ["container-front", "container-back"] {
+        assert_eq!(lines(unit(name), "BindsTo"), ["pod-shop.service"]);
+        assert!(lines(unit(name), "After").contains(&"pod-shop.service"));
+    }
+    let prefixed = conex.ok(&["generate", "systemd", "--name", "--pod-prefix", "p", "shop"]);
+    assert!(prefixed.starts_with("# p-shop.service\n") && prefixed.contains("BindsTo=p-shop.service"));
+    let error = conex.fails(125, &["generate", "systemd", "--new", "shop"]);
+    assert!(error.contains("pod create"), "{error}");
+}
+
 #[test]
 fn what_makes_no_service() {
     let (conex, alpine) = alpine!();

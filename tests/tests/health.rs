@@ -287,6 +287,12 @@ fn unhealthy_is_stopped_or_killed() {
     let document = conex.inspect("web");
     assert_eq!((&document["State"]["ExitCode"], &document["RestartCount"]), (&9.into(), &0.into()));
     assert_eq!(document["State"]["Health"]["Log"][1]["Output"], "why\n");
+    // Filters go by what `inspect` says, also of one that rests.
+    assert_eq!(document["State"]["Health"]["Status"], "unhealthy");
+    for (status, names) in [("unhealthy", "web\n"), ("none", "")] {
+        let filter = format!("health={status}");
+        assert_eq!(conex.ok(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]), names);
+    }
     conex.ok(&["rm", "web"]);
     run(&conex, &flags("kill"), &[alpine, "sh", "-c", trap]);
     eventually("rest", || (conex.inspect("web")["State"]["Status"] == "exited").then_some(()));
@@ -295,6 +301,8 @@ fn unhealthy_is_stopped_or_killed() {
     // Killed, the restart policy holds.
     run(&conex, &flags("kill"), &["--restart", "always", alpine, "sh", "-c", trap]);
     eventually("a restart", || (conex.inspect("web")["RestartCount"].as_u64()? >= 1).then_some(()));
+    let error = conex.fails(125, &["create", "--health-on-failure", "kill", alpine]);
+    assert!(error.contains("needs a health check"), "{error}");
     let error = conex.fails(125, &["create", "--health-on-failure", "reboot", alpine]);
     assert!(error.contains("reboot"), "{error}");
 }

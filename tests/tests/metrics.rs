@@ -77,6 +77,7 @@ fn every_container_and_the_engine() {
     assert_eq!(samples["conex_images"] as u64, 1);
     let busy = "name=\"busy\"";
     assert_eq!(of(&samples, "container_spec_memory_limit_bytes", busy) as u64, 64 << 20);
+    assert_eq!(of(&samples, "container_spec_memory_swap_limit_bytes", busy) as u64, 128 << 20);
     assert_eq!(of(&samples, "container_spec_cpu_quota", busy) as u64, 30_000);
     assert_eq!(of(&samples, "container_threads_max", busy) as u64, 30);
     assert_eq!(of(&samples, "container_processes", busy) as u64, 1);

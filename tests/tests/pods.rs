@@ -122,6 +122,9 @@ fn a_life() {
     assert_eq!(states(&conex, "web"), "Exited: web=exited one=exited two=exited\n");
     conex.ok(&["pod", "restart", "web"]);
     assert_eq!(states(&conex, "web"), "Running: web=running one=running two=running\n");
+    // Something runs in it, if only the process that waits.
+    conex.ok(&["kill", "one", "two"]);
+    assert_eq!(conex.ok(&["pod", "prune", "-f"]), "");
     conex.ok(&["pod", "kill", "web"]);
     assert_eq!(states(&conex, "web"), "Exited: web=exited one=exited two=exited\n");
     conex.ok(&["pod", "exists", "web"]);
@@ -165,6 +168,12 @@ fn what_goes_with_it() {
     conex.fails(125, &["run", "--rm", "--pod", "long", alpine, "true"]);
     assert!(conex.fails(125, &["pod", "create", "--memory", "1g", "x"]).contains("not supported"));
     assert!(conex.fails(125, &["pod", "create", "stays"]).contains("already in use"));
+    // Its restart policy is that of those that go into it and say nothing else.
+    conex.ok(&["pod", "create", "--restart", "on-failure:2", "again"]);
+    conex.ok(&["create", "--pod", "again", "--name", "as-it", alpine]);
+    conex.ok(&["create", "--pod", "again", "--name", "other", "--restart", "no", alpine]);
+    let policy = |name| conex.inspect(name)["HostConfig"]["RestartPolicy"]["Name"].clone();
+    assert_eq!([policy("as-it"), policy("other")], ["on-failure", "no"]);
     // Files that all of them see.
     let data = conex.scratch().join("data");
     std::fs::create_dir(&data).expect("a directory");

@@ -59,6 +59,25 @@ fn stop_and_kill_are_final() {
     }
 }
 
+/// In the back-off `kill` is a person's word, too; another signal has nobody to go to. What was counted stays counted.
+#[test]
+fn kill_ends_a_restart_that_waits() {
+    let (conex, alpine) = alpine!();
+    run(&conex, "always", alpine, "exit 1");
+    // From the fifth on it waits for seconds.
+    eventually("restarts", || (count(&conex) >= 5).then_some(()));
+    eventually("a wait", || (conex.inspect("web")["State"]["Restarting"] == true).then_some(()));
+    for words in [&["kill", "-s", "HUP", "web"][..], &["top", "web"]] {
+        let error = conex.fails(1, words);
+        assert!(error.contains("is restarting"), "{error}");
+    }
+    let told = count(&conex);
+    conex.ok(&["kill", "web"]);
+    eventually("the end", || (conex.inspect("web")["State"]["Status"] == "exited").then_some(()));
+    assert!(count(&conex) >= told, "{} < {told}", count(&conex));
+    conex.ok(&["rm", "web"]);
+}
+
 #[test]
 fn a_crash_is_restarted_and_the_log_goes_on() {
     let (conex, alpine) = alpine!();

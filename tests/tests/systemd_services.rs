@@ -43,14 +43,17 @@ struct Service {
 impl Service {
     fn new(conex: &Conex, name: &str, words: &[&str]) -> Self {
         let text = conex.ok(&[&["generate", "systemd"], words].concat());
+        Self::write(conex, &format!("{name}-{}.service", std::process::id()), &text)
+    }
+
+    fn write(conex: &Conex, name: &str, text: &str) -> Self {
         // What the tests' containers are told by the environment, the service's are by the unit.
         let own = format!("Environment=CONEX_NETWORK=none NETCONFPATH={}\n", conex.cni_networks().display());
         let text = text.replacen("[Service]\n", &format!("[Service]\n{own}"), 1);
-        let name = format!("{name}-{}.service", std::process::id());
-        let path = Path::new("/run/systemd/system").join(&name);
+        let path = Path::new("/run/systemd/system").join(name);
         std::fs::write(&path, text).unwrap();
         systemctl(&["daemon-reload"]);
-        Self { path, name }
+        Self { path, name: name.to_owned() }
     }
 }
 
@@ -185,4 +188,53 @@ fn a_boot_brings_containers_back() {
     systemctl(&["start", unit]);
     assert_eq!(running(), "plain\nweb\n");
     assert_eq!(property(unit, "ActiveState"), "active");
+}
+
+#[test]
+fn a_pod_is_a_service() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["pod", "create", "--name", "shop"]);
+    let names = ["front", "back"].map(|name| format!("{name}{}", std::process::id()));
+    for name in &names {
+        conex.ok(&[
+            "create",
+            "--pod",
+            "shop",
+            "--name",
+            name,
+            "--stop-timeout",
+            "1",
+            alpine,
+            "sleep",
+            "1000",
+        ]);
+    }
+    let text = conex.ok(&["generate", "systemd", "--name", "--format", "json", "shop"]);
+    let units: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // All but the pod's keep their names, by which it calls them.
+    let own = format!("pod-shop{}.service", std::process::id());
+    let services: Vec<_> = units
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, text)| {
+            let name = if name == "pod-shop" { own.clone() } else { format!("{name}.service") };
+            Service::write(&conex, &name, &text.as_str().unwrap().replace("pod-shop.service", &own))
+        })
+        .collect();
+    systemctl(&["start", &own]);
+    for service in &services {
+        eventually("an active service", || {
+            (property(&service.name, "ActiveState") == "active").then_some(())
+        });
+    }
+    let states = || names.each_ref().map(|name| conex.inspect(name)["State"]["Status"].clone());
+    assert_eq!(states(), ["running", "running"]);
+    systemctl(&["stop", &own]);
+    for service in &services {
+        eventually("a stopped service", || {
+            (property(&service.name, "ActiveState") == "inactive").then_some(())
+        });
+    }
+    assert_eq!(states(), ["exited", "exited"]);
 }

@@ -205,7 +205,10 @@ fn devices_belong_to_who_they_were_given() {
     // Also where there is no /dev.
     let elsewhere = format!("{}:/x/given", node.display());
     let script = "stat -c '%a %u:%g' /x/given; head -c 2 /x/given | wc -c";
-    assert_eq!(conex.ok(&["run", "--rm", "--device", &elsewhere, alpine, "sh", "-c", script]), "660 0:44\n2\n");
+    assert_eq!(
+        conex.ok(&["run", "--rm", "--device", &elsewhere, alpine, "sh", "-c", script]),
+        "660 0:44\n2\n"
+    );
     // A node that it makes itself opens nothing; the kernel makes none.
     let refused = conex.run(&["run", "--rm", alpine, "mknod", "/tmp/zero", "c", "1", "5"]);
     assert!(refused.code == 1 && refused.stderr.contains("not permitted"), "{}", refused.stderr);

@@ -14,8 +14,8 @@ use conex_runtime::hooks::{self, HookKind};
 
 use crate::engine::Parts;
 use crate::options::{GpuCount, GpuRequest, StorageOptions};
-use crate::store::{Record, Store, write};
 use crate::spec::IdRange;
+use crate::store::{Record, Store, write};
 use crate::{Engine, Error, Result, idmap};
 
 const BUNDLE: &str = "bundle";

@@ -111,9 +111,9 @@ pub enum Error {
     /// A health that there is not.
     #[error("invalid health {text:?}: expected starting, healthy or unhealthy")]
     HealthStatus { text: String },
-    /// `--sdnotify healthy` without a check.
-    #[error("--sdnotify healthy needs a health check (--health-cmd, or the image's HEALTHCHECK)")]
-    NotifyHealthy,
+    /// An option that is about a health check, without one.
+    #[error("{option} needs a health check (--health-cmd, or the image's HEALTHCHECK)")]
+    NeedsHealthcheck { option: &'static str },
     /// NOTIFY_SOCKET.
     #[error("cannot reach the service manager at NOTIFY_SOCKET={}: {source}", socket.display())]
     Notify { socket: PathBuf, source: io::Error },

@@ -43,7 +43,7 @@ pub use error::{Error, Failure, ProgramFault, Result};
 pub use options::{CreateOptions, Made};
 pub use verbs::{
     AttachOptions, CommitOptions, ContainerSummary, DebugOptions, Debugger, EnterOptions, EnterWorkdir,
-    ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PodFilter, PodState,
-    PodSummary, PrunedContainers, PrunedVolumes, RemoveOptions, Spaces, StartMode, SystemUsage, Top,
-    VolumeFilter, VolumeSummary, WaitCondition,
+    ExecOptions, Grace, ListFilter, LogLine, LogStream, LogsQuery, NetworkFilter, PodChosen, PodFilter,
+    PodState, PodSummary, PrunedContainers, PrunedVolumes, RemoveOptions, Spaces, StartMode, SystemUsage,
+    Top, VolumeFilter, VolumeSummary, WaitCondition,
 };

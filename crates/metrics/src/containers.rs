@@ -255,7 +255,7 @@ fn budget(page: &mut Page, labels: &Labels<'_>, container: &ContainerStats) {
         "container_spec_memory_swap_limit_bytes",
         "Memory swap limit for the container: memory and swap.",
     )
-    .add(&all, limits.memory_swap.and_then(|swap| u64::try_from(swap).ok()).unwrap_or(0));
+    .add(&all, u64::try_from(limits.memory_and_swap()).unwrap_or(0));
     page.gauge("container_spec_cpu_shares", "CPU share of the container.")
         .add(&all, limits.cpu_shares.filter(|shares| *shares != 0).unwrap_or(1024));
     let (quota, period) = match limits.nano_cpus.filter(|nano| *nano != 0) {

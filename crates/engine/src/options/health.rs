@@ -81,7 +81,7 @@ impl OnUnhealthy {
     }
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-    fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         *self == Self::None
     }
 }

@@ -65,6 +65,14 @@ pub struct LimitOptions {
     pub device_write_iops: Vec<DeviceRate>,
 }
 
+impl LimitOptions {
+    /// Memory plus swap in bytes, as it comes out: -1 unlimited, 0 without a limit of memory.
+    pub fn memory_and_swap(&self) -> i64 {
+        let twice = || i64::try_from(self.memory.unwrap_or(0).saturating_mul(2)).unwrap_or(-1);
+        self.memory_swap.filter(|both| *both != 0).unwrap_or_else(twice)
+    }
+}
+
 /// `--memory-swap`: a size, or -1 for unlimited.
 pub fn parse_memory_swap(text: &str) -> Result<i64, OptionError> {
     if text == "-1" { Ok(-1) } else { Ok(parse_size("--memory-swap", text)? as i64) }

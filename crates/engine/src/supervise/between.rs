@@ -63,6 +63,9 @@ impl Life<'_> {
                                 client.reply(&Reply::Ok);
                                 return self.next();
                             }
+                            // For a process that is not there.
+                            Request::Signal { then: After::Policy, .. } => client
+                                .reply(&refusal(&Error::Restarting { name: self.id.short().to_owned() })),
                             Request::Signal { then, .. } => {
                                 client.role = Role::Wait;
                                 client.reply(&Reply::Ok);

@@ -264,7 +264,9 @@ impl<'a> Life<'a> {
                     },
                     Next::Stopped { by_hand } => {
                         let then = if by_hand { After::Stop } else { After::Rest };
-                        return self.finish(&Exit { stopped: by_hand, ..exit }, then);
+                        // The restart that was decided on counts, as it has been told of.
+                        let restarts = self.restarts.count;
+                        return self.finish(&Exit { stopped: by_hand, restarts, ..exit }, then);
                     }
                 }
             };

@@ -14,7 +14,7 @@ const STABLE: Duration = Duration::from_secs(10);
 pub(super) struct Restarts {
     pub(super) policy: RestartPolicy,
     wait: Duration,
-    /// How often the policy has started it.
+    /// How often the policy has decided to start it, the next time included that it waits for.
     pub(super) count: u32,
 }
 

@@ -96,10 +96,14 @@ impl Engine {
             options,
             limits_changed: false,
         };
-        if record.options.supervision.notify == Some(NotifyMode::Healthy)
-            && record.health.as_ref().and_then(Check::command).is_none()
-        {
-            return Err(Error::NotifyHealthy);
+        let supervision = &record.options.supervision;
+        if record.health.as_ref().and_then(Check::command).is_none() {
+            if supervision.notify == Some(NotifyMode::Healthy) {
+                return Err(Error::NeedsHealthcheck { option: "--sdnotify healthy" });
+            }
+            if !supervision.health.on_failure.is_none() {
+                return Err(Error::NeedsHealthcheck { option: "--health-on-failure" });
+            }
         }
         let (rootfs, mut plan) = loop {
             match self.furnish(&mut record, &image, &lowers, &joined, &settled, &users) {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use conex_oci::ContainerId;
 use conex_oci::runtime::ConsoleSize;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,7 @@ use crate::events::{Event, Subject};
 use crate::spec::{ExecProcess, LiveHost, RootfsFiles};
 use crate::store::{ContainerState, Process, Record, write};
 use crate::supervise::{ExecJob, start_ticks, supervise_exec};
-use crate::{Attachment, Engine, Error, Result};
+use crate::{Attachment, Engine, Error, Failure, Result};
 
 /// What `exec` takes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -55,13 +57,31 @@ impl Engine {
             _ => return Err(Error::NotRunning { name: name() }),
         };
         let pidfd = hold(&process)?.ok_or_else(|| Error::NotRunning { name: name() })?;
+        let held = pidfd.try_clone().map_err(|source| Error::Process { pid: process.pid, source })?;
         let note =
             Note { subject: Subject::from(&record), id: exec_id()?, command: options.command.join(" ") };
-        let job = self.parts.exec_job(record, &process, pidfd, options, Some(note.clone()))?;
-        self.parts.event(&note.event("exec_create"));
-        let attachment = supervise_exec(&self.parts, job)?;
-        Ok((!options.detach).then_some(attachment))
+        let name = name();
+        let job = self.parts.exec_job(record, &process, pidfd, options, Some(note.clone()));
+        let run = job.and_then(|job| {
+            self.parts.event(&note.event("exec_create"));
+            supervise_exec(&self.parts, job)
+        });
+        match run {
+            Ok(attachment) => Ok((!options.detach).then_some(attachment)),
+            // It is looked into while it ends: what is gone already is no matter.
+            Err(error) if error.failure() == Failure::Engine && ends(&held) => {
+                Err(Error::NotRunning { name })
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// Whether a process has ended, or does so in a moment: its namespaces take nobody up before it is over.
+fn ends(process: &OwnedFd) -> bool {
+    const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut fds, Some(&MOMENT))).is_ok_and(|ended| ended > 0)
 }
 
 impl Parts {

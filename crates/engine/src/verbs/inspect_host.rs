@@ -89,7 +89,7 @@ pub(super) fn host_config(record: &Record) -> Value {
         "DeviceCgroupRules": some(storage.device_rules.iter().map(|rule| json!(rule.to_string())).collect()),
         "DeviceRequests": some(device_requests(storage)),
         "MemoryReservation": limits.memory_reservation.unwrap_or(0),
-        "MemorySwap": limits.memory_swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(0)),
+        "MemorySwap": limits.memory_and_swap(),
         "MemorySwappiness": limits.memory_swappiness,
         "OomKillDisable": limits.oom_kill_disable,
         "PidsLimit": limits.pids,

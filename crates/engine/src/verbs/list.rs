@@ -66,7 +66,7 @@ pub(super) struct Row {
     pub(super) id: ContainerId,
     pub(super) summary: Summary,
     pub(super) state: ContainerState,
-    /// Of one that runs and whose health is checked.
+    /// Of one whose health is checked and that has run.
     pub(super) health: Option<HealthStatus>,
     /// Whether a boot starts it; looked up only when somebody asks.
     pub(super) boots: bool,
@@ -146,6 +146,13 @@ impl Engine {
         let Some(summary): Option<Summary> = summary else { return Ok(None) };
         let health = match (&summary.health, state.process()) {
             (Some(_), Some(_)) => Health::read(&store.run_directory(id))?.map(|health| health.status),
+            // As `inspect` has it.
+            (Some(_), None) => match &state {
+                ContainerState::Restarting(exit) | ContainerState::Exited(exit) => {
+                    exit.health.as_ref().map(|health| health.status)
+                }
+                _ => None,
+            },
             _ => None,
         };
         let port = |spec: &PortSpec| (spec.container_ports, spec.protocol.to_string());

@@ -49,7 +49,7 @@ pub use list_filter::ListFilter;
 pub use logs::{LogLine, LogStream, LogsQuery};
 pub use network::NetworkFilter;
 pub(crate) use pod::stop_if_left;
-pub use pod::{PodFilter, PodState, PodSummary};
+pub use pod::{PodChosen, PodFilter, PodState, PodSummary};
 pub use prune::PrunedContainers;
 pub use remove::RemoveOptions;
 pub use start::StartMode;

@@ -97,16 +97,13 @@ impl Engine {
     }
 
     /// Sends a signal to the container's first process. SIGKILL and the stop signal count as stopping it by hand:
-    /// the restart policy does not apply then. Returns after a SIGKILL when it has ended.
+    /// the restart policy does not apply then, nor to one that waits to be restarted. Returns after a SIGKILL when it has ended.
     ///
     /// # Errors
-    /// [`Error::NotRunning`].
+    /// [`Error::NotRunning`]; [`Error::Restarting`] for another signal than these.
     pub fn kill(&self, id: &ContainerId, signal: i32) -> Result<()> {
         let record = self.parts.store.must_record(id)?;
         let name = || record.name.to_string();
-        if matches!(self.parts.store.state(id)?, Some(ContainerState::Restarting(_)) | None) {
-            return Err(Error::NotRunning { name: name() });
-        }
         let then =
             if signal == SIGKILL || signal == record.stop_signal { After::Stop } else { After::Policy };
         let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal, then })? else {

@@ -8,6 +8,7 @@ use std::process::Command;
 use conex_cgroup::Cgroup;
 use conex_oci::ContainerId;
 
+use crate::store::ContainerState;
 use crate::time::Time;
 use crate::{Engine, Error, Result};
 
@@ -28,8 +29,14 @@ impl Engine {
     pub fn top(&self, id: &ContainerId, ps: &[String]) -> Result<Top> {
         let record = self.parts.store.must_record(id)?;
         let state = self.parts.store.state(id)?;
-        let not_running = || Error::NotRunning { name: record.name.to_string() };
-        let process = state.as_ref().and_then(|state| state.process()).ok_or_else(not_running)?;
+        let at_rest = || {
+            let name = record.name.to_string();
+            match state {
+                Some(ContainerState::Restarting(_)) => Error::Restarting { name },
+                _ => Error::NotRunning { name },
+            }
+        };
+        let process = state.as_ref().and_then(|state| state.process()).ok_or_else(at_rest)?;
         let group = Cgroup::open(self.parts.host()?, &record.cgroup)?;
         let pids = if group.exists() { group.procs()? } else { in_its_namespace(process.pid) };
         if ps.is_empty() { Ok(own(&pids)) } else { hosts(&pids, ps) }
@@ -46,7 +53,7 @@ impl Engine {
         for member in self.pod_members(pod)? {
             match self.top(&member, ps) {
                 Ok(more) => top.processes.extend(more.processes),
-                Err(Error::NotRunning { .. } | Error::NoSuchContainer { .. }) => {}
+                Err(Error::NotRunning { .. } | Error::Restarting { .. } | Error::NoSuchContainer { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Command;
 use conex_engine::Engine;
+use conex_oci::ContainerId;
 use serde_json::Value;
 
 use super::again;
@@ -16,13 +17,14 @@ use crate::output;
 pub(in super::super) const SYSTEMD: Verb = Verb {
     name: "systemd",
     aliases: &[],
-    about: "Generate systemd units for a container, or for what a boot starts",
-    usage: "CONTAINER",
+    about: "Generate systemd units for a container, a pod, or for what a boot starts",
+    usage: "CONTAINER|POD",
     arity: Arity::AtMost(1),
     examples: "  conex generate systemd --name web >/etc/systemd/system/container-web.service
   conex generate systemd --new --files --name web
+  conex generate systemd --files --name shop-pod
   conex generate systemd --boot >/etc/systemd/system/conex-restart.service",
-    unsupported: &["--pod-prefix"],
+    unsupported: &[],
     failure: 125,
     define,
     run,
@@ -53,6 +55,7 @@ fn define(command: Command) -> Command {
         list("requires", "unit").help("Add (strong) requirement dependencies"),
         list("env", "env").short('e').help("Set environment variables of the unit"),
         value("container-prefix", "string").help("Systemd unit name prefix (default \"container\")"),
+        value("pod-prefix", "string").help("Systemd unit name prefix for pods (default \"pod\")"),
         value("separator", "string").help("Between the prefix and the name (default \"-\")"),
         value("format", "string").help("Print in another format (json)"),
         clap::Arg::new("container").value_name("container"),
@@ -61,38 +64,48 @@ fn define(command: Command) -> Command {
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let container = given.filled("container");
-    let (name, text) = match (given.on("boot"), container) {
-        (true, None) => ("conex-restart".to_owned(), boot(&Program::of(context)?)),
+    let units: Vec<(String, String)> = match (given.on("boot"), container) {
+        (true, None) => vec![("conex-restart".to_owned(), boot(&Program::of(context)?))],
         (true, Some(_)) => return Err(Error::usage("--boot is for all containers: name none")),
         (false, None) => {
-            let usage = "conex generate systemd [OPTIONS] CONTAINER";
+            let usage = "conex generate systemd [OPTIONS] CONTAINER|POD";
             return Err(Error::Arguments(format!(
                 "\"conex generate systemd\" requires exactly 1 argument; usage: {usage}"
             )));
         }
         (false, Some(container)) => {
-            let unit = service(&context.engine()?, context, given, container)?;
-            (unit.name.clone(), unit.text())
+            let units = services(&context.engine()?, context, given, container)?;
+            units.into_iter().map(|unit| (unit.name.clone(), unit.text())).collect()
         }
     };
-    let content = if given.on("files") {
-        let path = std::env::current_dir().unwrap_or_default().join(format!("{name}.service"));
-        std::fs::write(&path, &text).map_err(|source| Error::File {
-            action: "write",
-            path: path.clone(),
-            source,
-        })?;
-        path.display().to_string()
-    } else {
-        text
-    };
-    match given.filled("format") {
-        None if given.on("files") => output::line(content)?,
-        None => output::text(&content)?,
-        Some("json") => output::line(serde_json::json!({ name: content }).to_string())?,
-        Some(other) => return Err(Error::usage(format!("unknown --format {other:?}: expected json"))),
+    let format = given.filled("format");
+    if let Some(other) = format.filter(|format| *format != "json") {
+        return Err(Error::usage(format!("unknown --format {other:?}: expected json")));
+    }
+    let mut document = serde_json::Map::new();
+    for (name, mut content) in units {
+        if given.on("files") {
+            content = write(&name, &content)?;
+        }
+        match format {
+            Some(_) => drop(document.insert(name, content.into())),
+            None if given.on("files") => output::line(content)?,
+            None => output::text(&content)?,
+        }
+    }
+    if format.is_some() {
+        output::line(Value::Object(document).to_string())?;
     }
     Ok(0)
+}
+
+/// The file's path.
+fn write(name: &str, text: &str) -> Result<String, Error> {
+    let path = std::env::current_dir().unwrap_or_default().join(format!("{name}.service"));
+    match std::fs::write(&path, text) {
+        Ok(()) => Ok(path.display().to_string()),
+        Err(source) => Err(Error::File { action: "write", path, source }),
+    }
 }
 
 /// How a service calls this program on these directories.
@@ -129,9 +142,34 @@ fn usual_paths() -> (Option<PathBuf>, Option<PathBuf>) {
     (below("HOME", ".local/share/conex"), below("XDG_RUNTIME_DIR", "conex"))
 }
 
-fn service(engine: &Engine, context: &Context, given: &Given<'_>, container: &str) -> Result<Unit, Error> {
-    let id = engine.find(container)?;
-    let document = engine.inspect(&id, false)?;
+/// That of a container; those of a pod, whose own container comes first: with it the others stop, and by it they are started.
+fn services(engine: &Engine, context: &Context, given: &Given<'_>, name: &str) -> Result<Vec<Unit>, Error> {
+    let Ok(pod) = engine.find_pod(name) else {
+        return Ok(vec![service(engine, context, given, &engine.find(name)?, "container")?]);
+    };
+    if given.on("new") {
+        return Err(Error::usage("--new is for containers: a pod is made once, by 'conex pod create'"));
+    }
+    let mut own = service(engine, context, given, &pod, "pod")?;
+    let mut units = Vec::new();
+    for member in engine.pod_members(&pod)? {
+        let mut unit = service(engine, context, given, &member, "container")?;
+        unit.relations.extend(["BindsTo", "After"].map(|key| (key, format!("{}.service", own.name))));
+        own.relations.extend(["Wants", "Before"].map(|key| (key, format!("{}.service", unit.name))));
+        units.push(unit);
+    }
+    units.insert(0, own);
+    Ok(units)
+}
+
+fn service(
+    engine: &Engine,
+    context: &Context,
+    given: &Given<'_>,
+    id: &ContainerId,
+    kind: &str,
+) -> Result<Unit, Error> {
+    let document = engine.inspect(id, false)?;
     let name = document["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
     let anew = given.on("new");
     if !anew && document["HostConfig"]["AutoRemove"] == true {
@@ -153,14 +191,16 @@ fn service(engine: &Engine, context: &Context, given: &Given<'_>, container: &st
     let stop_timeout = stop_timeout.or(document["Config"]["StopTimeout"].as_u64()).unwrap_or(STOP_TIMEOUT);
     let called = if given.on("name") { name.as_str() } else { id.as_str() };
     let template = if given.on("template") { "@" } else { "" };
-    let (prefix, separator) =
-        (given.text("container-prefix").unwrap_or("container"), given.text("separator").unwrap_or("-"));
+    let prefix = given.text(&format!("{kind}-prefix")).unwrap_or(kind);
+    let separator = given.text("separator").unwrap_or("-");
     let unit_name = match prefix {
         "" => format!("{called}{template}"),
         prefix => format!("{prefix}{separator}{called}{template}"),
     };
     if unit_name.contains('/') {
-        return Err(Error::usage("a unit's name has no slash (--container-prefix, --separator)"));
+        return Err(Error::usage(
+            "a unit's name has no slash (--container-prefix, --pod-prefix, --separator)",
+        ));
     }
     let program = Program::of(context)?;
     let service =

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Command;
 use conex_engine::options::{CreateOptions, PodOptions, PullPolicy};
-use conex_engine::{Engine, Made};
+use conex_engine::{Engine, Made, PodChosen};
 
 use crate::cli::args::value;
 use crate::cli::{Arity, Context, Given, Verb};
@@ -133,9 +133,12 @@ pub(crate) fn enter(
 ) -> Result<Option<conex_oci::ContainerId>, Error> {
     let Some(pod) = given.filled("pod") else { return Ok(None) };
     let chosen = ["network", "ip", "ip6", "mac-address", "network-alias"];
-    let own_network = chosen.iter().any(|name| given.count(name) > 0);
+    let chosen = PodChosen {
+        network: chosen.iter().any(|name| given.count(name) > 0),
+        restart: given.count("restart") > 0,
+    };
     let Some(name) = pod.strip_prefix("new:") else {
-        engine.join_pod(options, pod, own_network)?;
+        engine.join_pod(options, pod, chosen)?;
         return Ok(None);
     };
     // What is shared is asked of the container, and goes to the pod.
@@ -154,7 +157,7 @@ pub(crate) fn enter(
     infra.namespaces.user = spaces.user.clone();
     let made = make(context, engine, infra, PodOptions::default())?;
     spaces.user = conex_engine::options::UserMode::Default;
-    let joined = engine.join_pod(options, made.id.as_str(), false);
+    let joined = engine.join_pod(options, made.id.as_str(), PodChosen { network: false, ..chosen });
     if joined.is_err() {
         leave(engine, Some(&made.id));
     }

@@ -74,10 +74,10 @@ fn prune(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     }
     let engine = context.engine()?;
     commands::each(engine.pods(&filter)?, |pod| {
-        let runs = pod.containers[1..].iter().any(|(_, _, state)| !matches!(*state, "created" | "exited"));
-        // Only its own container, which waits for others: one was perhaps just made.
-        let waits = pod.containers.len() == 1 && pod.containers[0].2 == "running";
-        if runs || waits {
+        let mut states = pod.containers.iter().map(|(_, _, state)| *state);
+        let is_live = states.clone().any(|state| !matches!(state, "created" | "exited"));
+        // One that has never run was perhaps just made.
+        if is_live || states.all(|state| state == "created") {
             return Ok(None);
         }
         engine.remove_pod(&pod.id, false, Grace::Default)?;

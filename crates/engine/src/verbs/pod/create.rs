@@ -7,6 +7,15 @@ use crate::store::ContainerState;
 use crate::verbs::StartMode;
 use crate::{Engine, Error, Result};
 
+/// What the user says himself of a container that goes into a pod.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Chosen {
+    /// `--network`, `--ip`, …
+    pub network: bool,
+    /// `--restart`
+    pub restart: bool,
+}
+
 impl Engine {
     /// Makes a pod of the options of its own container, whose image holds a program that waits.
     ///
@@ -27,19 +36,26 @@ impl Engine {
         self.create(&options)
     }
 
-    /// Lets a container share what the pod `name` shares. What the user chose himself for a kind that is shared is refused.
+    /// Lets a container share what the pod `name` shares, and its restart policy. What the user chose himself for a kind that is shared is
+    /// refused.
     ///
     /// # Errors
     /// [`Error::NoSuchPod`], [`Error::PodShares`].
-    pub fn join_pod(&self, options: &mut CreateOptions, name: &str, own_network: bool) -> Result<()> {
+    pub fn join_pod(&self, options: &mut CreateOptions, name: &str, chosen: Chosen) -> Result<()> {
         let pod = self.find_pod(name)?;
         let (record, shares) = self.pod_record(&pod)?;
         let id = pod.to_string();
         let refuse = |option: &'static str| Error::PodShares { option, pod: record.name.to_string() };
+        let ports = &options.ports;
+        let publishes = ports.publish_all || !ports.publish.is_empty() || !ports.expose.is_empty();
+        if !chosen.restart && !options.auto_remove {
+            options.supervision.restart = record.options.supervision.restart;
+        }
         let spaces = &mut options.namespaces;
         for kind in shares.shared.kinds() {
             match kind {
-                SharedKind::Net if own_network => return Err(refuse("--network")),
+                SharedKind::Net if chosen.network => return Err(refuse("--network")),
+                SharedKind::Net if publishes => return Err(refuse("--publish")),
                 SharedKind::Net if record.options.namespaces.network == NetworkMode::Host => {
                     spaces.network = NetworkMode::Host;
                 }

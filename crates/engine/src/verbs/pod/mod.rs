@@ -9,6 +9,7 @@ mod inspect;
 mod life;
 mod list;
 
+pub use create::Chosen as PodChosen;
 pub(crate) use life::stop_if_left;
 pub use list::{PodFilter, PodState, PodSummary};
 
