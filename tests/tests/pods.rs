@@ -109,6 +109,9 @@ fn a_life() {
     assert_eq!(conex.ok(&["ps", "-q", "--filter", "pod=none"]), "");
     assert_eq!(conex.ok(&["pod", "ps", "-q", "--filter", "ctr-names=two"]).trim(), &id[..12]);
     assert_eq!(conex.ok(&["pod", "ps", "-q", "--filter", "status=exited"]), "");
+    let pods: Value = serde_json::from_str(&conex.ok(&["pod", "ps", "--format", "json"])).unwrap();
+    assert_eq!((&pods[0]["Name"], &pods[0]["Id"]), (&"web".into(), &id.as_str().into()));
+    assert_eq!(pods[0]["Containers"][1]["Names"], "one");
     conex.fails(1, &["pod", "ps", "--filter", "nmae=web"]);
 
     // Not by halves.

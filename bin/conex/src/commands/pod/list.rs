@@ -66,18 +66,43 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         }
     }
     default += "\t{{.NumberOfContainers}}";
+    let mut filter = PodFilter::default();
+    given.texts("filter").try_for_each(|text| filter.add(text))?;
+    if given.text("format") == Some("json") && !given.on("quiet") {
+        let pods: Vec<Value> = context.engine()?.pods(&filter)?.iter().map(document).collect();
+        return output::line(format!("{:#}", Value::Array(pods))).map(|()| 0);
+    }
     let format = match given.text("format") {
         _ if given.on("quiet") => Format::parse("{{.ID}}", "")?,
         Some(format) => Format::parse(format, &default)?,
         None => Format::parse("table", &default)?,
     };
-    let mut filter = PodFilter::default();
-    given.texts("filter").try_for_each(|text| filter.add(text))?;
     let full = given.on("no-trunc");
     let rows: Vec<Value> = context.engine()?.pods(&filter)?.iter().map(|pod| row(pod, full)).collect();
     let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
     output::text(&format.render(COLUMNS, rows)?)?;
     Ok(0)
+}
+
+/// As `podman pod ps --format json` has it: one list.
+fn document(pod: &PodSummary) -> Value {
+    let containers = pod.containers.iter();
+    let containers: Vec<Value> = containers
+        .map(|(id, name, state)| json!({ "Id": id.as_str(), "Names": name, "Status": state }))
+        .collect();
+    let networks = pod.network.split(',').filter(|name| !name.is_empty());
+    json!({
+        "Cgroup": "",
+        "Containers": containers,
+        "Created": pod.created.to_string(),
+        "Id": pod.id.as_str(),
+        "InfraId": pod.id.as_str(),
+        "Labels": pod.labels,
+        "Name": pod.name,
+        "Namespace": "",
+        "Networks": networks.collect::<Vec<_>>(),
+        "Status": pod.state.word(),
+    })
 }
 
 fn row(pod: &PodSummary, full: bool) -> Value {

@@ -103,7 +103,7 @@ impl Model {
             'i' => Some(Request::Show(words(&["inspect", id]), format!("inspect {name}"))),
             'e' if one.state == "running" => Some(Request::Lend(words(&["exec", "-it", id, "sh"]))),
             'e' => {
-                self.say(&format!("exec {name}: it is not running"), true);
+                self.say(&format!("exec {name}: it is {}, not running", one.state), true);
                 None
             }
             't' => act("start"),
