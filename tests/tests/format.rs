@@ -97,3 +97,100 @@ fn faults_in_templates_have_a_place() {
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
+
+/// What Docker's own structs have and a document leaves out is nil, not a mistake.
+#[test]
+fn optional_fields_of_documents() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    conex.ok(&["create", "--name", "bare", "--network", "none", alpine]);
+    conex.ok(&[
+        "create",
+        "--name",
+        "full",
+        "--network",
+        "none",
+        "--health-cmd",
+        "true",
+        "--label",
+        "a=1",
+        alpine,
+    ]);
+    let cases = [
+        ("bare", "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}", "none\n"),
+        ("bare", "{{with .State.Health}}x{{else}}none{{end}} {{json .State.Health}}", "none null\n"),
+        ("bare", "{{.Config.Healthcheck}} {{json .Config.Healthcheck}}", "<nil> null\n"),
+        ("full", "{{.Config.Healthcheck.Test}} {{.Config.Healthcheck.Retries}}", "[CMD-SHELL true] 0\n"),
+        (
+            "bare",
+            "{{json .HostConfig.Mounts}} {{.HostConfig.StorageOpt}} {{.Config.Shell}}",
+            "null map[] []\n",
+        ),
+        ("bare", "{{.SizeRw}} {{.HostConfig.CapAdd}} {{.Config.Entrypoint}}", "<nil> [] []\n"),
+        (
+            "bare",
+            "{{.Config.Volumes}} {{.Config.StopTimeout}} {{.HostConfig.PidsLimit}}",
+            "map[] <nil> <nil>\n",
+        ),
+        ("bare", "{{len .ExecIDs}} {{len .HostConfig.CapDrop}}", "0 0\n"),
+        (
+            "full",
+            "{{index .Config.Labels \"a\"}}{{index .Config.Labels \"zz\"}}|{{.Config.Labels.zz}}",
+            "1|<no value>\n",
+        ),
+        ("bare", "{{index .Config.Labels \"x\"}}|{{index .HostConfig.Annotations \"x\"}}", "|\n"),
+        (alpine, "{{if .Config.Healthcheck}}yes{{else}}no{{end}} {{.Config.ExposedPorts}}", "no map[]\n"),
+        (alpine, "{{.Config.Shell}} {{.Variant}}|{{index .Config.Labels \"x\"}}", "[] |\n"),
+    ];
+    for (name, template, expected) in cases {
+        assert_eq!(conex.ok(&["inspect", "-f", template, name]), expected, "{name}: {template}");
+    }
+    assert_eq!(
+        conex.ok(&["inspect", "-f", "{{.ID}}", "bare"]),
+        conex.ok(&["inspect", "-f", "{{.Id}}", "bare"])
+    );
+    // What no document of Docker's has is a mistake, and so is a field of nil.
+    for (template, expected) in [
+        ("{{.State.Helth}}", "there is no field Helth"),
+        ("{{.Config.Healthchek}}", "there is no field Healthchek"),
+        ("{{.State.Health.Status}}", "nil value has no field Status"),
+    ] {
+        let error = conex.fails(1, &["inspect", "-f", template, "bare"]);
+        assert!(error.contains(expected), "{template}: {error}");
+    }
+    // The document is as it was: nothing is added for templates.
+    let document = conex.ok(&["inspect", "bare"]);
+    assert!(!document.contains("\"Health\"") && !document.contains("\"Healthcheck\""), "{document}");
+
+    conex.ok(&["volume", "create", "--label", "a=1", "data"]);
+    conex.ok(&["network", "create", "--label", "a=1", "lan"]);
+    for noun in ["volume", "network"] {
+        let name = if noun == "volume" { "data" } else { "lan" };
+        let template =
+            "{{index .Labels \"zz\"}}|{{index .Labels \"a\"}}|{{.Options.type}}|{{index .Options \"type\"}}";
+        assert_eq!(conex.ok(&[noun, "inspect", "-f", template, name]), "|1|<no value>|\n", "{noun}");
+    }
+}
+
+/// `.Label` of volumes and networks, as of containers.
+#[test]
+fn labels_in_lists() {
+    needs_root!();
+    let conex = Conex::new();
+    conex.ok(&["volume", "create", "--label", "com.example.tier=front", "data"]);
+    conex.ok(&["network", "create", "--label", "com.example.tier=front", "lan"]);
+    for (noun, name) in [("volume", "data"), ("network", "lan")] {
+        let filter = format!("name={name}");
+        let list = |format: &str| conex.ok(&[noun, "ls", "--filter", &filter, "--format", format]);
+        assert_eq!(
+            list("{{.Name}} {{.Label \"com.example.tier\"}}{{.Label \"x\"}}"),
+            format!("{name} front\n")
+        );
+        assert_eq!(list("table {{.Label \"com.example.tier\"}}"), "tier\nfront\n");
+        let error = conex.fails(1, &[noun, "ls", "--format", "{{.Labell \"x\"}}"]);
+        assert!(error.contains("there is no field Labell"), "{error}");
+        let error = conex.fails(1, &[noun, "ls", "--format", "{{.Name \"x\"}}"]);
+        assert!(error.contains("the field Name takes no arguments"), "{error}");
+    }
+}

@@ -9,6 +9,7 @@ use crate::cli::Given;
 use crate::cli::args::value;
 use crate::errors::Error;
 use crate::format::Template;
+use crate::format::shape::Shape;
 use crate::output;
 
 /// The flags of `info` and `version`.
@@ -45,11 +46,11 @@ pub(super) fn show(
     Ok(0)
 }
 
-/// Prints what is found under each name, by the template or all as one array; what is not is told, and gives the code 1.
+/// Prints what is found under each name and its type, by the template or all as one array; what is not is told, and gives the code 1.
 pub(super) fn show_all<'a>(
     template: Option<&Template>,
     names: impl Iterator<Item = &'a str>,
-    look: impl Fn(&str) -> Result<Value, Error>,
+    look: impl Fn(&str) -> Result<(Value, &'static Shape), Error>,
 ) -> Result<u8, Error> {
     let (mut code, mut found) = (0, Vec::new());
     for name in names {
@@ -62,10 +63,10 @@ pub(super) fn show_all<'a>(
         }
     }
     match template {
-        None => output::line(pretty(&Value::Array(found)))?,
+        None => output::line(pretty(&found.into_iter().map(|(value, _)| value).collect()))?,
         Some(template) => {
-            for value in &found {
-                output::line(template.render(value)?)?;
+            for (value, shape) in &found {
+                output::line(template.render_shaped(value, shape)?)?;
             }
         }
     }

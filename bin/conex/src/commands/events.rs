@@ -8,7 +8,7 @@ use conex_engine::events::{Event, EventFilter};
 use conex_engine::time::Time;
 use serde_json::{Value, json};
 
-use super::time;
+use super::{shapes, time};
 use crate::cli::args::{flag, list, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
@@ -100,7 +100,7 @@ fn show(event: &Event, form: &Form) -> Result<(), Error> {
     match form {
         Form::Line => output::line(line(event)),
         Form::Json => output::line(serde_json::to_string(event).unwrap_or_default()),
-        Form::Template(template) => output::line(template.render(&fields(event))?),
+        Form::Template(template) => output::line(template.render_shaped(&fields(event), &shapes::EVENT)?),
     }
 }
 

@@ -6,9 +6,11 @@ use conex_image::Store;
 use serde_json::Value;
 
 use super::document::{format, show_all, template};
+use super::shapes;
 use crate::cli::args::{flag, many, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
+use crate::format::shape::Shape;
 
 pub(crate) const VERB: Verb = Verb {
     name: "inspect",
@@ -91,33 +93,39 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
     show_all(template.as_ref(), given.texts("name"), |name| look(&engine, &images, name, kind, given))
 }
 
-fn look(engine: &Engine, images: &Store, name: &str, kind: Kind, given: &Given<'_>) -> Result<Value, Error> {
+fn look(
+    engine: &Engine,
+    images: &Store,
+    name: &str,
+    kind: Kind,
+    given: &Given<'_>,
+) -> Result<(Value, &'static Shape), Error> {
     if kind == Kind::Volume {
-        return Ok(engine.volume_inspect(name)?);
+        return Ok((engine.volume_inspect(name)?, &shapes::VOLUME));
     }
     if kind == Kind::Pod {
-        return Ok(engine.inspect_pod(&engine.find_pod(name)?)?);
+        return Ok((engine.inspect_pod(&engine.find_pod(name)?)?, &shapes::POD));
     }
     if matches!(kind, Kind::Any | Kind::Container) {
         match engine.find(name) {
-            Ok(id) => return Ok(engine.inspect(&id, given.on("size"))?),
+            Ok(id) => return Ok((engine.inspect(&id, given.on("size"))?, &shapes::CONTAINER)),
             Err(conex_engine::Error::NoSuchContainer { .. }) if kind == Kind::Any => {}
             Err(error) => return Err(error.into()),
         }
     }
     if kind == Kind::Network {
-        return Ok(engine.network_inspect(name)?);
+        return Ok((engine.network_inspect(name)?, &shapes::NETWORK));
     }
     let platform = if kind == Kind::Image { given.parsed("platform", str::parse)? } else { None };
     match images.resolve(name, platform.as_ref()) {
-        Ok(image) => Ok(images.inspect(&image)?),
+        Ok(image) => Ok((images.inspect(&image)?, &shapes::IMAGE)),
         // A name that no image can have is another object's all the same.
         Err(error) if kind == Kind::Any => {
             if let Ok(value) = engine.network_inspect(name) {
-                return Ok(value);
+                return Ok((value, &shapes::NETWORK));
             }
             if engine.volume_exists(name).unwrap_or(false) {
-                return Ok(engine.volume_inspect(name)?);
+                return Ok((engine.volume_inspect(name)?, &shapes::VOLUME));
             }
             match error {
                 conex_image::Error::NotFound { .. } => {

@@ -56,6 +56,7 @@ mod rmi;
 mod run;
 mod save;
 mod session;
+mod shapes;
 mod start;
 mod stats;
 mod stop;

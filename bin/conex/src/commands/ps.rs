@@ -202,7 +202,7 @@ fn image(container: &ContainerSummary, full: bool) -> String {
 }
 
 /// `.Label "key"`
-pub(super) fn label(labels: &BTreeMap<String, String>, name: &str, arguments: &[Value]) -> Option<Value> {
+pub(crate) fn label(labels: &BTreeMap<String, String>, name: &str, arguments: &[Value]) -> Option<Value> {
     match (name, arguments) {
         ("Label", [Value::String(key)]) => Some(Value::String(labels.get(key).cloned().unwrap_or_default())),
         _ => None,

@@ -1,28 +1,31 @@
-//! Walks the tree. Values are borrowed from the data as long as no function has made a new one.
+//! Walks the tree. Values are borrowed from the data as long as no function has made a new one, and know their type in Go.
 //!
 //! A step budget and an output limit hold whatever the template says: nested ranges multiply.
 
-use std::borrow::Cow;
-
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::parse::{Base, Command, Node, Operand, Pipeline};
+use super::shape::{Shape, Val};
 use super::{Fault, Method, functions, print};
-
-type Val<'v> = Cow<'v, Value>;
 
 /// Nodes walked plus bytes made, at most.
 const BUDGET: usize = 64 << 20;
 
-pub(super) fn render(nodes: &[Node], value: &Value, method: Method<'_>) -> Result<String, Fault> {
+pub(super) fn render(
+    nodes: &[Node],
+    value: &Value,
+    shape: &'static Shape,
+    method: Method<'_>,
+) -> Result<String, Fault> {
+    let root = Val::new(value, shape);
     let mut walk = Walk {
         root: value,
         method,
-        variables: vec![(String::new(), Cow::Borrowed(value))],
+        variables: vec![(String::new(), root.clone())],
         out: String::new(),
         spent: 0,
     };
-    walk.nodes(nodes, &Cow::Borrowed(value))?;
+    walk.nodes(nodes, &root)?;
     Ok(walk.out)
 }
 
@@ -78,15 +81,14 @@ impl<'v> Walk<'v> {
             Node::If { condition, then, otherwise } => {
                 let scope = self.variables.len();
                 let value = self.pipeline(condition, dot)?;
-                let flow = self.nodes(if print::truth(&value) { then } else { otherwise }, dot);
+                let flow = self.nodes(if value.truth() { then } else { otherwise }, dot);
                 self.variables.truncate(scope);
                 return flow;
             }
             Node::With { value, then, otherwise } => {
                 let scope = self.variables.len();
                 let inner = self.pipeline(value, dot)?;
-                let flow =
-                    if print::truth(&inner) { self.nodes(then, &inner) } else { self.nodes(otherwise, dot) };
+                let flow = if inner.truth() { self.nodes(then, &inner) } else { self.nodes(otherwise, dot) };
                 self.variables.truncate(scope);
                 return flow;
             }
@@ -118,23 +120,11 @@ impl<'v> Walk<'v> {
         if count == 0 {
             return self.nodes(otherwise, dot);
         }
-        // Keys of an object come sorted, as Go's do; they are looked up once, not once an item.
-        let pairs: Vec<(Val<'v>, Val<'v>)> = match value {
-            Cow::Borrowed(Value::Array(items)) => {
-                items.iter().enumerate().map(|(i, item)| (number(i), Cow::Borrowed(item))).collect()
-            }
-            Cow::Borrowed(Value::Object(map)) => {
-                sorted(map).map(|(key, item)| (text(key), Cow::Borrowed(item))).collect()
-            }
-            Cow::Owned(Value::Array(items)) => {
-                items.into_iter().enumerate().map(|(i, item)| (number(i), Cow::Owned(item))).collect()
-            }
-            Cow::Owned(Value::Object(map)) => {
-                sorted(&map).map(|(key, item)| (text(key), Cow::Owned(item.clone()))).collect()
-            }
-            _ => {
+        let pairs = match value.pairs() {
+            Some(pairs) => pairs,
+            None => {
                 self.spend(over.at, count)?;
-                (0..count).map(|i| (number(i), number(i))).collect()
+                (0..count).map(|i| (Value::from(i).into(), Value::from(i).into())).collect()
             }
         };
         for (key, item) in pairs {
@@ -178,12 +168,12 @@ impl<'v> Walk<'v> {
         for command in &pipeline.commands {
             last = Some(self.command(command, dot, last)?);
         }
-        Ok(last.unwrap_or(Cow::Owned(Value::Null)))
+        Ok(last.unwrap_or(Value::Null.into()))
     }
 
     fn command(&mut self, command: &Command, dot: &Val<'v>, last: Option<Val<'v>>) -> Result<Val<'v>, Fault> {
         let [first, rest @ ..] = command.operands.as_slice() else {
-            return Ok(Cow::Owned(Value::Null));
+            return Ok(Value::Null.into());
         };
         self.spend(first.at, command.operands.len())?;
         match &first.base {
@@ -192,9 +182,9 @@ impl<'v> Walk<'v> {
             _ => {
                 let mut arguments = Vec::new();
                 for operand in rest {
-                    arguments.push(self.operand(operand, dot)?.into_owned());
+                    arguments.push(self.operand(operand, dot)?.into_value());
                 }
-                arguments.extend(last.map(Cow::into_owned));
+                arguments.extend(last.map(Val::into_value));
                 self.invoke(first, &arguments, dot)
             }
         }
@@ -209,9 +199,10 @@ impl<'v> Walk<'v> {
         if *holder == *self.root
             && let Some(value) = (self.method)(name, arguments)
         {
-            return Ok(Cow::Owned(value));
+            return Ok(value.into());
         }
-        Err(not_a_method())
+        self.field(operand.at, &holder, name)?;
+        Err(Fault::new(operand.at, format!("<.{name}>: the field {name} takes no arguments")))
     }
 
     fn call(
@@ -227,7 +218,7 @@ impl<'v> Walk<'v> {
         let mut arguments = Vec::with_capacity(operands.len() + 1);
         for operand in operands {
             let value = self.operand(operand, dot)?;
-            if lazy && print::truth(&value) == (name == "or") {
+            if lazy && value.truth() == (name == "or") {
                 return Ok(value);
             }
             arguments.push(value);
@@ -240,20 +231,20 @@ impl<'v> Walk<'v> {
         }
         let made = functions::call(name, &arguments)
             .map_err(|message| Fault::new(at, format!("error calling {name}: {message}")))?;
-        if let Value::String(text) = &made {
+        if let Value::String(text) = &*made {
             self.spend(at, text.len())?;
         }
-        Ok(Cow::Owned(made))
+        Ok(made)
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Val<'v>) -> Result<Val<'v>, Fault> {
         let base = match &operand.base {
             Base::Dot => dot.clone(),
-            Base::Nil => Cow::Owned(Value::Null),
-            Base::Bool(flag) => Cow::Owned(Value::Bool(*flag)),
-            Base::Int(number) => Cow::Owned(Value::from(*number)),
-            Base::Float(number) => Cow::Owned(Value::from(*number)),
-            Base::Text(text) => Cow::Owned(Value::String(text.clone())),
+            Base::Nil => Value::Null.into(),
+            Base::Bool(flag) => Value::Bool(*flag).into(),
+            Base::Int(number) => Value::from(*number).into(),
+            Base::Float(number) => Value::from(*number).into(),
+            Base::Text(text) => Value::String(text.clone()).into(),
             Base::Variable(name) => self
                 .variables
                 .iter()
@@ -267,22 +258,16 @@ impl<'v> Walk<'v> {
                 self.pipeline(pipeline, dot)?
             }
         };
-        operand.fields.iter().try_fold(base, |value, name| self.field(operand.at, value, name))
+        operand.fields.iter().try_fold(base, |value, name| self.field(operand.at, &value, name))
     }
 
-    fn field(&self, at: usize, value: Val<'v>, name: &str) -> Result<Val<'v>, Fault> {
-        let found = match &value {
-            Cow::Borrowed(Value::Object(map)) => map.get(name).map(Cow::Borrowed),
-            Cow::Owned(Value::Object(map)) => map.get(name).map(|value| Cow::Owned(value.clone())),
-            _ => None,
-        };
-        if let Some(found) = found {
+    fn field(&self, at: usize, value: &Val<'v>, name: &str) -> Result<Val<'v>, Fault> {
+        if let Some(found) = value.field(name) {
             return Ok(found);
         }
-        match &*value {
-            Value::Object(map) if !is_record(map) => Ok(Cow::Owned(Value::Null)),
+        match &**value {
             Value::Object(_) => match (self.method)(name, &[]) {
-                Some(made) if *value == *self.root => Ok(Cow::Owned(made)),
+                Some(made) if **value == *self.root => Ok(made.into()),
                 _ => Err(Fault::new(at, format!("<.{name}>: there is no field {name}"))),
             },
             Value::Null => Err(Fault::new(at, format!("<.{name}>: nil value has no field {name}"))),
@@ -292,24 +277,4 @@ impl<'v> Walk<'v> {
             )),
         }
     }
-}
-
-/// JSON does not tell Go's structs (an unknown field is an error) from its maps (an unknown key is `<no value>`):
-/// an object whose keys all begin with a capital is taken for a struct.
-fn is_record(map: &Map<String, Value>) -> bool {
-    !map.is_empty() && map.keys().all(|key| key.starts_with(char::is_uppercase))
-}
-
-fn sorted(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    let mut pairs: Vec<_> = map.iter().collect();
-    pairs.sort_unstable_by_key(|(key, _)| *key);
-    pairs.into_iter()
-}
-
-fn number<'v>(number: usize) -> Val<'v> {
-    Cow::Owned(Value::from(number))
-}
-
-fn text<'v>(text: &str) -> Val<'v> {
-    Cow::Owned(Value::String(text.to_owned()))
 }

@@ -1,29 +1,31 @@
 //! The functions of a template: Go's own and those that Docker adds. Each takes values and returns one.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::print::{general, kind, quote, text, truth};
+use super::escape;
+use super::print::{kind, shown, text};
+use super::printf::printf;
+use super::shape::{Shape, Val};
 
-type Outcome = Result<Value, String>;
+pub(super) type Outcome = Result<Value, String>;
 
 const NAMES: &[&str] = &[
-    "and", "eq", "ge", "gt", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not", "or", "pad",
-    "print", "printf", "println", "slice", "split", "title", "truncate", "upper",
+    "and", "eq", "ge", "gt", "html", "index", "join", "js", "json", "le", "len", "lower", "lt", "ne", "not",
+    "or", "pad", "print", "printf", "println", "slice", "split", "title", "truncate", "upper", "urlquery",
 ];
 
 /// Longest text that a function makes, and widest field that `printf` and `pad` fill.
-const LONGEST: usize = 16 << 20;
-const WIDEST: usize = 4096;
+pub(super) const LONGEST: usize = 16 << 20;
+pub(super) const WIDEST: usize = 4096;
 
 pub(super) fn exists(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
 /// Calls all but `and` and `or`, which do not evaluate all their arguments and so stand in `eval`.
-pub(super) fn call(name: &str, arguments: &[Cow<'_, Value>]) -> Outcome {
+pub(super) fn call<'v>(name: &str, arguments: &[Val<'v>]) -> Result<Val<'v>, String> {
     let count = arguments.len();
     let (least, most) = match name {
         "json" | "len" | "lower" | "upper" | "title" | "not" => (1, 1),
@@ -38,10 +40,17 @@ pub(super) fn call(name: &str, arguments: &[Cow<'_, Value>]) -> Outcome {
         let want = if least == most { format!("{least}") } else { format!("at least {least}") };
         return Err(format!("wrong number of args: want {want} got {count}"));
     }
+    if name == "index" {
+        return index(arguments);
+    }
+    made(name, arguments).map(Val::from)
+}
+
+fn made(name: &str, arguments: &[Val<'_>]) -> Outcome {
     match name {
-        "json" => serde_json::to_string(&arguments[0]).map(Value::String).map_err(|error| error.to_string()),
+        "json" => serde_json::to_string(&*arguments[0]).map(Value::String).map_err(|error| error.to_string()),
         "len" => len(&arguments[0]),
-        "not" => Ok(Value::Bool(!truth(&arguments[0]))),
+        "not" => Ok(Value::Bool(!arguments[0].truth())),
         "lower" => Ok(Value::String(string(&arguments[0])?.to_lowercase())),
         "upper" => Ok(Value::String(string(&arguments[0])?.to_uppercase())),
         "title" => Ok(Value::String(title(string(&arguments[0])?))),
@@ -58,7 +67,6 @@ pub(super) fn call(name: &str, arguments: &[Cow<'_, Value>]) -> Outcome {
             let source = string(&arguments[0])?;
             Ok(Value::String(source.chars().take(integer(&arguments[1])?).collect()))
         }
-        "index" => index(arguments),
         "slice" => slice(arguments),
         "eq" => {
             for other in &arguments[1..] {
@@ -75,15 +83,18 @@ pub(super) fn call(name: &str, arguments: &[Cow<'_, Value>]) -> Outcome {
         "ge" => order(arguments, Ordering::is_ge),
         "print" => bounded(print(arguments)),
         "println" => {
-            let words: Vec<_> = arguments.iter().map(|value| text(value)).collect();
+            let words: Vec<_> = arguments.iter().map(shown).collect();
             bounded(words.join(" ") + "\n")
         }
+        "html" => bounded(escape::html(&print(arguments))),
+        "js" => bounded(escape::js(&print(arguments))),
+        "urlquery" => bounded(escape::urlquery(&print(arguments))),
         "printf" => printf(string(&arguments[0])?, &arguments[1..]),
         _ => Err("not a function".to_owned()),
     }
 }
 
-fn bounded(text: String) -> Outcome {
+pub(super) fn bounded(text: String) -> Outcome {
     if text.len() > LONGEST { Err("the text gets too long".to_owned()) } else { Ok(Value::String(text)) }
 }
 
@@ -96,17 +107,15 @@ fn integer(value: &Value) -> Result<usize, String> {
     usize::try_from(number).map_err(|_| format!("{number} is negative"))
 }
 
-fn width(value: &Value) -> Result<usize, String> {
+pub(super) fn width(value: &Value) -> Result<usize, String> {
     integer(value).map(|width| width.min(WIDEST))
 }
 
-fn len(value: &Value) -> Outcome {
-    Ok(Value::from(match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.len(),
-        Value::Object(map) => map.len(),
-        other => return Err(format!("len of {}", kind(other))),
-    }))
+fn len(value: &Val<'_>) -> Outcome {
+    match &**value {
+        Value::String(text) => Ok(text.len().into()),
+        other => value.count().map(Value::from).ok_or_else(|| format!("len of {}", kind(other))),
+    }
 }
 
 /// Each word's first letter.
@@ -147,30 +156,30 @@ fn join(list: &Value, separator: &str) -> Outcome {
     bounded(words.join(separator))
 }
 
-/// `index .Map "key" 0`. An absent key is nil; an index beyond a list is an error.
-fn index(arguments: &[Cow<'_, Value>]) -> Outcome {
-    let mut value: &Value = &arguments[0];
+/// `index .Map "key" 0`. An absent key has the zero of the map's type; an index beyond a list is an error.
+fn index<'v>(arguments: &[Val<'v>]) -> Result<Val<'v>, String> {
+    let mut value = arguments[0].clone();
     for key in &arguments[1..] {
-        value = match value {
-            Value::Object(map) => map
-                .get(key.as_str().ok_or_else(|| format!("a map's key is a string, not {}", kind(key)))?)
-                .unwrap_or(&Value::Null),
-            Value::Array(items) => {
+        value = match (&*value, value.shape()) {
+            (Value::Object(_), _) | (_, Shape::Map(_)) => value
+                .entry(key.as_str().ok_or_else(|| format!("a map's key is a string, not {}", kind(key)))?),
+            (Value::Array(_), _) | (_, Shape::List(_)) => {
                 let number = integer(key)?;
-                items.get(number).ok_or_else(|| format!("index out of range: {number}"))?
+                value.item(number).ok_or_else(|| format!("index out of range: {number}"))?
             }
-            Value::Null => return Err("index of nil".to_owned()),
-            other => return Err(format!("can't index {}", kind(other))),
+            (Value::Null, _) => return Err("index of nil".to_owned()),
+            (other, _) => return Err(format!("can't index {}", kind(other))),
         };
     }
-    Ok(value.clone())
+    Ok(value)
 }
 
-fn slice(arguments: &[Cow<'_, Value>]) -> Outcome {
-    let total = match &*arguments[0] {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.len(),
-        other => return Err(format!("can't slice {}", kind(other))),
+fn slice(arguments: &[Val<'_>]) -> Outcome {
+    let total = match (&*arguments[0], arguments[0].shape()) {
+        (Value::String(text), _) => text.len(),
+        (Value::Array(items), _) => items.len(),
+        (Value::Null, Shape::List(_)) => 0,
+        (other, _) => return Err(format!("can't slice {}", kind(other))),
     };
     let from = arguments.get(1).map_or(Ok(0), |value| integer(value))?;
     let to = arguments.get(2).map_or(Ok(total), |value| integer(value))?;
@@ -180,6 +189,7 @@ fn slice(arguments: &[Cow<'_, Value>]) -> Outcome {
             text.get(from..to).map(|part| Value::String(part.to_owned())).ok_or_else(range)
         }
         Value::Array(items) => items.get(from..to).map(|part| Value::Array(part.to_vec())).ok_or_else(range),
+        Value::Null if (from, to) == (0, 0) => Ok(Value::Array(Vec::new())),
         _ => Err(range()),
     }
 }
@@ -193,7 +203,7 @@ fn equal(left: &Value, right: &Value) -> Result<bool, String> {
     }
 }
 
-fn order(arguments: &[Cow<'_, Value>], accept: impl Fn(Ordering) -> bool) -> Outcome {
+fn order(arguments: &[Val<'_>], accept: impl Fn(Ordering) -> bool) -> Outcome {
     let (left, right) = (&*arguments[0], &*arguments[1]);
     let ordering = match (left, right) {
         (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
@@ -209,145 +219,13 @@ fn order(arguments: &[Cow<'_, Value>], accept: impl Fn(Ordering) -> bool) -> Out
 }
 
 /// A space goes between operands when neither is a string.
-fn print(arguments: &[Cow<'_, Value>]) -> String {
+fn print(arguments: &[Val<'_>]) -> String {
     let mut out = String::new();
     for (index, value) in arguments.iter().enumerate() {
         if index > 0 && !value.is_string() && !arguments[index - 1].is_string() {
             out.push(' ');
         }
-        out.push_str(&text(value));
+        out.push_str(&shown(value));
     }
     out
-}
-
-/// A verb's flags, width and precision.
-#[derive(Debug, Default)]
-struct Directive {
-    left: bool,
-    zero: bool,
-    plus: bool,
-    sharp: bool,
-    width: usize,
-    precision: Option<usize>,
-}
-
-fn printf(format: &str, arguments: &[Cow<'_, Value>]) -> Outcome {
-    let mut out = String::new();
-    let mut arguments_left = arguments.iter();
-    let mut chars = format.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        let mut directive = Directive::default();
-        while let Some(&flag) = chars.peek() {
-            match flag {
-                '-' => directive.left = true,
-                '0' => directive.zero = true,
-                '+' => directive.plus = true,
-                '#' => directive.sharp = true,
-                ' ' => {}
-                _ => break,
-            }
-            chars.next();
-        }
-        let mut digits = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
-            let mut number = None;
-            while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
-                number = Some((number.unwrap_or(0) * 10 + digit as usize).min(WIDEST));
-                chars.next();
-            }
-            if number.is_none() && chars.next_if_eq(&'*').is_some() {
-                let value = arguments_left.next().ok_or("%!(BADWIDTH)".to_owned())?;
-                number = Some(width(value)?);
-            }
-            Ok::<_, String>(number)
-        };
-        directive.width = digits(&mut chars)?.unwrap_or(0);
-        if chars.next_if_eq(&'.').is_some() {
-            directive.precision = Some(digits(&mut chars)?.unwrap_or(0));
-        }
-        match chars.next() {
-            None => out.push_str("%!(NOVERB)"),
-            Some('%') => out.push('%'),
-            Some(verb) => match arguments_left.next() {
-                None => out.push_str(&format!("%!{verb}(MISSING)")),
-                Some(value) => fill(&mut out, &directive, &verb_text(verb, &directive, value)),
-            },
-        }
-        if out.len() > LONGEST {
-            return Err("the text gets too long".to_owned());
-        }
-    }
-    let extra: Vec<_> = arguments_left.map(|value| text(value)).collect();
-    if !extra.is_empty() {
-        out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
-    }
-    bounded(out)
-}
-
-fn verb_text(verb: char, directive: &Directive, value: &Value) -> String {
-    let signed =
-        |text: String| if directive.plus && !text.starts_with('-') { format!("+{text}") } else { text };
-    match (verb, value) {
-        ('v', Value::String(source)) if directive.sharp => quote(source),
-        ('v' | 's', Value::String(source)) => match directive.precision {
-            Some(precision) => source.chars().take(precision).collect(),
-            None => source.clone(),
-        },
-        ('v', Value::Number(_)) => signed(text(value)),
-        ('v', other) | ('s', other @ (Value::Array(_) | Value::Object(_))) => text(other),
-        ('q', Value::String(source)) => quote(source),
-        ('q', Value::Array(items)) => {
-            let words: Vec<_> = items.iter().map(|item| quote(&text(item))).collect();
-            format!("[{}]", words.join(" "))
-        }
-        ('t', Value::Bool(flag)) => flag.to_string(),
-        ('x', Value::String(source)) => source.bytes().map(|byte| format!("{byte:02x}")).collect(),
-        ('f' | 'F' | 'e' | 'g', Value::Number(number)) => {
-            let float = number.as_f64().unwrap_or(0.0);
-            signed(match verb {
-                'g' => general(float, directive.precision),
-                'e' => format!("{float:.*e}", directive.precision.unwrap_or(6)),
-                _ => format!("{float:.*}", directive.precision.unwrap_or(6)),
-            })
-        }
-        (_, Value::Number(number)) => match (verb, number.as_i64()) {
-            ('d', Some(number)) => signed(number.to_string()),
-            ('d', None) if number.is_u64() => number.to_string(),
-            ('x', Some(number)) => radix(number, format!("{:x}", number.unsigned_abs())),
-            ('X', Some(number)) => radix(number, format!("{:X}", number.unsigned_abs())),
-            ('o', Some(number)) => radix(number, format!("{:o}", number.unsigned_abs())),
-            ('b', Some(number)) => radix(number, format!("{:b}", number.unsigned_abs())),
-            ('c', Some(number)) => {
-                u32::try_from(number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}').to_string()
-            }
-            _ => format!("%!{verb}({})", text(value)),
-        },
-        _ => format!("%!{verb}({})", text(value)),
-    }
-}
-
-fn radix(number: i64, digits: String) -> String {
-    if number < 0 { format!("-{digits}") } else { digits }
-}
-
-fn fill(out: &mut String, directive: &Directive, text: &str) {
-    let missing = directive.width.saturating_sub(text.chars().count());
-    if directive.left {
-        out.push_str(text);
-        out.extend(std::iter::repeat_n(' ', missing));
-    } else if directive.zero {
-        let (sign, digits) = match text.strip_prefix(['-', '+']) {
-            Some(digits) => text.split_at(text.len() - digits.len()),
-            None => ("", text),
-        };
-        out.push_str(sign);
-        out.extend(std::iter::repeat_n('0', missing));
-        out.push_str(digits);
-    } else {
-        out.extend(std::iter::repeat_n(' ', missing));
-        out.push_str(text);
-    }
 }

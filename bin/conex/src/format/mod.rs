@@ -3,18 +3,22 @@
 //! [`Template`] is pure: a text and a value in, a text or an error with its line and column out. It never reads a
 //! file, and its memory and time are bounded whatever the template says. [`listing`] puts it in front of tables.
 
+mod escape;
 mod eval;
 mod functions;
 mod lex;
 pub(crate) mod listing;
 mod parse;
 mod print;
+mod printf;
+pub(crate) mod shape;
 pub(crate) mod table;
 pub(crate) mod units;
 
 use std::fmt;
 
 use serde_json::Value;
+use shape::Shape;
 
 /// A template, parsed.
 #[derive(Debug, Clone)]
@@ -84,9 +88,14 @@ impl Template {
         self.render_with(value, &|_, _| None)
     }
 
+    /// As [`Template::render`], where the value is of a type of Docker's.
+    pub(crate) fn render_shaped(&self, value: &Value, shape: &'static Shape) -> Result<String, Error> {
+        eval::render(&self.nodes, value, shape, &|_, _| None).map_err(|fault| fault.locate(&self.source))
+    }
+
     /// As [`Template::render`], where `method` answers for calls with arguments on the value.
     pub(crate) fn render_with(&self, value: &Value, method: Method<'_>) -> Result<String, Error> {
-        eval::render(&self.nodes, value, method).map_err(|fault| fault.locate(&self.source))
+        eval::render(&self.nodes, value, &Shape::Any, method).map_err(|fault| fault.locate(&self.source))
     }
 }
 

@@ -1,18 +1,29 @@
-//! How Go prints a value, and which values it takes for true.
+//! How Go prints a value.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::shape::{Shape, Val};
+
 /// Appends `value` as `{{.}}` prints it.
-pub(super) fn value(out: &mut String, value: &Value) {
-    match value {
-        Value::Null => out.push_str("<no value>"),
-        other => plain(out, other),
+pub(super) fn value(out: &mut String, value: &Val<'_>) {
+    match (&**value, value.shape()) {
+        (Value::Null, Shape::Any | Shape::Missing) => out.push_str("<no value>"),
+        _ => out.push_str(&shown(value)),
     }
 }
 
-/// As `%v` prints it.
+/// As `%v` prints it, where a nil slice and a nil map are empty ones.
+pub(super) fn shown(value: &Val<'_>) -> String {
+    match (&**value, value.shape()) {
+        (Value::Null, Shape::List(_)) => "[]".to_owned(),
+        (Value::Null, Shape::Map(_)) => "map[]".to_owned(),
+        (other, _) => text(other),
+    }
+}
+
+/// As `%v` prints what is of no known type.
 pub(super) fn text(value: &Value) -> String {
     let mut out = String::new();
     plain(&mut out, value);
@@ -78,18 +89,6 @@ pub(super) fn general(float: f64, precision: Option<usize>) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
-}
-
-/// Empty, zero, false and nil are not true.
-pub(super) fn truth(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(flag) => *flag,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(map) => !map.is_empty(),
-    }
 }
 
 /// The type's name in an error.

@@ -120,13 +120,73 @@ fn functions_and_pipes() {
         ),
         ("{{nosuch .ID}}", "!template:1:3: function \"nosuch\" not defined"),
         ("{{upper}}", "!template:1:3: error calling upper: wrong number of args: want 1 got 0"),
-        ("{{.ID | .Size}}", "!template:1:9: can't give arguments to a value that is no function"),
+        ("{{.ID | .Size}}", "!template:1:9: <.Size>: the field Size takes no arguments"),
+        ("{{.Labell \"x\"}}", "!template:1:3: <.Labell>: there is no field Labell"),
+        ("{{$x := 1}}{{$x 2}}", "!template:1:14: can't give arguments to a value that is no function"),
+        (
+            "{{html \"<a b='c'>&\\\"\"}} {{urlquery \"a b/ü~\"}} {{.ID | html}}",
+            "&lt;a b=&#39;c&#39;&gt;&amp;&#34; a+b%2F%C3%BC~ abc",
+        ),
+        ("{{js \"it's <b>=\\n\"}}", "it\\'s \\u003Cb\\u003E\\u003D\\u000A"),
         ("{{.ID | 3}}", "!template:1:9: only a function can stand after a pipe"),
         ("{{}}", "!template:1:3: missing value for command"),
         ("{{(.ID}}", "!template:1:3: unclosed left parenthesis"),
         ("{{\"a}}", "!template:1:3: unterminated quoted string"),
         ("{{.ID ! }}", "!template:1:7: unexpected character '!' in action"),
     ]);
+}
+
+#[test]
+fn values_of_known_types() {
+    use super::shape::Shape::{Alias, Any, Flag, List, Number, Pointer, Struct, Text};
+    use super::shape::{Shape, TEXTS, WORDS};
+    const HEALTH: Shape = Struct(&[("Log", List(&Any))]);
+    const SHAPE: Shape = Struct(&[
+        ("ID", Alias("Id")),
+        ("Health", Pointer(&HEALTH)),
+        ("Old", Pointer(&HEALTH)),
+        ("Init", Pointer(&Flag)),
+        ("Limit", Pointer(&Number)),
+        ("Labels", TEXTS),
+        ("None", TEXTS),
+        ("Words", WORDS),
+        ("Name", Text),
+        ("Ends", Shape::Map(&Pointer(&Struct(&[("Links", WORDS)])))),
+    ]);
+    let data = json!({
+        "Id": "abc", "Old": {"Status": "ok", "Log": null}, "Init": false, "Labels": {"A": "1"}, "None": null,
+        "Words": null, "Ends": {"a": {"Address": "1.2.3.4"}},
+    });
+    for (template, expected) in [
+        ("{{if .Health}}{{.Health.Status}}{{else}}none{{end}}", "none"),
+        ("{{with .Health}}x{{else}}none{{end}} {{json .Health}} {{.Health}}", "none null <nil>"),
+        ("{{.Health.Status}}", "!template:1:3: <.Status>: nil value has no field Status"),
+        ("{{.Old.Status}} {{len .Old.Log}}{{range .Old.Log}}x{{end}}", "ok 0"),
+        ("{{.Old.Nope}}", "!template:1:3: <.Nope>: there is no field Nope"),
+        ("{{.Haelth}}", "!template:1:3: <.Haelth>: there is no field Haelth"),
+        ("{{.ID}} {{.Name}}|{{json .Name}}", "abc |\"\""),
+        (
+            "{{index .Labels \"zz\"}}|{{index .None \"zz\"}}|{{.Labels.zz}}|{{.None.zz}}",
+            "||<no value>|<no value>",
+        ),
+        ("{{index .Labels \"A\"}}{{.Labels.A}}", "11"),
+        ("{{.Words}} {{.None}} {{.Limit}} {{len .Words}}{{len .None}}", "[] map[] <nil> 00"),
+        (
+            "{{json .Words}} {{print .Words}} {{printf \"%v %s\" .None .Words}} {{join .Words \",\"}}|",
+            "null [] map[] [] |",
+        ),
+        ("{{range .Words}}x{{else}}none{{end}} {{slice .Words 0 0}}", "none []"),
+        ("{{index .Words 0}}", "!template:1:3: error calling index: index out of range: 0"),
+        // A pointer is true whatever it points to, and so is a struct.
+        ("{{if .Init}}given{{end}} {{.Init}}{{if .Limit}}x{{end}}", "given false"),
+        ("{{.Ends.a.Address}} {{.Ends.a.Links}} {{.Ends.b.Address}}", "1.2.3.4 [] <no value>"),
+        ("{{range $k, $v := .Ends}}{{$k}}{{len $v.Links}}{{end}}", "a0"),
+        ("{{$h := .Health}}{{if $h}}x{{else}}{{not $h}}{{end}}", "true"),
+    ] {
+        let rendered = Template::parse(template).and_then(|parsed| parsed.render_shaped(&data, &SHAPE));
+        let text = rendered.unwrap_or_else(|error| format!("!{error}"));
+        assert_eq!(text, expected, "{template}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use clap::Command;
 use crate::cli::args::{flag, many};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::commands::document::{format, show_all, template};
+use crate::commands::shapes;
 use crate::errors::Error;
 
 pub(crate) const VERB: Verb = Verb {
@@ -33,5 +34,7 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let template = template(given)?;
     let engine = context.engine()?;
-    show_all(template.as_ref(), given.texts("network"), |name| Ok(engine.network_inspect(name)?))
+    show_all(template.as_ref(), given.texts("network"), |name| {
+        Ok((engine.network_inspect(name)?, &shapes::NETWORK))
+    })
 }

@@ -1,5 +1,7 @@
 //! `network ls`
 
+use std::collections::BTreeMap;
+
 use clap::Command;
 use conex_engine::NetworkFilter;
 use conex_engine::network::Place;
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{flag, list, value};
 use crate::cli::{Arity, Context, Given, Verb};
+use crate::commands::ps::label;
 use crate::errors::Error;
 use crate::format::listing::{Column, Format, Row};
 use crate::output;
@@ -61,9 +64,18 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let mut filter = NetworkFilter::default();
     given.texts("filter").try_for_each(|text| filter.add(text))?;
     let full = given.on("no-trunc");
-    let rows: Vec<Value> =
-        context.engine()?.networks(&filter)?.iter().map(|place| row(place, full)).collect();
-    let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
+    let places = context.engine()?.networks(&filter)?;
+    let rows: Vec<Value> = places.iter().map(|place| row(place, full)).collect();
+    let methods: Vec<_> = places
+        .iter()
+        .map(|place| {
+            move |name: &str, arguments: &[Value]| match place {
+                Place::Own(network) => label(&network.labels, name, arguments),
+                Place::Cni(_) => label(&BTreeMap::new(), name, arguments),
+            }
+        })
+        .collect();
+    let rows = rows.iter().zip(&methods).map(|(fields, method)| Row { fields, method });
     output::text(&format.render(COLUMNS, rows)?)?;
     Ok(0)
 }

@@ -5,6 +5,7 @@ use clap::Command;
 use crate::cli::args::{many, one};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::commands::document::{format, show_all, template};
+use crate::commands::shapes;
 use crate::errors::Error;
 
 pub(crate) const VERB: Verb = Verb {
@@ -39,5 +40,7 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let template = template(given)?;
     let engine = context.engine()?;
-    show_all(template.as_ref(), given.texts("pod"), |name| Ok(engine.inspect_pod(&engine.find_pod(name)?)?))
+    show_all(template.as_ref(), given.texts("pod"), |name| {
+        Ok((engine.inspect_pod(&engine.find_pod(name)?)?, &shapes::POD))
+    })
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{flag, list, value};
 use crate::cli::{Arity, Context, Given, Verb};
+use crate::commands::ps::label;
 use crate::errors::Error;
 use crate::format::listing::{Column, Format, Row};
 use crate::format::units::sum;
@@ -57,8 +58,13 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     };
     let mut filter = VolumeFilter::default();
     given.texts("filter").try_for_each(|text| filter.add(text))?;
-    let rows: Vec<Value> = context.engine()?.volumes(&filter, false)?.iter().map(row).collect();
-    let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
+    let volumes = context.engine()?.volumes(&filter, false)?;
+    let rows: Vec<Value> = volumes.iter().map(row).collect();
+    let methods: Vec<_> = volumes
+        .iter()
+        .map(|one| move |name: &str, arguments: &[Value]| label(&one.volume.labels, name, arguments))
+        .collect();
+    let rows = rows.iter().zip(&methods).map(|(fields, method)| Row { fields, method });
     output::text(&format.render(COLUMNS, rows)?)?;
     Ok(0)
 }
