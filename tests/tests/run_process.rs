@@ -340,3 +340,37 @@ fn output_to_a_closed_pipe_ends_the_client() {
     assert_eq!(output.status.code(), Some(141), "{}", String::from_utf8_lossy(&output.stderr));
     conex.ok(&["rm", "-f", "yes"]);
 }
+
+/// `Config` has what was asked for: the image's and the user's variables, not the engine's, and who was on which stream.
+#[test]
+fn inspect_tells_of_variables_and_streams() {
+    let (conex, alpine) = alpine!();
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let template = "{{.Config.AttachStdin}} {{.Config.AttachStdout}} {{.Config.AttachStderr}} \
+         {{.Config.OpenStdin}} {{.Config.StdinOnce}} {{json .Config.Env}}";
+    for (verb, flags, streams, env) in [
+        ("create", &["-e", "A=1"][..], "false true true false false", format!("[\"A=1\",\"{path}\"]")),
+        ("create", &["-i"], "true true true true true", format!("[\"{path}\"]")),
+        (
+            "create",
+            &["-a", "STDERR", "-e", "PATH=/bin"],
+            "false false true false false",
+            "[\"PATH=/bin\"]".to_owned(),
+        ),
+        ("run", &["-d"], "false false false false false", format!("[\"{path}\"]")),
+        ("run", &["-dit"], "false false false true false", format!("[\"{path}\"]")),
+        ("run", &["-i"], "true true true true true", format!("[\"{path}\"]")),
+    ] {
+        let mut words = vec![verb, "--name", "box", "--network", "none"];
+        words.extend(flags);
+        words.extend([alpine, "env"]);
+        let output = conex.ok(&words);
+        assert_eq!(conex.ok(&["inspect", "-f", template, "box"]), format!("{streams} {env}\n"), "{words:?}");
+        // The process has the others all the same.
+        if flags == ["-i"] && verb == "run" {
+            assert!(output.contains("HOME=/root\n") && output.contains("HOSTNAME="), "{output}");
+        }
+        conex.ok(&["rm", "-f", "box"]);
+    }
+    conex.fails(125, &["create", "-a", "stdwhat", alpine]);
+}

@@ -192,7 +192,9 @@ fn an_image_declares_them() {
     assert_eq!(conex.ok(&["start", "-a", "box"]), "grown\n");
     // What is asked for in its place counts.
     conex.ok(&["create", "--name", "other", "-v", "mine:/data", "--tmpfs", "/var/log", "evil", "true"]);
-    assert_eq!(conex.ok(&["inspect", "-f", "{{len .Mounts}}", "other"]), "2\n");
+    let template = "{{range .Mounts}}{{.Name}} {{.Destination}} {{end}}{{json .HostConfig.Tmpfs}}";
+    let shown = conex.ok(&["inspect", "-f", template, "other"]);
+    assert_eq!(shown, "mine /data {\"/var/log\":\"\"}\n");
     conex.ok(&["rm", "-v", "box", "other"]);
     assert_eq!(volumes(&conex), ["mine"]);
 }
@@ -247,6 +249,50 @@ fn inspect_tells_of_them() {
     // Docker's marks of one that nobody named.
     let anonymous = of("/d")["Name"].as_str().expect("a name").to_owned();
     assert!(conex.ok(&["volume", "inspect", &anonymous]).contains("com.docker.volume.anonymous"));
+}
+
+/// What `--mount` asked for is told apart from what `-v` and `--tmpfs` did, in Docker's words.
+#[test]
+fn inspect_tells_which_flag_it_was() {
+    let (conex, alpine) = alpine!();
+    let words = ["create", "--name", "box", "-v", "/tmp:/a:ro", "--tmpfs", "/u", "--tmpfs", "/v:size=1m"];
+    let mut words = words.to_vec();
+    for mount in [
+        "type=bind,source=/tmp,target=/b,readonly",
+        "type=bind,source=/tmp,target=/c,bind-propagation=private,bind-recursive=disabled",
+        "type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700",
+        "type=tmpfs,dst=/w",
+    ] {
+        words.extend(["--mount", mount]);
+    }
+    words.extend([alpine, "true"]);
+    conex.ok(&words);
+    let found = conex.inspect("box");
+    assert_eq!(found["HostConfig"]["Binds"], json!(["/tmp:/a:ro"]));
+    assert_eq!(found["HostConfig"]["Tmpfs"], json!({"/u": "", "/v": "size=1048576"}));
+    assert_eq!(
+        found["HostConfig"]["Mounts"],
+        json!([
+            {"Type": "bind", "Source": "/tmp", "Target": "/b", "ReadOnly": true},
+            {"Type": "bind", "Source": "/tmp", "Target": "/c",
+                "BindOptions": {"Propagation": "private", "NonRecursive": true}},
+            {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1_048_576, "Mode": 448}},
+            {"Type": "tmpfs", "Target": "/w"},
+        ])
+    );
+    let template = "{{range .Mounts}}{{println .Type .Destination .Mode .RW .Propagation}}{{end}}";
+    let shown = conex.ok(&["inspect", "-f", template, "box"]);
+    let lines: Vec<_> = shown.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(
+        lines,
+        [
+            "bind /a ro false rprivate",
+            "bind /b  false rprivate",
+            "bind /c  true private",
+            "tmpfs /t  true ",
+            "tmpfs /w  true ",
+        ]
+    );
 }
 
 /// A definition that a bad disk has left is in nobody's way.

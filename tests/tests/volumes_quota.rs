@@ -81,7 +81,7 @@ fn a_container_writes_no_more_than_it_may() {
     let words = ["run", "--name", "box", "--storage-opt", "size=20m", alpine, "sh", "-c", script];
     assert_eq!(conex.ok(&words), "No space left on device\n");
     assert_eq!(conex.ok(&["diff", "box"]), "A /v\nA /v/big\n");
-    assert_eq!(conex.inspect("box")["HostConfig"]["StorageOpt"]["size"], (20 << 20).to_string());
+    assert_eq!(conex.inspect("box")["HostConfig"]["StorageOpt"]["size"], "20m");
     let size = conex.ok(&["ps", "-as", "--format", "{{.Size}}"]);
     assert!(size.starts_with("1") && size.contains("MB (virtual"), "{size}");
     conex.ok(&["commit", "box", "big:1"]);

@@ -70,25 +70,11 @@ fn session(
     detach: bool,
 ) -> Result<Session, Error> {
     let mut session = Session::new(context, given, options.tty, options.interactive)?.proxied(given);
-    let chosen: Vec<String> = given.texts("attach").map(str::to_ascii_lowercase).collect();
-    if chosen.is_empty() {
-        return Ok(session);
-    }
-    if detach {
-        return Err(Error::usage("conflicting options: cannot specify both --attach and --detach"));
-    }
-    (session.stdin, session.stdout, session.stderr) = (false, false, false);
-    for stream in chosen {
-        match stream.as_str() {
-            "stdin" => session.stdin = true,
-            "stdout" => session.stdout = true,
-            "stderr" => session.stderr = true,
-            other => {
-                return Err(Error::usage(format!(
-                    "invalid argument {other:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR"
-                )));
-            }
+    if let Some(chosen) = flags::chosen(given)? {
+        if detach {
+            return Err(Error::usage("conflicting options: cannot specify both --attach and --detach"));
         }
+        (session.stdin, session.stdout, session.stderr) = (chosen.stdin, chosen.stdout, chosen.stderr);
     }
     Ok(session)
 }

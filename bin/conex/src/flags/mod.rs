@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, Command};
 use conex_engine::CreateOptions;
-use conex_engine::options::{parse_label, read_env_file, read_label_file, resolve_env};
+use conex_engine::options::{Attached, parse_label, read_env_file, read_label_file, resolve_env};
 
 use crate::cli::Given;
 use crate::cli::args::{flag, list, value, words};
@@ -90,6 +90,7 @@ pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<CreateOptions, 
         auto_remove: given.on("rm"),
         interactive: given.on("interactive"),
         tty: given.on("tty"),
+        attached: attached(given)?,
         labels: labels(given)?,
         annotations: given.texts("annotation").map(parse_label).collect::<Result<_, _>>()?,
         process: process::read(given, config, words.collect())?,
@@ -106,6 +107,37 @@ pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<CreateOptions, 
         return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
     }
     Ok(options)
+}
+
+/// `-a` chooses streams, and `-i` adds standard input. Nobody is on what `-d` runs.
+fn attached(given: &Given<'_>) -> Result<Option<Attached>, Error> {
+    let chosen = chosen(given)?;
+    if given.on("detach") {
+        return Ok(Some(Attached::default()));
+    }
+    Ok(chosen.map(|streams| Attached { stdin: streams.stdin || given.on("interactive"), ..streams }))
+}
+
+/// The streams of `-a`.
+///
+/// # Errors
+/// A word that is no stream's.
+pub(crate) fn chosen(given: &Given<'_>) -> Result<Option<Attached>, Error> {
+    let mut chosen = None;
+    for text in given.texts("attach") {
+        let streams: &mut Attached = chosen.get_or_insert_default();
+        match text.to_ascii_lowercase().as_str() {
+            "stdin" => streams.stdin = true,
+            "stdout" => streams.stdout = true,
+            "stderr" => streams.stderr = true,
+            other => {
+                return Err(Error::usage(format!(
+                    "invalid argument {other:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR"
+                )));
+            }
+        }
+    }
+    Ok(chosen)
 }
 
 /// Docker's flags that leave a choice of one here.

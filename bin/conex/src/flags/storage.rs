@@ -1,6 +1,8 @@
 //! Its file systems: `-v --mount --tmpfs --volumes-from --volume-driver --read-only --shm-size --storage-opt --device
 //! --device-cgroup-rule --gpus`.
 
+use std::collections::BTreeMap;
+
 use clap::Arg;
 use conex_engine::options::{Bind, DeviceOption, MountOption, StorageOptions, Tmpfs, parse_size};
 
@@ -51,11 +53,12 @@ pub(super) fn read(given: &Given<'_>, config: &Config) -> Result<StorageOptions,
             MountOption::Image(image) => images.push(image),
         }
     }
-    let mut size = None;
+    let (mut size, mut driver_options) = (None, BTreeMap::new());
     for text in given.texts("storage-opt") {
         match text.split_once('=') {
             Some(("size", value)) => {
                 size = Some(parse_size("--storage-opt size", value)?).filter(|size| *size > 0);
+                driver_options.insert("size".to_owned(), value.to_owned());
             }
             _ => return Err(Error::usage(format!("unknown --storage-opt {text:?}: there is size="))),
         }
@@ -83,6 +86,7 @@ pub(super) fn read(given: &Given<'_>, config: &Config) -> Result<StorageOptions,
         volumes_from: given.texts("volumes-from").map(str::parse).collect::<Result<_, _>>()?,
         volume_driver: given.filled("volume-driver").map(str::to_owned),
         size,
+        driver_options,
         read_only: given.on("read-only"),
         shm_size: given
             .parsed("shm-size", |text| parse_size("--shm-size", text))?

@@ -34,6 +34,9 @@ pub struct Bind {
     /// `idmap`: in a user namespace, the container's owners are the source's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub idmap: bool,
+    /// Given by `--mount`, and not by `-v`: `inspect` shows the two apart.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spelt: bool,
     /// It came by `--volumes-from`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub inherited: bool,

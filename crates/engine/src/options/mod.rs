@@ -97,6 +97,9 @@ pub struct CreateOptions {
     pub interactive: bool,
     /// `-t`: a pseudo-terminal.
     pub tty: bool,
+    /// `-a`, `-d`: what the one who made it was attached to; absent it is all output, and input with `-i`. For `inspect` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Attached>,
     /// `--label`, `--label-file`
     pub labels: BTreeMap<String, String>,
     /// `--annotation`
@@ -121,6 +124,15 @@ pub struct CreateOptions {
     /// The command line that asked for it, for `generate systemd --new`; empty when another way did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command_line: Vec<String>,
+}
+
+/// Standard streams of a container that somebody is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the streams' own names")]
+pub struct Attached {
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
 }
 
 /// `--pull`
@@ -235,6 +247,9 @@ pub struct StorageOptions {
     /// `--storage-opt size=`: how much the container may write, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// `--storage-opt` as it was typed, for `inspect`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_options: BTreeMap<String, String>,
     /// `--read-only`
     pub read_only: bool,
     /// `--shm-size`, bytes; 64 MiB when absent.

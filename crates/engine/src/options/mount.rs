@@ -189,7 +189,7 @@ impl Fields {
                 options.extend(self.read_only.then(|| "ro".to_owned()));
                 options.extend(self.size.filter(|size| *size > 0).map(|size| format!("size={size}")));
                 options.extend(self.mode.map(|mode| format!("mode={mode:o}")));
-                Ok(MountOption::Tmpfs(Tmpfs { target, options }))
+                Ok(MountOption::Tmpfs(Tmpfs { target, options, spelt: true }))
             }
             "image" => {
                 let source = self.source.ok_or_else(|| wrong("source is required for type=image"))?;
@@ -227,6 +227,7 @@ impl Fields {
             create_source: self.create_source,
             chown: self.chown,
             idmap: self.idmap,
+            spelt: true,
             ..Bind::default()
         }))
     }
@@ -282,7 +283,7 @@ mod tests {
     use super::*;
 
     fn bind(source: &str, target: &str) -> Bind {
-        Bind { source: source.into(), target: target.into(), ..Bind::default() }
+        Bind { source: source.into(), target: target.into(), spelt: true, ..Bind::default() }
     }
 
     #[test]
@@ -308,7 +309,8 @@ mod tests {
             mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1770,ro"),
             MountOption::Tmpfs(Tmpfs {
                 target: "/t".into(),
-                options: vec!["ro".into(), "size=1048576".into(), "mode=1770".into()]
+                options: vec!["ro".into(), "size=1048576".into(), "mode=1770".into()],
+                spelt: true,
             })
         );
     }

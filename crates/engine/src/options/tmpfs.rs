@@ -15,6 +15,9 @@ pub struct Tmpfs {
     pub target: PathBuf,
     /// mount(8) options (`size=64m`, `mode=1777`, `exec`); `nosuid,nodev,noexec` come first.
     pub options: Vec<String>,
+    /// Given by `--mount`, and not by `--tmpfs`: `inspect` shows the two apart.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spelt: bool,
 }
 
 const WHAT: &str = "--tmpfs";
@@ -52,7 +55,7 @@ impl FromStr for Tmpfs {
         for option in options.split(',').filter(|option| !option.is_empty()) {
             taken.push(check(text, option)?);
         }
-        Ok(Self { target, options: taken })
+        Ok(Self { target, options: taken, spelt: false })
     }
 }
 
@@ -98,11 +101,11 @@ mod tests {
     #[test]
     fn forms() {
         let tmpfs: Tmpfs = "/run".parse().unwrap();
-        assert_eq!(tmpfs, Tmpfs { target: "/run".into(), options: vec![] });
+        assert_eq!(tmpfs, Tmpfs { target: "/run".into(), ..Tmpfs::default() });
         let tmpfs: Tmpfs = "/run:rw,exec,size=64m,mode=1777,uid=5,nr_inodes=1k".parse().unwrap();
         assert_eq!(tmpfs.options, ["rw", "exec", "size=67108864", "mode=1777", "uid=5", "nr_inodes=1k"]);
         let tmpfs: Tmpfs = "/run/:size=50%".parse().unwrap();
-        assert_eq!(tmpfs, Tmpfs { target: "/run".into(), options: vec!["size=50%".into()] });
+        assert_eq!(tmpfs, Tmpfs { target: "/run".into(), options: vec!["size=50%".into()], spelt: false });
     }
 
     #[test]

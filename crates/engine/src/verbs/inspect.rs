@@ -1,5 +1,6 @@
 //! `inspect`: Docker's document, field by field, from the record, the state and the spec.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use conex_oci::ContainerId;
@@ -7,8 +8,9 @@ use conex_oci::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::inspect_host::host_config;
+use super::inspect_mounts::mounts;
 use crate::health::Health;
-use crate::options::{IpcMode, LogDriver, Propagation, signal_name};
+use crate::options::{Attached, IpcMode, LogDriver, signal_name};
 use crate::store::{ContainerState, Exit, LastRun, Record};
 use crate::time::Time;
 use crate::{Engine, Error, Result};
@@ -169,88 +171,26 @@ fn restarts(state: &ContainerState, last: Option<&Exit>) -> u32 {
     }
 }
 
-fn mounts(record: &Record) -> Vec<Value> {
-    let storage = &record.options.storage;
-    let binds = storage.binds.iter().map(|bind| {
-        json!({
-            "Type": "bind",
-            "Source": bind.source,
-            "Destination": bind.target,
-            "Mode": if bind.read_only { "ro" } else { "" },
-            "RW": !bind.read_only,
-            "Propagation": bind.propagation.as_str(),
-        })
-    });
-    let tmpfs = storage.tmpfs.iter().map(|tmpfs| {
-        json!({
-            "Type": "tmpfs",
-            "Source": "",
-            "Destination": tmpfs.target,
-            "Mode": tmpfs.options.join(","),
-            "RW": !tmpfs.options.iter().any(|option| option == "ro"),
-            "Propagation": Propagation::default().as_str(),
-        })
-    });
-    let volumes = record.volumes.iter().map(|volume| {
-        json!({
-            "Type": "volume",
-            "Name": volume.name,
-            "Source": volume.source,
-            "Destination": volume.target,
-            "Driver": "local",
-            "Mode": volume_mode(record, volume),
-            "RW": !volume.read_only,
-            "Propagation": "",
-        })
-    });
-    let images = record.images.iter().map(|image| {
-        json!({
-            "Type": "image",
-            "Name": image.image,
-            "Source": image.source,
-            "Destination": image.target,
-            "Mode": "ro",
-            "RW": false,
-            "Propagation": "",
-        })
-    });
-    binds.chain(volumes).chain(images).chain(tmpfs).collect()
-}
-
-/// The words of `-v`. Docker shows `z` for a volume with a name that was given none, whatever `--mount` says.
-fn volume_mode(record: &Record, volume: &crate::volumes::VolumeUse) -> String {
-    use crate::options::Relabel;
-    let mut asked = record.options.storage.volumes.iter().filter(|asked| asked.target == volume.target);
-    let is_spelt = asked.next().is_some_and(|asked| !asked.short);
-    let mut words = Vec::new();
-    words.extend((volume.read_only && !is_spelt).then_some("ro"));
-    words.extend(volume.relabel.map(|label| if label == Relabel::Shared { "z" } else { "Z" }));
-    words.extend(volume.chown.then_some("U"));
-    match words.is_empty() {
-        true if volume.anonymous => String::new(),
-        true => "z".to_owned(),
-        false => words.join(","),
-    }
-}
-
 fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Value {
     let options = &record.options;
-    let process = spec.process.clone().unwrap_or_default();
+    let env = environment(record, spec, image);
     let empty = conex_oci::image::ImageConfig::default();
     let image = image.unwrap_or(&empty);
+    let attached =
+        options.attached.unwrap_or(Attached { stdin: options.interactive, stdout: true, stderr: true });
     let (entrypoint, command) = program(record, image);
     let mut document = json!({
         "Hostname": record.hostname,
         "Domainname": options.namespaces.domainname.clone().unwrap_or_default(),
         "User": options.process.user.clone().unwrap_or_else(|| image.user.clone()),
-        "AttachStdin": options.interactive,
-        "AttachStdout": true,
-        "AttachStderr": true,
+        "AttachStdin": attached.stdin,
+        "AttachStdout": attached.stdout,
+        "AttachStderr": attached.stderr,
         "ExposedPorts": super::inspect_network::exposed(&image.exposed_ports, &record.options.ports),
         "Tty": options.tty,
         "OpenStdin": options.interactive,
-        "StdinOnce": options.interactive,
-        "Env": process.env,
+        "StdinOnce": options.interactive && attached.stdin,
+        "Env": env,
         "Cmd": command,
         "Image": record.image,
         "Volumes": if image.volumes.is_empty() { Value::Null } else { json!(image.volumes) },
@@ -278,6 +218,24 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
         }
     }
     document
+}
+
+/// The user's variables, then the image's others, as Docker has them. What the engine adds (HOSTNAME, HOME, TERM) is in the process alone.
+fn environment(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Vec<String> {
+    let name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
+    let mut env = record.options.process.env.clone();
+    let own: HashSet<String> = env.iter().map(|text| name(text)).collect();
+    let is_other = |text: &&String| !own.contains(&name(text));
+    match image {
+        Some(image) => env.extend(image.env.iter().filter(is_other).cloned()),
+        // The image is gone; the process has its variables, and the engine's.
+        None => {
+            let others = spec.process.iter().flat_map(|process| &process.env).filter(is_other);
+            let of_image = others.filter(|text| !["HOSTNAME", "HOME", "TERM"].contains(&&*name(text)));
+            env.extend(of_image.cloned());
+        }
+    }
+    env
 }
 
 /// The container's entrypoint and command, its own or the image's, by Docker's rules.

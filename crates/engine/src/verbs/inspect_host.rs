@@ -54,7 +54,7 @@ pub(super) fn host_config(record: &Record) -> Value {
         "PublishAllPorts": options.ports.publish_all,
         "ReadonlyRootfs": storage.read_only,
         "SecurityOpt": security_options(record),
-        "Tmpfs": storage.tmpfs.iter().map(tmpfs).collect::<Map<_, _>>(),
+        "Tmpfs": storage.tmpfs.iter().filter(|tmpfs| !tmpfs.spelt).map(tmpfs).collect::<Map<_, _>>(),
         "UTSMode": mode(&spaces.uts, joined("uts"), ""),
         "UsernsMode": match &spaces.user {
             UserMode::Default | UserMode::Host => "host".to_owned(),
@@ -103,14 +103,23 @@ pub(super) fn host_config(record: &Record) -> Value {
         "MaskedPaths": security.mask,
         "Init": options.process.init,
     });
-    mounts(record, &mut document);
+    // Docker leaves these out when there are none.
+    let mounts = super::inspect_mounts::asked(record);
+    if !mounts.is_empty() {
+        document["Mounts"] = mounts.into();
+    }
+    if !storage.driver_options.is_empty() {
+        document["StorageOpt"] = json!(storage.driver_options);
+    } else if let Some(size) = storage.size {
+        document["StorageOpt"] = json!({ "size": size.to_string() });
+    }
     document
 }
 
 /// Those of `-v`; Docker's `Mounts` has the others.
 fn binds(record: &Record) -> Vec<String> {
     let storage = &record.options.storage;
-    let own = storage.binds.iter().filter(|bind| !bind.inherited).map(bind);
+    let own = storage.binds.iter().filter(|bind| !bind.inherited && !bind.spelt).map(bind);
     let volumes = storage.volumes.iter().filter(|volume| volume.short).filter_map(|volume| {
         let name = volume.name.as_ref()?;
         let mut options = Vec::new();
@@ -129,57 +138,6 @@ fn volumes_from(record: &Record) -> Value {
         if from.read_only { format!("{}:ro", from.container) } else { from.container.clone() }
     };
     if from.is_empty() { Value::Null } else { json!(from.iter().map(text).collect::<Vec<_>>()) }
-}
-
-/// `Mounts` and `StorageOpt`, which Docker leaves out when there are none.
-fn mounts(record: &Record, document: &mut Value) {
-    let storage = &record.options.storage;
-    let mut mounts = Vec::new();
-    for volume in storage.volumes.iter().filter(|volume| !volume.short) {
-        let mut mount = json!({ "Type": "volume", "Target": volume.target });
-        if let Some(name) = &volume.name {
-            mount["Source"] = json!(name);
-        }
-        if volume.read_only {
-            mount["ReadOnly"] = true.into();
-        }
-        let mut options = Map::new();
-        if volume.no_copy {
-            options.insert("NoCopy".to_owned(), true.into());
-        }
-        if let Some(path) = &volume.subpath {
-            options.insert("Subpath".to_owned(), json!(path));
-        }
-        if !volume.labels.is_empty() {
-            options.insert("Labels".to_owned(), json!(volume.labels));
-        }
-        if volume.driver.is_some() || !volume.driver_options.is_empty() {
-            let driver = volume.driver.as_deref().unwrap_or("local");
-            options.insert(
-                "DriverConfig".to_owned(),
-                json!({ "Name": driver, "Options": volume.driver_options }),
-            );
-        }
-        if !options.is_empty() {
-            options.entry("DriverConfig").or_insert_with(|| json!({}));
-            mount["VolumeOptions"] = options.into();
-        }
-        mounts.push(mount);
-    }
-    for image in &storage.images {
-        let mut mount =
-            json!({ "Type": "image", "Source": image.source, "Target": image.target, "ReadOnly": true });
-        if let Some(path) = &image.subpath {
-            mount["ImageOptions"] = json!({ "Subpath": path });
-        }
-        mounts.push(mount);
-    }
-    if !mounts.is_empty() {
-        document["Mounts"] = mounts.into();
-    }
-    if let Some(size) = storage.size {
-        document["StorageOpt"] = json!({ "size": size.to_string() });
-    }
 }
 
 fn rates(list: &[DeviceRate]) -> Vec<Value> {

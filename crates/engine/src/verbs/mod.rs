@@ -16,6 +16,7 @@ mod health;
 mod info;
 mod inspect;
 mod inspect_host;
+mod inspect_mounts;
 mod inspect_network;
 mod join;
 mod list;
