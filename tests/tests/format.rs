@@ -194,3 +194,42 @@ fn labels_in_lists() {
         assert!(error.contains("the field Name takes no arguments"), "{error}");
     }
 }
+
+/// `--format raw`: blocks of Docker's.
+#[test]
+fn raw_lists() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    conex.ok(&["create", "--name", "box", "--network", "none", "--label", "a=1", alpine, "true"]);
+    conex.ok(&["volume", "create", "data"]);
+    let id = conex.ok(&["ps", "-aq"]);
+    let created = conex.ok(&["ps", "-a", "--format", "{{.CreatedAt}}"]);
+    let block = format!(
+        "container_id: {id}image: {alpine}\ncommand: \"true\"\ncreated_at: {created}state: created\nstatus: Created\n\
+         names: box\nlabels: a=1\nports:\n"
+    );
+    assert_eq!(conex.ok(&["ps", "-a", "--format", "raw"]), format!("{block}\n"));
+    assert_eq!(conex.ok(&["ps", "-aq", "--format", "raw"]), format!("container_id: {id}"));
+    let sized = conex.ok(&["ps", "-as", "--format", "raw"]);
+    assert!(sized.starts_with(&format!("{block}size: 0B (virtual ")), "{sized}");
+    let image = conex.ok(&["images", "-q"]);
+    let raw = conex.ok(&["images", "--format", "raw"]);
+    assert!(
+        raw.starts_with(&format!("repository: alpine\ntag: 3.20\nimage_id: {image}created_at: ")),
+        "{raw}"
+    );
+    assert!(raw.contains("\nvirtual_size: ") && !raw.contains("digest"), "{raw}");
+    assert!(conex.ok(&["images", "--digests", "--format", "raw"]).contains("\ntag: 3.20\ndigest: "));
+    assert_eq!(conex.ok(&["volume", "ls", "--format", "raw"]), "name: data\ndriver: local\n\n");
+    assert_eq!(conex.ok(&["volume", "ls", "-q", "--format", "raw"]), "name: data\n");
+    let network = conex.ok(&["network", "create", "lan"]);
+    let raw = conex.ok(&["network", "ls", "--filter", "name=lan", "--format", "raw"]);
+    let short = &network[..12];
+    assert_eq!(raw, format!("network_id: {short}\nname: lan\ndriver: bridge\nscope: local\n\n"));
+    // Docker's word for when, in a form for programs.
+    let since = conex.ok(&["history", "--human=false", "--format", "{{.CreatedSince}}", alpine]);
+    let at = conex.ok(&["history", "--format", "{{.CreatedAt}}", alpine]);
+    assert!(since == at && since.starts_with("20") && !since.contains("ago"), "{since}");
+    assert!(conex.ok(&["history", "--format", "{{.CreatedSince}}", alpine]).contains(" ago\n"));
+}

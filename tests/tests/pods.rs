@@ -75,6 +75,8 @@ fn a_life() {
     let top = conex.ok(&["pod", "top", "web"]);
     assert!(top.contains("/pause") && top.matches("sleep 1000").count() == 2, "{top}");
     let stats = conex.ok(&["pod", "stats", "--no-stream", "--format", "{{.Pod}} {{.Name}} {{.PIDs}}", "web"]);
+    let json = conex.ok(&["pod", "stats", "--no-stream", "--format", "json", "web"]);
+    assert_eq!(json.matches(&format!("\"Pod\":\"{}\"", &id[..12])).count(), 3, "{json}");
     let mut rows: Vec<&str> = stats.lines().collect();
     rows.sort_unstable();
     let short = &id[..12];

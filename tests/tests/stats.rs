@@ -83,6 +83,8 @@ fn the_table() {
         ("0.00%", "0B / 0B", "0")
     );
     assert_eq!(look(&conex, &["one", "one", &id[..12]]).len(), 1);
+    // Docker has no such field, and no pod was asked about.
+    assert_eq!((rests.get("Pod"), field(rests, "Container")), (None, "rests"));
     conex.fails(1, &["stats", "--no-stream", "nobody"]);
     let error = conex.fails(1, &["stats", "--no-stream", "--format", "{{.Nmae}}"]);
     assert!(error.contains("there is no field Nmae"), "{error}");

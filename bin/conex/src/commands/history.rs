@@ -71,12 +71,17 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
 fn row(step: &HistoryRow, full: bool, human: bool, now: i64) -> Value {
     let id = step.id.map_or_else(|| "<missing>".to_owned(), |id| id.to_string());
     let created = step.created.as_deref().and_then(time::seconds_of);
+    // RFC 3339 in whole seconds.
+    let at = created.map(time::rfc3339).unwrap_or_default();
     let command = step.created_by.replace(['\t', '\n'], " ");
     json!({
         "ID": if full || step.id.is_none() { &id } else { short_id(&id) },
-        "CreatedSince": created.map_or_else(|| "N/A".to_owned(), |created| ago(created, now)),
-        // RFC 3339 in whole seconds.
-        "CreatedAt": created.map(time::rfc3339).unwrap_or_default(),
+        "CreatedSince": match created {
+            Some(created) if human => ago(created, now),
+            None if human => "N/A".to_owned(),
+            _ => at.clone(),
+        },
+        "CreatedAt": at,
         "CreatedBy": if full { command } else { ellipsis(&command, 45) },
         "Size": if human { size(step.size) } else { step.size.to_string() },
         "Comment": step.comment,

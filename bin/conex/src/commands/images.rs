@@ -65,6 +65,8 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
     };
     let format = match given.text("format") {
+        Some("raw") if given.on("quiet") => Format::parse("image_id: {{.ID}}", "")?,
+        Some("raw") => Format::parse(&raw(digests), "")?,
         _ if given.on("quiet") => Format::parse("{{.ID}}", "")?,
         Some(format) => Format::parse(format, default)?,
         None => Format::parse("table", default)?,
@@ -80,6 +82,13 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
     output::text(&format.render(COLUMNS, rows)?)?;
     Ok(0)
+}
+
+/// `--format raw`: Docker's own.
+fn raw(digests: bool) -> String {
+    let digest = if digests { "digest: {{.Digest}}\n" } else { "" };
+    let rest = "image_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
+    format!("repository: {{{{.Repository}}}}\ntag: {{{{.Tag}}}}\n{digest}{rest}")
 }
 
 fn filter(given: &Given<'_>) -> Result<Filter, Error> {

@@ -59,6 +59,18 @@ const ORDERS: [&str; 8] = ["command", "created", "id", "image", "names", "runnin
 
 const TABLE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
+/// `--format raw`: Docker's own.
+const RAW: &str = "container_id: {{.ID}}
+image: {{.Image}}
+command: {{.Command}}
+created_at: {{.CreatedAt}}
+state: {{- pad .State 1 0}}
+status: {{- pad .Status 1 0}}
+names: {{.Names}}
+labels: {{- pad .Labels 1 0}}
+ports: {{- pad .Ports 1 0}}
+";
+
 fn define(command: Command) -> Command {
     command.args([
         flag("all").short('a').help("Show all containers (default shows just running)"),
@@ -91,6 +103,9 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         default += "\t{{.Size}}";
     }
     let format = match given.text("format") {
+        Some("raw") if quiet => Format::parse("container_id: {{.ID}}", "")?,
+        Some("raw") if sized => Format::parse(&format!("{RAW}size: {{{{.Size}}}}\n"), "")?,
+        Some("raw") => Format::parse(RAW, "")?,
         _ if quiet => Format::parse("{{.ID}}", "")?,
         Some(format) => Format::parse(format, &default)?,
         None => Format::parse("table", &default)?,

@@ -41,6 +41,7 @@ pub(crate) const POD: Verb = Verb {
     ..VERB
 };
 
+/// The first is of `pod stats` alone.
 const COLUMNS: &[Column] = &[
     ("Pod", "POD"),
     ("Container", "CONTAINER"),
@@ -83,7 +84,7 @@ fn define_for(command: Command, what: &'static str) -> Command {
 
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let engine = context.engine()?;
-    show(&engine, given, &named(&engine, given)?, TABLE)
+    show(&engine, given, Subject::Containers, &named(&engine, given)?)
 }
 
 /// All containers of the pods that are named, or of all pods.
@@ -101,16 +102,26 @@ fn run_pods(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
         let members = engine.pod_members(&pod)?;
         named.extend(std::iter::once(pod.clone()).chain(members).map(|id| (pod.short().to_owned(), id)));
     }
-    show(&engine, given, &named, POD_TABLE)
+    show(&engine, given, Subject::Pods, &named)
 }
 
-/// `named`: what containers are called, or which pod they are in.
+/// What is asked about, and so what goes with each container: what it was called, or which pod it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Containers,
+    Pods,
+}
+
 fn show(
     engine: &Engine,
     given: &Given<'_>,
+    subject: Subject,
     named: &[(String, ContainerId)],
-    table: &str,
 ) -> Result<u8, Error> {
+    let (table, columns) = match subject {
+        Subject::Containers => (TABLE, &COLUMNS[1..]),
+        Subject::Pods => (POD_TABLE, COLUMNS),
+    };
     let format = Format::parse(given.filled("format").unwrap_or("table"), table)?;
     let interval = given.parsed("interval", interval)?.unwrap_or(Duration::from_secs(1));
     let ids = (!named.is_empty()).then(|| named.iter().map(|(_, id)| id.clone()).collect());
@@ -124,9 +135,10 @@ fn show(
         if stats.is_empty() && !named.is_empty() {
             return Ok(0);
         }
-        let rows: Vec<Value> = stats.iter().map(|one| row(one, named, given.on("no-trunc"))).collect();
+        let rows: Vec<Value> =
+            stats.iter().map(|one| row(one, subject, named, given.on("no-trunc"))).collect();
         let rows = rows.iter().map(|fields| Row { fields, method: &|_, _| None });
-        let text = format.render(COLUMNS, rows)?;
+        let text = format.render(columns, rows)?;
         if once {
             output::text(&text)?;
             return Ok(0);
@@ -164,9 +176,9 @@ fn named(engine: &Engine, given: &Given<'_>) -> Result<Vec<(String, ContainerId)
     Ok(named)
 }
 
-fn row(stats: &ContainerStats, named: &[(String, ContainerId)], full: bool) -> Value {
+fn row(stats: &ContainerStats, subject: Subject, named: &[(String, ContainerId)], full: bool) -> Value {
     let id = if full { stats.id.as_str() } else { stats.id.short() };
-    let called = named.iter().find(|(_, known)| *known == stats.id);
+    let called = named.iter().find(|(_, known)| *known == stats.id).map(|(text, _)| text.as_str());
     // One that does not run uses nothing, of nothing.
     let nothing = ContainerUsage::default();
     let usage = stats.usage.as_ref().unwrap_or(&nothing);
@@ -174,9 +186,8 @@ fn row(stats: &ContainerStats, named: &[(String, ContainerId)], full: bool) -> V
     let [cpu, memory, io] = usage.pressure().map(|pressure| {
         pressure.map_or_else(|| "--".to_owned(), |pressure| format!("{:.2}%", pressure.some.avg10))
     });
-    json!({
-        "Container": called.map_or(id, |(text, _)| text),
-        "Pod": called.map_or("", |(text, _)| text),
+    let mut row = json!({
+        "Container": called.filter(|_| subject == Subject::Containers).unwrap_or(id),
         "ID": id,
         "Name": stats.name,
         "CPUPerc": format!("{:.2}%", usage.cpu_percent),
@@ -188,7 +199,11 @@ fn row(stats: &ContainerStats, named: &[(String, ContainerId)], full: bool) -> V
         "CPUPressure": cpu,
         "MemPressure": memory,
         "IOPressure": io,
-    })
+    });
+    if subject == Subject::Pods {
+        row["Pod"] = called.unwrap_or_default().into();
+    }
+    row
 }
 
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]

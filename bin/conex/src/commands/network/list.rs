@@ -42,6 +42,9 @@ const COLUMNS: &[Column] = &[
     ("Subnets", "SUBNETS"),
 ];
 
+/// `--format raw`: Docker's own.
+const RAW: &str = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n";
+
 fn define(command: Command) -> Command {
     command.args([
         list("filter", "filter")
@@ -57,6 +60,8 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let default = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
     let format = match given.text("format") {
+        Some("raw") if given.on("quiet") => Format::parse("network_id: {{.ID}}", "")?,
+        Some("raw") => Format::parse(RAW, "")?,
         _ if given.on("quiet") => Format::parse("{{.ID}}", "")?,
         Some(format) => Format::parse(format, default)?,
         None => Format::parse("table", default)?,

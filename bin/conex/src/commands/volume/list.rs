@@ -52,6 +52,9 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let default = "{{.Driver}}\t{{.Name}}";
     let format = match given.text("format") {
+        // Docker's own.
+        Some("raw") if given.on("quiet") => Format::parse("name: {{.Name}}", "")?,
+        Some("raw") => Format::parse("name: {{.Name}}\ndriver: {{.Driver}}\n", "")?,
         None if given.on("quiet") => Format::parse("{{.Name}}", "")?,
         Some(format) => Format::parse(format, default)?,
         None => Format::parse("table", default)?,
