@@ -1,7 +1,7 @@
 //! The types of Docker's documents, so that templates written for Docker work on fields that a document leaves out.
 //!
 //! Only what JSON does not tell stands here: fields that may be absent or null, maps with the users' keys, Go's names that are
-//! spelt otherwise in JSON. All other fields are those of the document. Source: moby's `api/types`, API 1.51.
+//! spelt otherwise in JSON. All other fields are those of the document. Source: moby's `api/types`, API 1.52.
 
 use crate::format::shape::Shape::{self, Alias, Any, Flag, List, Map, Number, Pointer, Struct, Text};
 use crate::format::shape::{TEXTS, WORDS};
