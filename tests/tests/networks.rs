@@ -131,6 +131,28 @@ fn networks_of_ones_own() {
 }
 
 #[test]
+fn ranges_of_ports_are_one_text() {
+    let yard = yard!();
+    let conex = &yard.conex;
+    let shown = |name: &str| {
+        conex.ok(&["ps", "--filter", &format!("name={name}"), "--format", "{{.Ports}}"]).trim_end().to_owned()
+    };
+    let run = |name: &str, flags: &[&str]| {
+        conex.ok(&[&["run", "-d", "--name", name], flags, &[yard.image, "sleep", "1000"]].concat());
+    };
+    run("same", &["-p", "127.0.0.1:9000-9002:9000-9002", "--expose", "7000-7002", "--expose", "9001"]);
+    assert_eq!(shown("same"), "7000-7002/tcp, 127.0.0.1:9000-9002->9000-9002/tcp");
+    run("shifted", &["-p", "127.0.0.1:8000-8001:6000-6001/udp"]);
+    assert_eq!(shown("shifted"), "127.0.0.1:8000->6000/udp, 127.0.0.1:8001->6001/udp");
+    conex.ok(&["commit", "-c", "EXPOSE 5000/udp", "same", "exposes:1"]);
+    conex.ok(&["run", "-d", "--name", "image", "exposes:1", "sleep", "1000"]);
+    assert_eq!(shown("image"), "5000/udp");
+    assert!(conex.ok(&["ps"]).contains(" 5000/udp "));
+    conex.ok(&["stop", "-t", "0", "image"]);
+    assert_eq!(conex.ok(&["ps", "-a", "--filter", "name=image", "--format", "{{.Ports}}"]), "\n");
+}
+
+#[test]
 fn published_ports() {
     let yard = yard!();
     let (conex, host) = (&yard.conex, &yard.host);

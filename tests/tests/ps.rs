@@ -247,3 +247,40 @@ fn execs_that_run_are_listed() {
     conex_tests::eventually("its end", || ids().is_null().then_some(()));
     assert_eq!(std::fs::read_dir(conex.run_root().join("execs")).expect("a directory").count(), 0);
 }
+
+#[test]
+fn containers_of_what_was_made_from_an_image() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["run", "--name", "base", alpine, "touch", "/one"]);
+    conex.ok(&["commit", "base", "one:1"]);
+    conex.ok(&["run", "--name", "child", "one:1", "true"]);
+    // Nothing was written: the history alone says that there is a step more.
+    conex.ok(&["commit", "child", "two:1"]);
+    conex.ok(&["create", "--name", "grandchild", "two:1"]);
+    conex.ok(&["tag", alpine, "other:1"]);
+    for (image, found) in [
+        (alpine, &["grandchild", "child", "base"][..]),
+        ("other:1", &["grandchild", "child", "base"]),
+        ("one:1", &["grandchild", "child"]),
+        ("two:1", &["grandchild"]),
+        ("nosuch", &[]),
+    ] {
+        assert_eq!(names(&conex, &["-a", "-f", &format!("ancestor={image}")]), found, "{image}");
+    }
+    // Nor are two of the same base each other's.
+    conex.ok(&["commit", "-m", "another", "base", "sister:1"]);
+    assert_eq!(names(&conex, &["-a", "-f", "ancestor=sister:1"]), [""; 0]);
+}
+
+#[test]
+fn mounted_images() {
+    let (conex, alpine) = alpine!();
+    let image = format!("type=image,src={alpine},dst=/i");
+    conex.ok(&["create", "--name", "with", "--mount", &image, alpine, "true"]);
+    conex.ok(&["create", "--name", "without", alpine, "true"]);
+    assert_eq!(conex.ok(&["ps", "-a", "--format", "{{.Names}} {{.Mounts}}"]), "without \nwith alpine:3.20\n");
+    assert_eq!(names(&conex, &["-a", "-f", "volume=/i"]), ["with"]);
+    assert_eq!(names(&conex, &["-a", "-f", &format!("volume={alpine}")]), ["with"]);
+    let error = conex.fails(125, &["create", "--mount", &format!("{image},readonly=false"), alpine]);
+    assert!(error.contains("always read-only") && error.lines().count() == 1, "{error}");
+}

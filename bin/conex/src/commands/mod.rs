@@ -44,6 +44,7 @@ mod nsenter;
 mod pause;
 mod pod;
 mod port;
+mod ports;
 mod prune;
 mod ps;
 mod pull;

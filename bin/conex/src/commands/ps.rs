@@ -128,6 +128,10 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     filter.size |= order == "size";
     filter.platform =
         given.text("format").is_some_and(|format| format.contains("Platform") || format.contains("json"));
+    filter.ports = !quiet
+        && given
+            .text("format")
+            .is_none_or(|format| format == "table" || format.contains("Ports") || format.contains("json"));
     filter.pods = given.on("pod")
         || given.text("format").is_some_and(|format| format.contains("PodName") || format.contains("json"));
     let (full, now) = (given.on("no-trunc"), now());
@@ -181,7 +185,7 @@ pub(super) fn row(container: &ContainerSummary, full: bool, now: i64) -> Value {
         "Command": quoted(&if full { container.command.clone() } else { ellipsis(&container.command, 20) }),
         "CreatedAt": created_at(container.created),
         "RunningFor": ago(container.created, now),
-        "Ports": container.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        "Ports": super::ports::column(container),
         "State": container.state,
         "Status": container.status,
         "Size": container.size.map_or_else(String::new, |(own, whole)| {

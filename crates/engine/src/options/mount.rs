@@ -69,7 +69,7 @@ struct Fields {
     kind: Option<String>,
     source: Option<String>,
     target: Option<String>,
-    read_only: bool,
+    read_only: Option<bool>,
     propagation: Option<Propagation>,
     recursion: Option<Recursion>,
     create_source: bool,
@@ -98,6 +98,10 @@ impl VolumeFields {
 }
 
 impl Fields {
+    fn is_read_only(&self) -> bool {
+        self.read_only == Some(true)
+    }
+
     fn take(&mut self, text: &str, key: &str, value: Option<&str>) -> Result<(), OptionError> {
         let wrong = |expected: &str| OptionError::syntax(MOUNT, text, format!("{key} must be {expected}"));
         let given = || {
@@ -114,7 +118,7 @@ impl Fields {
             "type" => self.kind = Some(given()?.to_ascii_lowercase()),
             "source" | "src" => self.source = Some(given()?.to_owned()),
             "target" | "destination" | "dst" => self.target = Some(given()?.to_owned()),
-            "readonly" | "ro" => self.read_only = flag()?,
+            "readonly" | "ro" => self.read_only = Some(flag()?),
             "bind-propagation" => {
                 self.propagation = Some(
                     Propagation::find(given()?)
@@ -186,13 +190,16 @@ impl Fields {
                     return Err(wrong("type=tmpfs takes no source"));
                 }
                 let mut options = Vec::new();
-                options.extend(self.read_only.then(|| "ro".to_owned()));
+                options.extend(self.is_read_only().then(|| "ro".to_owned()));
                 options.extend(self.size.filter(|size| *size > 0).map(|size| format!("size={size}")));
                 options.extend(self.mode.map(|mode| format!("mode={mode:o}")));
                 Ok(MountOption::Tmpfs(Tmpfs { target, options, spelt: true }))
             }
             "image" => {
                 let source = self.source.ok_or_else(|| wrong("source is required for type=image"))?;
+                if self.read_only == Some(false) {
+                    return Err(wrong("type=image is always read-only"));
+                }
                 Ok(MountOption::Image(ImageOption { source, target, subpath: self.image_subpath }))
             }
             "cluster" | "npipe" => Err(OptionError::unsupported(
@@ -209,19 +216,19 @@ impl Fields {
         let source = self.source.as_deref().ok_or_else(|| wrong("source is required for type=bind"))?;
         let recursion = self.recursion.unwrap_or_default();
         let propagation = self.propagation.unwrap_or_default();
-        if recursion == Recursion::Readonly && !self.read_only {
+        if recursion == Recursion::Readonly && !self.is_read_only() {
             return Err(wrong("bind-recursive=readonly needs readonly"));
         }
         if recursion == Recursion::Readonly && propagation != Propagation::Rprivate {
             return Err(wrong("bind-recursive=readonly needs bind-propagation=rprivate"));
         }
-        if recursion == Recursion::Writable && !self.read_only {
+        if recursion == Recursion::Writable && !self.is_read_only() {
             return Err(wrong("bind-recursive=writable needs readonly"));
         }
         Ok(MountOption::Bind(Bind {
             source: host_path(MOUNT, text, source)?,
             target,
-            read_only: self.read_only,
+            read_only: self.is_read_only(),
             recursion,
             propagation,
             create_source: self.create_source,
@@ -234,13 +241,14 @@ impl Fields {
 
     fn volume(self, text: &str, target: PathBuf) -> Result<MountOption, OptionError> {
         let VolumeFields { no_copy, subpath, labels, driver, options: driver_options } = self.volume;
+        let read_only = self.read_only == Some(true);
         if subpath.is_some() && self.source.is_none() {
             return Err(OptionError::syntax(MOUNT, text, "volume-subpath needs the source, a volume's name"));
         }
         Ok(MountOption::Volume(VolumeOption {
             name: self.source.map(|source| name(MOUNT, text, &source)).transpose()?,
             target,
-            read_only: self.read_only,
+            read_only,
             no_copy,
             subpath,
             chown: self.chown,
@@ -355,6 +363,8 @@ mod tests {
             ("type=volume,target=/b,volume-subpath=x", "needs the source"),
             ("source=ab,target=/b,volume-subpath=../x", "stay below"),
             ("type=image,target=/b", "source is required"),
+            ("type=image,source=a,target=/b,readonly=false", "always read-only"),
+            ("type=image,source=a,target=/b,ro=0", "always read-only"),
             ("type=tmpfs,source=/a,target=/b", "takes no source"),
             ("type=tmpfs,target=/b,tmpfs-mode=8", "octal"),
             ("type=tmpfs,target=/", "must not be \"/\""),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use conex_image::Usage;
 use conex_network::cni::Attachment;
 use conex_network::{PortRange, PortSpec};
 use conex_oci::{ContainerId, Digest};
@@ -38,7 +37,7 @@ pub struct ContainerSummary {
     pub status: String,
     /// Labels of the image and the user.
     pub labels: BTreeMap<String, String>,
-    /// Sources of bind mounts, names of volumes.
+    /// Sources of bind mounts, names of volumes and of mounted images.
     pub mounts: Vec<String>,
     /// How many volumes it has.
     pub local_volumes: usize,
@@ -46,6 +45,8 @@ pub struct ContainerSummary {
     pub network: String,
     /// Those that are published, while it runs.
     pub ports: Vec<conex_network::Published>,
+    /// With [`ListFilter::ports`]: those that it or its image offers, published or not, while it runs.
+    pub exposed: Vec<Exposed>,
     /// With [`ListFilter::size`]: bytes of the writable layer, and of it and the image together.
     pub size: Option<(u64, u64)>,
     /// With [`ListFilter::platform`]: the image's, as `linux/amd64`.
@@ -108,7 +109,7 @@ impl Engine {
                 row.boots = self.boots(&row.id, row.summary.options.supervision.restart, &row.state)?;
             }
         }
-        let ancestors = self.ancestors(filter);
+        let descendants = self.descendants(filter.values("ancestor"), &rows);
         let pods = filter.values("pod").filter_map(|name| self.find_pod(name).ok()).collect::<Vec<_>>();
         for row in &mut rows {
             self.find_out(row, filter);
@@ -118,14 +119,15 @@ impl Engine {
                 None => false,
             };
         }
-        rows.retain(|row| filter.passes(row, &ancestors));
+        rows.retain(|row| filter.passes(row, &descendants));
         rows.truncate(filter.last.unwrap_or(usize::MAX));
         // For all of them at once: each is looked for in all networks' directories.
         let attachments = match rows.iter().any(|row| row.state.process().is_some()) {
             true => self.parts.store.cni().attachments()?,
             false => Vec::new(),
         };
-        rows.into_iter().map(|row| self.summarise(row, &attachments, filter)).collect()
+        let exposed = if filter.ports { self.exposed(&rows) } else { BTreeMap::new() };
+        rows.into_iter().map(|row| self.summarise(row, &attachments, &exposed, filter)).collect()
     }
 
     /// One container; `None` when it is not (any more), or does not run and only those are asked for.
@@ -174,24 +176,16 @@ impl Engine {
             row.exposed.clone_from(&row.published);
             let asked = row.summary.options.ports.expose.iter();
             row.exposed.extend(asked.map(|one| (one.ports, one.protocol.to_string())));
-            if let Ok(image) = self.parts.images.resolve(&row.summary.image_id.to_string(), None) {
-                let exposed = image.document.config.exposed_ports.keys();
-                let exposed = exposed.filter_map(|text| text.parse::<Exposed>().ok());
-                row.exposed.extend(exposed.map(|one| (one.ports, one.protocol.to_string())));
-            }
+            let image = self.image_exposes(&row.summary.image_id);
+            row.exposed.extend(image.into_iter().map(|one| (one.ports, one.protocol.to_string())));
         }
-    }
-
-    /// The ids of the images that `ancestor` filters name.
-    fn ancestors(&self, filter: &ListFilter) -> Vec<Digest> {
-        let named = filter.filters.iter().filter(|(key, _)| key == "ancestor");
-        named.filter_map(|(_, name)| Some(self.parts.images.resolve(name, None).ok()?.id)).collect()
     }
 
     fn summarise(
         &self,
         row: Row,
         attachments: &[Attachment],
+        exposed: &BTreeMap<Digest, Vec<Exposed>>,
         filter: &ListFilter,
     ) -> Result<ContainerSummary> {
         let Row { id, summary, state, health, .. } = row;
@@ -214,13 +208,20 @@ impl Engine {
             (NetworkMode::Container(_), Some(other)) => format!("container:{other}"),
             (NetworkMode::Container(name), None) => format!("container:{name}"),
         };
-        let ports = match state.process() {
-            Some(_) if matches!(summary.options.namespaces.network, NetworkMode::Networks(_)) => {
+        let connected = state.process().is_some()
+            && matches!(summary.options.namespaces.network, NetworkMode::Networks(_));
+        let ports = match connected {
+            true => {
                 let own = crate::network::endpoints(&self.parts.store.run_directory(&id))?;
                 let theirs = attachments.iter().filter(|one| one.container == id.as_str());
                 let own = own.into_iter().flat_map(|endpoint| endpoint.ports);
                 own.chain(theirs.flat_map(|one| one.request.ports.clone())).collect()
             }
+            false => Vec::new(),
+        };
+        let asked = summary.options.ports.expose.iter();
+        let exposed = match exposed.get(&summary.image_id) {
+            Some(image) if connected => asked.chain(image).copied().collect(),
             _ => Vec::new(),
         };
         let pod = match &summary.options.pod {
@@ -248,10 +249,12 @@ impl Engine {
                 .iter()
                 .map(|bind| bind.source.display().to_string())
                 .chain(summary.volumes.iter().map(|volume| volume.name.to_string()))
+                .chain(summary.images.iter().map(|image| image.source.clone()))
                 .collect(),
             local_volumes: summary.volumes.len(),
             network,
             ports,
+            exposed,
             size,
             platform: platform.map(|image| image.platform().to_string()),
             pid: state.process().map_or(0, |process| process.pid),
@@ -279,33 +282,6 @@ impl Engine {
             .resolve(&image.to_string(), None)
             .and_then(|image| self.parts.images.size(&image));
         Ok((written, written + image.unwrap_or(0)))
-    }
-
-    /// The containers that were made from an image, and the places where it is mounted: what stands in the way of `rmi`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn image_users(&self, image: &Digest) -> Result<Vec<Usage>> {
-        let mounted = self.parts.images.mounted()?.into_iter().filter(|mounted| mounted.image == *image);
-        let mut users: Vec<Usage> = mounted
-            .map(|mounted| Usage {
-                container: format!("(mounted on {})", mounted.path.display()),
-                running: true,
-            })
-            .collect();
-        for id in self.parts.store.ids()? {
-            // One that cannot be looked at is taken to run.
-            let running =
-                self.parts.store.state(&id).map_or(true, |state| state.is_some_and(|s| s.is_live()));
-            let record = self.parts.store.directory(&id).join("config.json");
-            let uses = |summary: Summary| {
-                summary.image_id == *image || summary.images.iter().any(|used| used.image == *image)
-            };
-            if write::read_json::<Summary>(&record)?.is_some_and(uses) {
-                users.push(Usage { container: id.short().to_owned(), running });
-            }
-        }
-        Ok(users)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which containers `ps` shows: `-a`, `-n`, and `--filter` by Docker's rules and with Podman's keys.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use conex_network::PortRange;
@@ -48,6 +49,8 @@ pub struct ListFilter {
     pub size: bool,
     /// Platforms are filled in (reads the images' configurations).
     pub platform: bool,
+    /// Exposed ports are filled in (reads the images' configurations).
+    pub ports: bool,
     /// Names of pods are looked up.
     pub pods: bool,
     /// `--filter key=value`, see [`ListFilter::add`].
@@ -115,7 +118,7 @@ impl ListFilter {
         self.filters.iter().filter(|(name, _)| name == key).all(|(_, value)| fits(value))
     }
 
-    pub(super) fn passes(&self, row: &Row, ancestors: &[Digest]) -> bool {
+    pub(super) fn passes(&self, row: &Row, descendants: &BTreeSet<Digest>) -> bool {
         let Row { id, summary, state, .. } = row;
         let label = |wanted: &str| has_label(&summary.labels, wanted);
         let exited =
@@ -133,8 +136,10 @@ impl ListFilter {
         let volume = |wanted: &str| {
             let mut binds = summary.options.storage.binds.iter();
             let mut volumes = summary.volumes.iter();
+            let mut images = summary.images.iter();
             binds.any(|bind| bind.source == Path::new(wanted) || bind.target == Path::new(wanted))
                 || volumes.any(|volume| volume.name.as_str() == wanted || volume.target == Path::new(wanted))
+                || images.any(|image| image.source == wanted || image.target == Path::new(wanted))
         };
         let until = |limit: &str| limit.parse::<i64>().is_ok_and(|limit| summary.created.seconds() < limit);
         let policy = &summary.options.supervision.restart;
@@ -145,7 +150,7 @@ impl ListFilter {
             && self.all("label", label)
             && self.any("network", network)
             && self.any("volume", volume)
-            && self.any("ancestor", |name| name == summary.image || ancestors.contains(&summary.image_id))
+            && self.any("ancestor", |name| name == summary.image || descendants.contains(&summary.image_id))
             && self.any("command", |word| summary.command.first().is_some_and(|first| first == word))
             && self.any("health", |word| row.health.map_or("none", HealthStatus::word) == word)
             // Tasks are a swarm's.

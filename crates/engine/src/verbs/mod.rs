@@ -21,6 +21,7 @@ mod inspect_network;
 mod join;
 mod list;
 mod list_filter;
+mod list_images;
 mod logs;
 mod network;
 mod pod;

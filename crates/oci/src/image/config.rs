@@ -35,6 +35,17 @@ pub struct ImageDocument {
     pub history: Vec<History>,
 }
 
+impl ImageDocument {
+    /// Whether it has the layers and the history of `base`, and something on top.
+    pub fn is_made_from(&self, base: &Self) -> bool {
+        let (layers, below) = (&self.rootfs.diff_ids, &base.rootfs.diff_ids);
+        // What has nothing in it is below everything.
+        let is_something = !below.is_empty();
+        let has_more = (layers.len(), self.history.len()) > (below.len(), base.history.len());
+        is_something && has_more && layers.starts_with(below) && self.history.starts_with(&base.history)
+    }
+}
+
 /// The layers by their uncompressed digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootFs {
