@@ -207,18 +207,18 @@ fn networks() {
     conex.ok(&["stop", "-t", "0", "web"]);
     conex.ok(&["network", "rm", "lan"]);
     let id = conex.ok(&["inspect", "-f", "{{.Id}}", "web"]);
-    let format = "{{.Action}} {{.Name}} {{.Actor.Attributes.container}}";
+    let format = "{{.Action}} {{.Name}} {{.Actor.Attributes.type}} {{.Actor.Attributes.container}}";
     let text = conex.ok(&["events", "--no-stream", "-f", "type=network", "--format", format]);
     let lines: Vec<String> = text.lines().map(|line| line.replace(id.trim(), "web")).collect();
     assert_eq!(
         lines,
         [
-            "create lan <no value>",
-            "connect bridge web",
-            "connect lan web",
-            "disconnect lan web",
-            "disconnect bridge web",
-            "destroy lan <no value>"
+            "create lan bridge <no value>",
+            "connect bridge bridge web",
+            "connect lan bridge web",
+            "disconnect lan bridge web",
+            "disconnect bridge bridge web",
+            "destroy lan bridge <no value>"
         ]
     );
     assert_eq!(conex.ok(&["events", "--no-stream", "-f", "network=lan"]).lines().count(), 4);
@@ -240,4 +240,44 @@ fn an_ordinary_users() {
     let format = "{{.Action}} {{.Name}}";
     let text = conex.ok(&["events", "--no-stream", "-f", "event=extract-to-dir", "--format", format]);
     assert_eq!(text, "extract-to-dir box\nextract-to-dir rests\n");
+}
+
+/// What Docker's daemon says of images that lose a name, of volumes that are mounted, and of who looks at processes.
+#[test]
+fn what_there_is_to_know() {
+    let (conex, alpine) = alpine!();
+    let events = |words: &[&str]| -> Vec<Value> {
+        let text = conex.ok(&[&["events", "--no-stream", "--format", "json"][..], words].concat());
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let id = conex.ok(&["inspect", "--type", "image", "-f", "{{.Id}}", alpine]);
+    conex.ok(&["create", alpine]);
+    conex.ok(&["run", "--name", "other", alpine, "touch", "/other"]);
+    conex.ok(&["commit", "other", "evt:2"]);
+    conex.ok(&["tag", alpine, "evt:1"]);
+    let other = conex.ok(&["inspect", "--type", "image", "-f", "{{.Id}}", "evt:2"]);
+    conex.ok(&["rmi", "evt:1"]);
+    conex.ok(&["image", "prune", "-a", "-f"]);
+    let of = |event: &Value| {
+        let actor = &event["Actor"];
+        [&event["Action"], &actor["Attributes"]["name"], &actor["ID"]]
+            .map(|word| word.as_str().unwrap_or("").to_owned())
+    };
+    let told: Vec<_> = events(&["-f", "event=tag", "-f", "event=untag"]).iter().map(of).collect();
+    let (id, other) = (id.trim(), other.trim());
+    assert_eq!(told, [["tag", "evt:1", id], ["untag", "evt:1", id], ["untag", "evt:2", other]]);
+    conex.ok(&["run", "-d", "--name", "web", "-v", "one:/a", "-v", "two:/b:ro", alpine, "sleep", "1000"]);
+    let mounts: Vec<Value> =
+        events(&["-f", "event=mount"]).iter().map(|event| event["Actor"]["Attributes"].clone()).collect();
+    let web = conex.ok(&["inspect", "-f", "{{.Id}}", "web"]);
+    let mount = |destination: &str, writable: &str| {
+        serde_json::json!({
+            "container": web.trim(), "destination": destination, "driver": "local", "propagation": "", "read/write": writable
+        })
+    };
+    assert_eq!(mounts, [mount("/a", "true"), mount("/b", "false")]);
+    conex.ok(&["top", "web"]);
+    assert_eq!(seen(&conex, &["-f", "event=top"]), ["top web <no value>"]);
+    conex.fails(1, &["top", "web", "--no-such-option"]);
+    assert_eq!(seen(&conex, &["-f", "event=top"]).len(), 1);
 }

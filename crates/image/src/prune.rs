@@ -193,7 +193,8 @@ impl Store {
             let kept = |id: &Digest| rooted.iter().any(|r| r.id == *id && !roots.contains(&r.root));
             let ids: Vec<Digest> =
                 holding.images.iter().map(|image| image.id).filter(|id| !kept(id)).collect();
-            let name = holding.root.reference().filter(|_| forgotten).map(Reference::familiar);
+            let id = holding.images.first().map_or(holding.root.target.digest, |image| image.id);
+            let name = holding.root.reference().filter(|_| forgotten).map(|name| (name.familiar(), id));
             match told.iter_mut().find(|other| other.ids == ids) {
                 Some(other) => other.names.extend(name),
                 None => {
@@ -229,7 +230,7 @@ impl Store {
 
     fn tell_of(&self, told: Vec<Gone>, collected: &Collected, pruned: &mut Pruned) {
         for Gone { ids, names, images } in told {
-            pruned.removed.extend(names.into_iter().map(Removed::Untagged));
+            pruned.removed.extend(names.into_iter().map(|(name, id)| Removed::Untagged { name, id }));
             self.tell(collected, &images, &ids, &mut pruned.removed);
         }
     }
@@ -286,7 +287,7 @@ impl Holding {
 /// An image, or those of one index, whose names are forgotten.
 struct Gone {
     ids: Vec<Digest>,
-    names: Vec<String>,
+    names: Vec<(String, Digest)>,
     images: Images,
 }
 

@@ -25,7 +25,12 @@ pub struct Usage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
     /// A name is gone.
-    Untagged(String),
+    Untagged {
+        /// As people write it.
+        name: String,
+        /// The image that it was of; of an index, the host's or the first.
+        id: Digest,
+    },
     /// An image's or layer chain's id is gone.
     Deleted(Digest),
 }
@@ -33,7 +38,7 @@ pub enum Removed {
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Untagged(name) => write!(f, "Untagged: {name}"),
+            Self::Untagged { name, .. } => write!(f, "Untagged: {name}"),
             Self::Deleted(id) => write!(f, "Deleted: {id}"),
         }
     }
@@ -118,6 +123,11 @@ impl Store {
     fn remove_name(&self, name: &str, root: Root, force: bool, in_use: InUse<'_>) -> Result<Vec<Removed>> {
         let claim = self.content().claim()?;
         let (rooted, images) = self.claim_images(&claim, |_| vec![root.clone()])?;
+        let meant = match self.resolve(name, None) {
+            Ok(image) => image.id,
+            // None for this machine, or of damaged documents.
+            Err(_) => rooted.iter().find(|one| one.root == root).map_or(root.target.digest, |one| one.id),
+        };
         let victims = with_digests(&rooted, &root);
         let kept_elsewhere = |id: &Digest| {
             rooted.iter().any(|other| {
@@ -135,10 +145,10 @@ impl Store {
             }
             // The containers keep the image; it goes on without a name.
             self.content().keep(&root.target)?;
-            self.untag(&victims, &mut removed)?;
+            self.untag(&victims, meant, &mut removed)?;
             return Ok(removed);
         }
-        self.untag(&victims, &mut removed)?;
+        self.untag(&victims, meant, &mut removed)?;
         self.forget_unnamed(&rooted, &root, &gone)?;
         self.finish(claim, &images, &gone, removed)
     }
@@ -176,11 +186,11 @@ impl Store {
                 self.content().keep(&root.target)?;
             }
             let named: Vec<Root> = roots.into_iter().filter(|root| root.reference().is_some()).collect();
-            self.untag(&named, &mut removed)?;
+            self.untag(&named, id, &mut removed)?;
             return Ok(removed);
         }
         self.content().forget_all(&unnamed(&roots))?;
-        self.untag(&roots, &mut removed)?;
+        self.untag(&roots, id, &mut removed)?;
         let gone: Vec<Digest> = images.keys().copied().collect();
         self.finish(claim, &images, &gone, removed)
     }
@@ -194,11 +204,11 @@ impl Store {
     }
 
     /// Forgets the roots, and notes the names that are gone.
-    pub(crate) fn untag(&self, roots: &[Root], removed: &mut Vec<Removed>) -> Result<()> {
+    fn untag(&self, roots: &[Root], id: Digest, removed: &mut Vec<Removed>) -> Result<()> {
         // Somebody else may have been faster; what counts is that the name is gone.
         for (root, forgotten) in roots.iter().zip(self.content().forget_all(roots)?) {
             let reference = root.reference().filter(|_| forgotten);
-            removed.extend(reference.map(|reference| Removed::Untagged(reference.familiar())));
+            removed.extend(reference.map(|reference| Removed::Untagged { name: reference.familiar(), id }));
         }
         Ok(())
     }

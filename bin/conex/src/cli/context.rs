@@ -99,7 +99,7 @@ impl Context {
         Client::new(Options::from_env())
     }
 
-    /// Notes what has happened to an image: `name` is what it is called, or its id.
+    /// Notes what has happened to an image: `name` is what it is called, or its id again.
     pub(crate) fn image_event(&self, action: &str, id: impl ToString, name: impl ToString) {
         let event = Event::new("image", action, id.to_string()).with("name", name.to_string());
         note(&self.paths.root, &event);

@@ -144,7 +144,7 @@ fn images(engine: &Engine, options: &PruneOptions) -> Result<u64, Error> {
     let mut lines = String::new();
     for removed in &pruned.removed {
         match removed {
-            Removed::Untagged(name) => lines += &format!("untagged: {name}\n"),
+            Removed::Untagged { name, .. } => lines += &format!("untagged: {name}\n"),
             Removed::Deleted(id) => lines += &format!("deleted: {id}\n"),
         }
     }

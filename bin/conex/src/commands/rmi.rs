@@ -51,7 +51,7 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
             Ok(lines) => {
                 for line in &lines {
                     match line {
-                        Removed::Untagged(name) => context.image_event("untag", name, name),
+                        Removed::Untagged { name, id } => context.image_event("untag", id, name),
                         Removed::Deleted(id) => context.image_event("delete", id, id),
                     }
                     output::line(line.to_string())?;

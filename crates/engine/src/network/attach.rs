@@ -9,7 +9,7 @@ use conex_network::{Endpoint, Firewall, Network, Wire};
 use rustix::fs::{Mode, OFlags};
 
 use super::plan::{Joint, Plan, plan};
-use super::{Names, RECORD, cni, files, settle, space};
+use super::{NamedNetwork, Names, RECORD, cni, files, settle, space};
 use crate::engine::Parts;
 use crate::rootless::on_host;
 use crate::store::Record;
@@ -176,14 +176,21 @@ impl Wired {
         own.collect()
     }
 
-    /// Ids and names of the networks.
-    pub(crate) fn networks(&self) -> Vec<(String, String)> {
+    /// The networks, as their events name them.
+    pub(crate) fn networks(&self) -> Vec<NamedNetwork> {
         let networks = self.joints.iter().map(|joint| match joint {
-            Joint::Own { network, .. } => (network.id.to_string(), network.name.to_string()),
-            Joint::Cni { list, .. } => (list.id().to_string(), list.name.to_string()),
-            Joint::Carried(planned) => {
-                (planned.endpoint.network_id.to_string(), planned.endpoint.network.to_string())
-            }
+            Joint::Own { network, .. } => NamedNetwork {
+                id: network.id.clone(),
+                name: network.name.clone(),
+                driver: network.driver.as_str(),
+            },
+            Joint::Cni { list, .. } => NamedNetwork { id: list.id(), name: list.name.clone(), driver: "cni" },
+            // What an ordinary user's default network is to whoever lists it.
+            Joint::Carried(planned) => NamedNetwork {
+                id: planned.endpoint.network_id.clone(),
+                name: planned.endpoint.network.clone(),
+                driver: "bridge",
+            },
         });
         networks.collect()
     }

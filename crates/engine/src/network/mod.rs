@@ -33,6 +33,7 @@ pub(crate) use self::cni::{attach, container_of, detach, detach_one, hold, reque
 pub(crate) use self::files::name_addresses;
 pub(crate) use self::link::{link, unlink};
 pub(crate) use self::names::{Names, dns_names, tell};
+pub(crate) use self::place::NamedNetwork;
 pub(crate) use self::plan::endpoint;
 pub(crate) use self::release::{clear, release, settle};
 pub(crate) use self::uplink::check_carrier;

@@ -4,6 +4,7 @@ use conex_network::cni::List;
 use conex_network::{Error, Network, NetworkId, NetworkName};
 
 use crate::Result;
+use crate::events::Event;
 use crate::rootless::is_rootless;
 use crate::store::Store;
 
@@ -15,6 +16,20 @@ pub enum Place {
     Own(Network),
     /// Made by somebody's plugins.
     Cni(List),
+}
+
+/// What an event says of a network.
+pub(crate) struct NamedNetwork {
+    pub(crate) id: NetworkId,
+    pub(crate) name: NetworkName,
+    pub(crate) driver: &'static str,
+}
+
+impl NamedNetwork {
+    pub(crate) fn event(&self, action: &str) -> Event {
+        let event = Event::new("network", action, self.id.to_string());
+        event.with("name", &self.name).with("type", self.driver)
+    }
 }
 
 impl Place {
@@ -50,6 +65,11 @@ impl Place {
             Self::Own(network) => network.id.clone(),
             Self::Cni(list) => list.id(),
         }
+    }
+
+    /// For its events.
+    pub(crate) fn named(&self) -> NamedNetwork {
+        NamedNetwork { id: self.id(), name: self.name().clone(), driver: self.driver() }
     }
 
     /// `bridge`, `cni`

@@ -144,8 +144,8 @@ pub(super) struct Life<'a> {
     pub(super) restarts: Restarts,
     /// Removed at its end; nothing of it is meant to last.
     pub(super) auto_remove: bool,
-    /// Its volumes and where they are; they may go with it.
-    pub(super) volumes: Vec<(conex_volume::VolumeName, std::path::PathBuf)>,
+    /// Its volumes; they may go with it.
+    pub(super) volumes: Vec<crate::volumes::VolumeUse>,
     /// Those that are in memory alone.
     pub(super) volatile: Vec<conex_volume::VolumeName>,
     pub(super) memory_limit: bool,
@@ -182,7 +182,7 @@ impl<'a> Life<'a> {
             streams,
             restarts: Restarts::new(supervision.restart),
             auto_remove: record.options.auto_remove,
-            volumes: record.volumes.iter().map(|one| (one.name.clone(), one.target.clone())).collect(),
+            volumes: record.volumes.clone(),
             volatile: crate::volumes::volatile(record),
             memory_limit: record.options.limits.memory.is_some(),
             has_cdi: record.options.storage.has_cdi(),

@@ -11,7 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::hooks::Run;
 use super::streams::Ends;
 use crate::engine::Parts;
-use crate::network::{Names, Wired, link, release};
+use crate::network::{NamedNetwork, Names, Wired, link, release};
 use crate::store::{Process, Record};
 use crate::time::Time;
 use crate::{Error, Result};
@@ -45,8 +45,8 @@ pub(super) struct Launched {
 }
 
 impl Launched {
-    /// The ids and names of its networks.
-    pub(super) fn networks(&self) -> Vec<(String, String)> {
+    /// Its networks.
+    pub(super) fn networks(&self) -> Vec<NamedNetwork> {
         self.wired.as_ref().map(Wired::networks).unwrap_or_default()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::container::Life;
 use crate::events::Event;
+use crate::network::NamedNetwork;
 
 impl Life<'_> {
     pub(super) fn event(&self, action: &str) {
@@ -9,20 +10,23 @@ impl Life<'_> {
     }
 
     /// One for each network that it has been put on or taken off.
-    pub(super) fn network_events(&self, networks: Vec<(String, String)>, action: &str) {
-        for (id, name) in networks {
-            let event = Event::new("network", action, id).with("name", name).with("container", &self.id);
-            self.parts.event(&event);
+    pub(super) fn network_events(&self, networks: Vec<NamedNetwork>, action: &str) {
+        for network in networks {
+            self.parts.event(&network.event(action).with("container", &self.id));
         }
     }
 
     /// One for each volume that it has got or given back.
     pub(super) fn volume_events(&self, action: &str) {
-        for (name, target) in &self.volumes {
-            let event = Event::new("volume", action, name.as_str()).with("container", &self.id);
+        for volume in &self.volumes {
+            let event = Event::new("volume", action, volume.name.as_str()).with("container", &self.id);
             let event = event.with("driver", "local");
             self.parts.event(&match action {
-                "mount" => event.with("destination", target.display()),
+                "mount" => event
+                    .with("destination", volume.target.display())
+                    .with("read/write", !volume.read_only)
+                    // A volume's mounts are private, which Docker has no word for here.
+                    .with("propagation", ""),
                 _ => event,
             });
         }

@@ -82,7 +82,9 @@ impl Engine {
         let pruned = self.parts.images.prune(options, || self.images_in_use())?;
         for removed in &pruned.removed {
             self.event(&match removed {
-                Removed::Untagged(name) => Event::new("image", "untag", name.to_string()).with("name", name),
+                Removed::Untagged { name, id } => {
+                    Event::new("image", "untag", id.to_string()).with("name", name)
+                }
                 Removed::Deleted(id) => Event::new("image", "delete", id.to_string()).with("name", id),
             });
         }

@@ -8,6 +8,7 @@ use std::process::Command;
 use conex_cgroup::Cgroup;
 use conex_oci::ContainerId;
 
+use crate::events::Subject;
 use crate::store::ContainerState;
 use crate::time::Time;
 use crate::{Engine, Error, Result};
@@ -39,7 +40,9 @@ impl Engine {
         let process = state.as_ref().and_then(|state| state.process()).ok_or_else(at_rest)?;
         let group = Cgroup::open(self.parts.host()?, &record.cgroup)?;
         let pids = if group.exists() { group.procs()? } else { in_its_namespace(process.pid) };
-        if ps.is_empty() { Ok(own(&pids)) } else { hosts(&pids, ps) }
+        let top = if ps.is_empty() { own(&pids) } else { hosts(&pids, ps)? };
+        self.event(&Subject::from(&record).event("top"));
+        Ok(top)
     }
 }
 

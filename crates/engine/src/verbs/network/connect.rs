@@ -8,7 +8,6 @@ use conex_network::cni::List;
 use conex_network::{DEFAULT, Endpoint, Firewall, NetworkId, Published, Wire};
 use conex_oci::ContainerId;
 
-use crate::events::Event;
 use crate::network::{
     self, Place, RECORD, admit, endpoint, endpoints, has_way_out, name_addresses, namespace_of,
 };
@@ -31,8 +30,7 @@ impl Engine {
     }
 
     fn network_event(&self, action: &str, place: &Place, container: &ContainerId) {
-        let event = Event::new("network", action, place.id().to_string()).with("name", place.name());
-        self.event(&event.with("container", container));
+        self.event(&place.named().event(action).with("container", container));
     }
 
     fn put_on(&self, id: &ContainerId, connection: &Connection) -> Result<()> {

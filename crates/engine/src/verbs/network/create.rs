@@ -3,13 +3,13 @@
 use conex_network::{Driver, Error, Network, NetworkName, NewNetwork, routes_of_the_host};
 
 use crate::events::Event;
+use crate::network::Place;
 use crate::rootless::is_rootless;
 use crate::{Engine, Result};
 
 /// Of one of ours.
 pub(super) fn network_event(action: &str, network: &Network) -> Event {
-    let event = Event::new("network", action, network.id.to_string());
-    event.with("name", &network.name).with("type", network.driver.as_str())
+    Place::Own(network.clone()).named().event(action)
 }
 
 impl Engine {

@@ -75,6 +75,7 @@ impl Engine {
                 Err(error) => pruned.left.push((name, error)),
             }
         }
+        self.event(&Event::new("volume", "prune", "").with("reclaimed", pruned.bytes));
         Ok(pruned)
     }
 }
