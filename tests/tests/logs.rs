@@ -245,3 +245,16 @@ fn compressed_files_are_read_with_the_others() {
     );
     assert!(conex.fails(125, &["run", "--log-opt", "compress=true", alpine]).contains("max-size"));
 }
+
+/// Docker's default is spelt out in compose files.
+#[test]
+fn the_mode_that_there_is() {
+    let (conex, alpine) = alpine!();
+    run(&conex, &["--log-opt", "mode=blocking"], alpine, "echo on");
+    assert_eq!(conex.ok(&["logs", "web"]), "on\n");
+    assert_eq!(conex.inspect("web")["HostConfig"]["LogConfig"]["Config"]["mode"], "blocking");
+    for bad in ["mode=non-blocking", "max-buffer-size=4m"] {
+        let error = conex.fails(125, &["run", "--rm", "--log-opt", bad, alpine, "true"]);
+        assert!(error.contains("there is mode=blocking") && error.lines().count() == 1, "{error}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-use conex_tests::{Conex, alpine, eventually};
+use conex_tests::{Conex, alpine, eventually, needs_root, skip};
 use serde_json::json;
 
 fn data(conex: &Conex, name: &str) -> PathBuf {
@@ -196,4 +196,51 @@ fn owners() {
     let bind = format!("{}:/b:idmap", host.display());
     conex.ok(&["run", "--rm", "--userns", "private", "-v", &bind, alpine, "touch", "/b/x"]);
     assert_eq!(host.join("x").metadata().expect("a file").uid(), 0);
+}
+
+/// What took the space is the volume's own: a prune would free none of it. On the stores' disk it would.
+#[test]
+fn hints_are_of_the_disk_that_is_full() {
+    let (conex, alpine) = alpine!();
+    needs_root!();
+    conex.ok(&[
+        "volume",
+        "create",
+        "--opt",
+        "type=tmpfs",
+        "--opt",
+        "o=size=3m",
+        "--opt",
+        "device=tmpfs",
+        "small",
+    ]);
+    conex.ok(&["run", "-d", "--name", "web", "-v", "small:/v", alpine, "sleep", "1000"]);
+    let big = conex.scratch().join("big");
+    std::fs::write(&big, vec![1; 10 << 20]).expect("a file");
+    let big = big.to_str().expect("a path");
+    let error = conex.fails(1, &["cp", big, "web:/v/"]);
+    let room = rustix::fs::statvfs(conex.root()).expect("the disk");
+    if room.f_bavail * room.f_frsize < 100 << 20 {
+        skip!("this disk is nearly full, too");
+    }
+    assert!(error.contains("No space left on device") && !error.contains("system prune"), "{error}");
+    if !conex_tests::private_mounts() {
+        skip!("no mount namespace here");
+    }
+    // The stores on a disk of their own.
+    let disk = Conex::new();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=20m", "tmpfs"])
+        .arg(disk.root())
+        .status();
+    assert!(mounted.expect("mount").success());
+    let archive = conex_tests::archive("alpine-3.20.oci.tar").expect("an image");
+    disk.ok(&["load", "-q", "-i", archive.to_str().expect("a path")]);
+    disk.ok(&["create", "--name", "web", alpine, "true"]);
+    let huge = conex.scratch().join("huge");
+    std::fs::write(&huge, vec![1; 30 << 20]).expect("a file");
+    let error = disk.fails(1, &["cp", huge.to_str().expect("a path"), "web:/"]);
+    assert!(error.contains("No space left on device") && error.contains("system prune"), "{error}");
+    disk.ok(&["rm", "web"]);
+    assert!(std::process::Command::new("umount").arg(disk.root()).status().expect("umount").success());
 }

@@ -4,7 +4,8 @@
 //! be executed, is not there; 1: any other verb that failed.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use conex_engine::Failure;
 use conex_engine::options::OptionError;
@@ -151,6 +152,19 @@ impl Error {
         }
     }
 
+    /// Whether an error of a disk without room can be of the stores' disk, and not of a volume's or a container's own limit or of
+    /// another disk.
+    fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::Image(conex_image::Error::Output { .. }) | Self::File { .. } | Self::Output(_) => {
+                store_is_full()
+            }
+            Self::Engine(conex_engine::Error::Image(_)) => true,
+            Self::Engine(_) | Self::Relay(_) => store_is_full(),
+            _ => true,
+        }
+    }
+
     /// What to do about it, where the error does not say so itself.
     fn hint(&self) -> &'static str {
         match self {
@@ -175,13 +189,36 @@ impl Error {
             }
             // What a supervisor says comes as words.
             error
-                if conex_content::is_full(error) || error.to_string().contains("No space left on device") =>
+                if (conex_content::is_full(error)
+                    || error.to_string().contains("No space left on device"))
+                    && error.is_of_the_store() =>
             {
                 "; 'conex system df' shows what takes space, 'conex system prune' removes what nothing needs"
             }
             _ => "",
         }
     }
+}
+
+/// Where the stores are, for hints.
+static ROOT: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says where the stores are.
+pub(crate) fn know_root(root: &Path) {
+    let _ = ROOT.set(root.to_owned());
+}
+
+/// Less than this is no room: a write that failed may have been taken back.
+const ROOM: u64 = 64 << 20;
+
+/// Whether the file system of the stores has no room left, for bytes or for files.
+fn store_is_full() -> bool {
+    let room = |found: rustix::fs::StatVfs| {
+        // Some file systems (btrfs) do not count files.
+        let has_files = found.f_files == 0 || found.f_favail > 0;
+        has_files && found.f_bavail.saturating_mul(found.f_frsize) >= ROOM
+    };
+    !ROOT.get().and_then(|root| rustix::fs::statvfs(root).ok()).is_some_and(room)
 }
 
 fn is_unmapped(text: &str) -> bool {

@@ -31,6 +31,7 @@ impl Context {
         log(given)?;
         let root = directory(given, "root", "CONEX_ROOT", "XDG_DATA_HOME", "/var/lib/conex")?;
         let run = directory(given, "run-root", "CONEX_RUN_ROOT", "XDG_RUNTIME_DIR", "/run/conex")?;
+        crate::errors::know_root(&root);
         Ok(Self { paths: Paths { root, run }, member: OnceCell::new(), config: OnceCell::new() })
     }
 

@@ -28,6 +28,9 @@ pub struct LogOptions {
     /// `tag`: a text with `{{.ID}}`, `{{.Name}}` and the like in it, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// `mode=blocking` was spelt out; it is so without, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub blocking: bool,
 }
 
 /// `--log-driver`
@@ -46,7 +49,7 @@ pub enum LogDriver {
 }
 
 const DRIVERS: [&str; 4] = ["json-file", "none", "journald", "journald-if-present"];
-const OPTIONS: [&str; 6] = ["max-size", "max-file", "compress", "labels", "env", "tag"];
+const OPTIONS: [&str; 7] = ["max-size", "max-file", "compress", "labels", "env", "tag", "mode"];
 const WHAT: &str = "--log-opt";
 
 impl LogDriver {
@@ -115,6 +118,17 @@ impl LogOptions {
             "labels" => self.labels = words(value),
             "env" => self.env = words(value),
             "tag" => self.tag = (!value.is_empty()).then(|| value.to_owned()),
+            // What is always so: a program waits until its output is in the log.
+            "mode" if value == "blocking" => self.blocking = true,
+            "mode" if value == "non-blocking" => {
+                let there = "this mode, which loses output, is not supported; there is mode=blocking";
+                return Err(OptionError::unsupported(WHAT, text, there));
+            }
+            "mode" => return Err(OptionError::syntax(WHAT, text, "mode must be blocking")),
+            "max-buffer-size" => {
+                let there = "it goes with mode=non-blocking, which is not supported; there is mode=blocking";
+                return Err(OptionError::unsupported(WHAT, text, there));
+            }
             _ => return Err(OptionError::unknown("log option", key, OPTIONS)),
         }
         Ok(())
@@ -122,7 +136,7 @@ impl LogOptions {
 
     /// What no single option can tell.
     pub(super) fn validate(&self) -> Result<(), OptionError> {
-        let plain = Self { driver: self.driver, ..Self::default() };
+        let plain = Self { driver: self.driver, blocking: self.blocking, ..Self::default() };
         if self.driver == LogDriver::None && *self != plain {
             return Err(OptionError::Conflict("--log-driver none takes no --log-opt".to_owned()));
         }
@@ -151,6 +165,7 @@ impl LogOptions {
             ("labels", list(&self.labels)),
             ("env", list(&self.env)),
             ("tag", self.tag.clone()),
+            ("mode", self.blocking.then(|| "blocking".to_owned())),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -190,9 +205,16 @@ mod tests {
             "max-fil=1",
             "label=a",
             "compress=perhaps",
+            "mode=loose",
+            "mode=non-blocking",
+            "max-buffer-size=4m",
         ] {
             assert!(log.set(bad).is_err(), "{bad}");
         }
+        log.set("mode=blocking").unwrap();
+        assert_eq!(log.config()["mode"], "blocking");
+        let error = log.set("mode=non-blocking").unwrap_err().to_string();
+        assert!(error.contains("there is mode=blocking"), "{error}");
         log.max_size = None;
         assert!(log.validate().is_err());
         log.driver = LogDriver::None;
