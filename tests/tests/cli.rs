@@ -156,12 +156,51 @@ fn flags_of_dockers_that_are_not_there_yet_are_named() {
         (&["pull", "--disable-content-trust", "alpine"], "--disable-content-trust"),
         (&["run", "--mount", "type=cluster,target=/x", "x"], "type"),
         (&["run", "--log-driver", "syslog", "x"], "syslog"),
-        (&["inspect", "--type", "node", "x"], "node"),
         (&["-H", "tcp://x", "ps"], "-H"),
     ] {
         let error = conex.fails(125, words);
         one_line(&error);
         assert!(error.contains(named) && error.contains("not supported"), "{words:?}: {error}");
+    }
+}
+
+/// What Docker's daemon looks at, or its verbs after the flags, is told by 1: of flags alone, and of `run` and `create`, by 125.
+#[test]
+fn values_that_are_no_matter_of_flags() {
+    let conex = Conex::new();
+    for (words, told) in [
+        (
+            &["container", "prune", "-f", "--filter", "foo=1"][..],
+            "unknown key; there are label, label!, until",
+        ),
+        (
+            &["image", "prune", "-f", "--filter", "foo=1"],
+            "unknown key; there are dangling, label, label!, until",
+        ),
+        (&["system", "prune", "-f", "--filter", "foo=1"], "unknown key; there are label, label!, until"),
+        (&["volume", "prune", "-f", "--filter", "foo=1"], "unknown key; there are all, label, label!"),
+        (&["network", "prune", "-f", "--filter", "foo=1"], "unknown key; there are label, label!, until"),
+        (&["volume", "prune", "-f", "--filter", "all=perhaps"], "expected true or false"),
+        (&["network", "prune", "-f", "--filter", "until=soon"], "expected a time"),
+        (
+            &["images", "--filter", "foo=1"],
+            "unknown key; there are before, dangling, label, reference, since",
+        ),
+        (&["network", "ls", "--filter", "foo=1"], "unknown key; there are dangling"),
+        (&["volume", "ls", "--filter", "foo=1"], "unknown key; there are dangling"),
+        (&["ps", "--filter", "foo=1"], "unknown key; there are ancestor"),
+        (&["cp", "src", "dst"], "at least one container"),
+        (&["cp", "-", "-"], "at least one container"),
+        (&["inspect", "--type", "foo", "x"], "--type"),
+        (&["inspect", "--type", "node", "x"], "--type node is not supported"),
+        (&["update", "x"], "one or more flags"),
+        (&["update", "--restart", "foo", "x"], "foo"),
+        (&["wait", "--condition", "foo", "x"], "unknown condition"),
+        (&["events", "--since", "foo"], "expected a time"),
+    ] {
+        let error = conex.fails(1, words);
+        one_line(&error);
+        assert!(error.contains(told), "{words:?}: {error}");
     }
 }
 
@@ -406,9 +445,9 @@ fn man_pages() {
     }
     let run = std::fs::read_to_string(directory.join("conex-run.1")).expect("conex-run.1");
     assert!(run.contains("memory\\-reservation") && run.contains("Examples"), "{run}");
-    let error = conex.fails(1, &["man", "/proc/no/directory"]);
+    let error = conex.fails(1, &["man", "/dev/null/directory"]);
     one_line(&error);
-    assert!(error.contains("/proc/no/directory"), "{error}");
+    assert!(error.contains("/dev/null/directory"), "{error}");
 }
 
 #[test]

@@ -166,6 +166,10 @@ fn published_ports() {
         "53/udp -> 0.0.0.0:5353\n80/tcp -> 0.0.0.0:8080\n80/tcp -> 127.0.0.1:8081\n"
     );
     assert_eq!(conex.ok(&["port", "web", "53/udp"]), "0.0.0.0:5353\n");
+    for bad in ["x", "80/foo"] {
+        let error = conex.fails(1, &["port", "web", bad]);
+        assert!(error.contains("invalid ") && error.lines().count() == 1, "{error}");
+    }
     assert!(conex.fails(1, &["port", "web", "81"]).contains("no public port '81/tcp' published for web"));
     let ports = conex.ok(&["ps", "--format", "{{.Ports}}"]);
     assert!(ports.contains("0.0.0.0:8080->80/tcp"), "{ports}");

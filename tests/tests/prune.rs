@@ -184,12 +184,15 @@ fn filters() {
             "more than one until filter",
         ),
         (&["image", "prune", "-f", "--filter", "dangling=false"], "--all"),
-        (&["image", "prune", "-f", "--filter", "labl=x"], "did you mean label?"),
+        (
+            &["image", "prune", "-f", "--filter", "labl=x"],
+            "unknown key (did you mean label?); there are dangling, label, label!, until",
+        ),
         (&["system", "prune", "-f", "--filter", "dangling=true"], "invalid filter"),
-        (&["container", "prune", "-f", "--filter", "until"], "expected KEY=VALUE"),
+        (&["container", "prune", "-f", "--filter", "until"], "expected key=value"),
         (&["system", "prune", "--volumes", "--filter", "until=1h"], "is not supported with"),
     ] {
-        let error = conex.fails(125, words);
+        let error = conex.fails(1, words);
         assert!(error.contains(why) && error.lines().count() == 1, "{words:?}: {error}");
     }
 }

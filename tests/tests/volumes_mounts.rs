@@ -242,5 +242,7 @@ fn hints_are_of_the_disk_that_is_full() {
     let error = disk.fails(1, &["cp", huge.to_str().expect("a path"), "web:/"]);
     assert!(error.contains("No space left on device") && error.contains("system prune"), "{error}");
     disk.ok(&["rm", "web"]);
-    assert!(std::process::Command::new("umount").arg(disk.root()).status().expect("umount").success());
+    assert!(
+        std::process::Command::new("umount").arg("-l").arg(disk.root()).status().expect("umount").success()
+    );
 }

@@ -1,7 +1,8 @@
 //! The one place where an error becomes an exit code, a line on standard error, and a hint.
 //!
 //! 125: the command line's flags, or the engine on `run` and `create`; 126 and 127: the container's program cannot
-//! be executed, is not there; 1: any other verb that failed.
+//! be executed, is not there; 1: any other verb that failed. As with Docker, what its daemon or its verbs look at after the flags (keys
+//! of filters, kinds of objects, times) is no matter of flags.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -6,12 +6,15 @@ use crate::options::nearest;
 use crate::{Error, Result};
 
 /// Something is wrong with a filter.
-pub(crate) fn invalid(filter: &str, why: impl Into<String>) -> Error {
+pub fn invalid(filter: &str, why: impl Into<String>) -> Error {
     Error::Filter { filter: filter.to_owned(), why: why.into() }
 }
 
 /// The key, which is one of `keys` in any case, and the value.
-pub(crate) fn known(filter: &str, keys: &[&str]) -> Result<(String, String)> {
+///
+/// # Errors
+/// [`Error::Filter`], with the nearest key.
+pub fn known(filter: &str, keys: &[&str]) -> Result<(String, String)> {
     let (key, value) = filter.split_once('=').ok_or_else(|| invalid(filter, "expected key=value"))?;
     let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
     if !keys.contains(&key.as_str()) {

@@ -15,7 +15,7 @@ mod devices;
 mod engine;
 mod error;
 pub mod events;
-mod filter;
+pub mod filter;
 pub mod health;
 mod idmap;
 pub mod log;

@@ -52,9 +52,8 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let options = CopyOptions { archive: given.on("archive"), follow_link: given.on("follow-link") };
     let named = [source, destination].map(|text| container(text).is_some());
     if named == [false, false] {
-        return Err(Error::usage(
-            "must specify at least one container source or destination, as in web:/etc/hosts",
-        ));
+        let why = "must specify at least one container source or destination, as in web:/etc/hosts";
+        return Err(Error::Refused(why.to_owned()));
     }
     let engine = context.engine()?;
     let (source, to) = (side(&engine, source)?, side(&engine, destination)?);

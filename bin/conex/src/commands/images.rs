@@ -1,10 +1,12 @@
 //! `images`, also `image ls`.
 
 use clap::{Arg, Command};
+use conex_engine::filter::known;
 use conex_image::{Filter, Summary};
 use conex_oci::Reference;
 use serde_json::{Value, json};
 
+use super::prune::flag_of;
 use super::time;
 use crate::cli::args::{flag, list, value};
 use crate::cli::{Arity, Context, Given, Verb};
@@ -94,32 +96,16 @@ fn raw(digests: bool) -> String {
 fn filter(given: &Given<'_>) -> Result<Filter, Error> {
     let mut filter = Filter::default();
     for text in given.texts("filter") {
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            Error::usage(format!("invalid filter {text:?}: expected KEY=VALUE, as dangling=true"))
-        })?;
-        match key {
-            "reference" => filter.references.push(value.to_owned()),
-            "before" => filter.before = Some(value.to_owned()),
-            "since" => filter.since = Some(value.to_owned()),
-            "label" => filter.labels.push(match value.split_once('=') {
+        let (key, value) = known(text, &["before", "dangling", "label", "reference", "since"])?;
+        match key.as_str() {
+            "reference" => filter.references.push(value),
+            "before" => filter.before = Some(value),
+            "since" => filter.since = Some(value),
+            "dangling" => filter.dangling = Some(flag_of(text, &value)?),
+            _ => filter.labels.push(match value.split_once('=') {
                 Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                None => (value.to_owned(), None),
+                None => (value, None),
             }),
-            "dangling" => {
-                filter.dangling = Some(match value {
-                    "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => {
-                        return Err(Error::usage(format!("invalid filter {text:?}: expected true or false")));
-                    }
-                });
-            }
-            _ => {
-                let known = ["reference", "before", "since", "label", "dangling"];
-                let near = conex_engine::options::nearest(key, known)
-                    .unwrap_or("reference, before, since, label, dangling");
-                return Err(Error::usage(format!("invalid filter {key:?}; did you mean {near}?")));
-            }
         }
     }
     Ok(filter)

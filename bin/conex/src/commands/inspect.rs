@@ -78,12 +78,12 @@ fn run(context: &Context, given: &Given<'_>, kind: Option<&str>) -> Result<u8, E
         Some("network") => Kind::Network,
         Some("pod") => Kind::Pod,
         Some(other @ ("node" | "plugin" | "secret" | "service" | "task" | "config")) => {
-            return Err(Error::usage(format!(
+            return Err(Error::Refused(format!(
                 "--type {other} is not supported; use container, image, volume, network or pod"
             )));
         }
         Some(other) => {
-            return Err(Error::usage(format!(
+            return Err(Error::Refused(format!(
                 "{other:?} is not a valid value for --type; use container, image, volume, network or pod"
             )));
         }

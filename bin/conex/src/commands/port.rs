@@ -1,7 +1,7 @@
 //! `port`: which of the host's ports lead to a container's.
 
 use clap::{Arg, Command};
-use conex_engine::network::{PortSpec, Published};
+use conex_engine::network::{PortError, PortSpec, Published};
 
 use crate::cli::args::one;
 use crate::cli::{Arity, Context, Given, Verb};
@@ -38,7 +38,8 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
             }
         }
         Some(text) => {
-            let asked: PortSpec = text.parse().map_err(|error| Error::usage(format!("{error}")))?;
+            let asked: PortSpec =
+                text.parse().map_err(|error: PortError| Error::Refused(error.to_string()))?;
             let fits = |port: &&Published| {
                 port.container_port == asked.container_ports.first && port.protocol == asked.protocol
             };

@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use clap::Command;
+use conex_engine::filter::{invalid, known};
 use conex_engine::{Engine, NetworkFilter, VolumeFilter};
 use conex_image::{PruneFilter, PruneOptions, Removed};
 
@@ -96,7 +97,8 @@ fn system(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     if volumes_too {
         question += "  - all anonymous volumes not used by at least one container\n";
         if filter.until.is_some() {
-            return Err(Error::usage("the \"until\" filter is not supported with \"--volumes\""));
+            let why = "the \"until\" filter is not supported with \"--volumes\"";
+            return Err(Error::Refused(why.to_owned()));
         }
     }
     let mut filters: Vec<&str> = given.texts("filter").collect();
@@ -190,47 +192,44 @@ fn total(bytes: u64) -> Result<u8, Error> {
 
 /// Of images also `dangling=`, which can only say what `--all` says.
 fn filter(given: &Given<'_>, dangling: Option<bool>) -> Result<PruneFilter, Error> {
+    let keys: &[&str] = match dangling {
+        Some(_) => &["dangling", "label", "label!", "until"],
+        None => &["label", "label!", "until"],
+    };
     let mut filter = PruneFilter::default();
     let mut until = None;
     for text in given.texts("filter") {
-        let invalid = |why: &str| Error::usage(format!("invalid filter {text:?}: {why}"));
-        let (key, value) = text.split_once('=').ok_or_else(|| invalid("expected KEY=VALUE, as until=24h"))?;
+        let (key, value) = known(text, keys)?;
         let label = || match value.split_once('=') {
             Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-            None => (value.to_owned(), None),
+            None => (value.clone(), None),
         };
-        match (key, dangling) {
-            ("until", _) => {
-                if until.replace(value).is_some_and(|other| other != value) {
-                    return Err(invalid("more than one until filter specified"));
-                }
-                let time = time::point(value).ok_or_else(|| {
-                    invalid(
-                        "expected a time as 2006-01-02T15:04:05Z, seconds since 1970, or a duration as 10m",
-                    )
-                })?;
-                filter.until = Some(time);
-            }
-            ("label", _) => filter.labels.push(label()),
-            ("label!", _) => filter.without.push(label()),
-            ("dangling", Some(dangling)) => {
-                let wanted = match value {
-                    "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => return Err(invalid("expected true or false")),
-                };
-                if wanted != dangling {
-                    return Err(invalid(
-                        "--all prunes the others too, and without it only dangling images go",
-                    ));
+        match key.as_str() {
+            "until" => {
+                filter.until = Some(time::filter(text, &value)?);
+                if until.replace(value.clone()).is_some_and(|other| other != value) {
+                    return Err(invalid(text, "more than one until filter specified").into());
                 }
             }
+            "label" => filter.labels.push(label()),
+            "label!" => filter.without.push(label()),
             _ => {
-                let known = ["until", "label", "label!"];
-                let near = conex_engine::options::nearest(key, known).unwrap_or("until, label, label!");
-                return Err(Error::usage(format!("invalid filter {key:?}; did you mean {near}?")));
+                let wanted = flag_of(text, &value)?;
+                if dangling.is_some_and(|dangling| wanted != dangling) {
+                    let why = "--all prunes the others too, and without it only dangling images go";
+                    return Err(invalid(text, why).into());
+                }
             }
         }
     }
     Ok(filter)
+}
+
+/// A filter's value that is on or off.
+pub(super) fn flag_of(filter: &str, value: &str) -> Result<bool, Error> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(invalid(filter, "expected true or false").into()),
+    }
 }

@@ -9,17 +9,17 @@ use crate::errors::Error;
 /// Nanoseconds since 1970, of seconds (`1136073600.5`), RFC 3339, a date and time in UTC (`2006-01-02T15:04`), or
 /// how long ago (`1h30m`).
 pub(super) fn parse(flag: &str, text: &str) -> Result<i128, Error> {
-    point(text).ok_or_else(|| {
-        Error::usage(format!(
-            "invalid argument {text:?} for \"--{flag}\" flag: expected a time as 2006-01-02T15:04:05Z, seconds since 1970, or a duration as 10m"
-        ))
-    })
+    let wrong = || Error::Refused(format!("invalid argument {text:?} for \"--{flag}\" flag: {EXPECTED}"));
+    at(text, Timestamp::now()).ok_or_else(wrong)
 }
 
-/// The same; `None` of a text that is no time.
-pub(super) fn point(text: &str) -> Option<i128> {
-    at(text, Timestamp::now())
+/// The same of `--filter until=`.
+pub(super) fn filter(filter: &str, value: &str) -> Result<i128, Error> {
+    let wrong = || conex_engine::filter::invalid(filter, EXPECTED);
+    at(value, Timestamp::now()).ok_or_else(|| wrong().into())
 }
+
+const EXPECTED: &str = "expected a time as 2006-01-02T15:04:05Z, seconds since 1970, or a duration as 10m";
 
 fn at(text: &str, now: Timestamp) -> Option<i128> {
     if let Some(seconds) = seconds(text) {

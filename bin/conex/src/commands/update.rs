@@ -1,7 +1,7 @@
 //! `update`
 
 use clap::Command;
-use conex_engine::options::UpdateOptions;
+use conex_engine::options::{OptionError, RestartPolicy, UpdateOptions};
 
 use crate::cli::args::{many, value};
 use crate::cli::{Arity, Context, Given, Verb};
@@ -35,13 +35,19 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let change = UpdateOptions {
         limits: limits::read(given, &Config::default())?,
-        restart: given.parsed("restart", str::parse)?,
+        restart: given.parsed("restart", restart)?,
     };
     if change.is_empty() {
-        return Err(Error::usage("you must provide one or more flags when using this command"));
+        let why = "you must provide one or more flags when using this command";
+        return Err(Error::Refused(why.to_owned()));
     }
     super::each_container(context, given, |engine, id| {
         engine.update(id, &change)?.into_iter().for_each(output::warning);
         Ok(())
     })
+}
+
+/// As with Docker, a policy is not looked at as the flags are.
+fn restart(text: &str) -> Result<RestartPolicy, Error> {
+    text.parse().map_err(|error: OptionError| Error::Refused(error.to_string()))
 }

@@ -38,7 +38,7 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let mut conditions = Vec::new();
     for text in given.texts("condition").flat_map(|text| text.split(',')) {
-        conditions.push(text.parse::<WaitCondition>().map_err(Error::usage)?);
+        conditions.push(text.parse::<WaitCondition>().map_err(Error::Refused)?);
     }
     if conditions.is_empty() {
         conditions.push(WaitCondition::default());

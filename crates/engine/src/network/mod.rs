@@ -22,8 +22,8 @@ use conex_oci::ContainerId;
 
 pub use conex_network::cni::Settings as CniSettings;
 pub use conex_network::{
-    DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, Pool, PortRange, PortSpec, Protocol,
-    Published, Settings as FirewallSettings, Subnet, Unplaced, parse_subnet,
+    DefinitionError, Driver, Error, Network, NetworkName, NewNetwork, Pool, PortError, PortRange, PortSpec,
+    Protocol, Published, Settings as FirewallSettings, Subnet, Unplaced, parse_subnet,
 };
 
 pub use self::place::Place;

@@ -2,6 +2,7 @@
 
 use clap::Command;
 use conex_engine::NetworkFilter;
+use conex_engine::filter::known;
 
 use crate::cli::args::{flag, list};
 use crate::cli::{Arity, Context, Given, Verb};
@@ -34,13 +35,9 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let (mut filter, mut until) = (NetworkFilter::default(), None);
     for text in given.texts("filter") {
-        match text.split_once('=') {
-            Some(("until", value)) => until = Some(time::parse("filter until", value)?),
-            Some(("label" | "label!", _)) => filter.add(text)?,
-            _ => {
-                let text = format!("invalid filter {text:?}: there are until=, label= and label!=");
-                return Err(Error::usage(text));
-            }
+        match known(text, &["label", "label!", "until"])? {
+            (key, value) if key == "until" => until = Some(time::filter(text, &value)?),
+            _ => filter.add(text)?,
         }
     }
     let question = "WARNING! This will remove all custom networks not used by at least one container.\n\

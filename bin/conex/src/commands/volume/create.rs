@@ -58,9 +58,8 @@ fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let asked = NewVolume { options, labels, ..NewVolume::default() };
     let name = match (given.filled("volume"), given.filled("name")) {
         (Some(one), Some(other)) if one != other => {
-            return Err(Error::usage(
-                "conflicting options: either specify --name or provide positional arg, not both",
-            ));
+            let why = "conflicting options: either specify --name or provide positional arg, not both";
+            return Err(Error::Refused(why.to_owned()));
         }
         (one, other) => one.or(other),
     };

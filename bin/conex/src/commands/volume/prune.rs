@@ -1,11 +1,12 @@
 //! `volume prune`
 
 use clap::Command;
+use conex_engine::filter::known;
 use conex_engine::{Engine, VolumeFilter};
 
 use crate::cli::args::{flag, list};
 use crate::cli::{Arity, Context, Given, Verb};
-use crate::commands::prune::confirmed;
+use crate::commands::prune::{confirmed, flag_of};
 use crate::errors::Error;
 use crate::format::units::sum;
 use crate::output;
@@ -35,14 +36,9 @@ fn define(command: Command) -> Command {
 fn run(context: &Context, given: &Given<'_>) -> Result<u8, Error> {
     let (mut filter, mut all) = (VolumeFilter::default(), given.on("all"));
     for text in given.texts("filter") {
-        match text.split_once('=') {
-            Some(("label" | "label!", _)) => filter.add(text)?,
-            Some(("all", "1" | "true")) => all = true,
-            Some(("all", "0" | "false")) => {}
-            _ => {
-                let why = "there are label=, label!= and all=";
-                return Err(Error::usage(format!("invalid filter {text:?}: {why}")));
-            }
+        match known(text, &["all", "label", "label!"])? {
+            (key, value) if key == "all" => all |= flag_of(text, &value)?,
+            _ => filter.add(text)?,
         }
     }
     let what = if all { "all local volumes" } else { "anonymous local volumes" };

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use conex_network::Network;
 
+use crate::filter::{invalid, known};
 use crate::network::Place;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Result};
 
 /// `--filter`
 #[derive(Debug, Clone, Default)]
@@ -21,16 +22,14 @@ impl NetworkFilter {
     /// # Errors
     /// An unknown key, or a value that it does not take.
     pub fn add(&mut self, filter: &str) -> Result<()> {
-        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
-        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
-        match (key, value) {
+        let (key, value) = known(filter, &KEYS)?;
+        match (key.as_str(), value.as_str()) {
             ("dangling", "true" | "false" | "1" | "0") | ("type", "custom" | "builtin") => {}
-            ("dangling", _) => return Err(invalid("expected true or false".to_owned())),
-            ("type", _) => return Err(invalid("expected custom or builtin".to_owned())),
-            (known, _) if KEYS.contains(&known) => {}
-            _ => return Err(invalid(format!("unknown key; there are {}", KEYS.join(", ")))),
+            ("dangling", _) => return Err(invalid(filter, "expected true or false")),
+            ("type", _) => return Err(invalid(filter, "expected custom or builtin")),
+            _ => {}
         }
-        self.filters.push((key.to_owned(), value.to_owned()));
+        self.filters.push((key, value));
         Ok(())
     }
 

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use conex_volume::{Backing, Volume, Volumes, usage};
 use rustix::fs::{Mode, OFlags};
 
-use crate::filter::has_label;
-use crate::{Engine, Error, Result};
+use crate::filter::{has_label, invalid, known};
+use crate::{Engine, Result};
 
-const KEYS: [&str; 4] = ["dangling", "driver", "label", "name"];
+const KEYS: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
 
 /// `--filter`
 #[derive(Debug, Clone, Default)]
@@ -36,16 +36,11 @@ impl VolumeFilter {
     /// # Errors
     /// An unknown key, or a value that it does not take.
     pub fn add(&mut self, filter: &str) -> Result<()> {
-        let invalid = |why: String| Error::Filter { filter: filter.to_owned(), why };
-        let (key, value) = filter.split_once('=').ok_or_else(|| invalid("expected key=value".to_owned()))?;
-        match (key, value) {
-            ("dangling", "true" | "false" | "1" | "0") => {}
-            ("dangling", _) => return Err(invalid("expected true or false".to_owned())),
-            ("label!", _) => {}
-            (known, _) if KEYS.contains(&known) => {}
-            _ => return Err(invalid(format!("unknown key; there are {}", KEYS.join(", ")))),
+        let (key, value) = known(filter, &KEYS)?;
+        if key == "dangling" && !matches!(value.as_str(), "true" | "false" | "1" | "0") {
+            return Err(invalid(filter, "expected true or false"));
         }
-        self.filters.push((key.to_owned(), value.to_owned()));
+        self.filters.push((key, value));
         Ok(())
     }
 
