@@ -145,7 +145,11 @@ fn what_is_refused_changes_nothing() {
         (&["-m", "1m"], "minimum memory limit allowed is 6MB"),
         (&["--cpus", "1"], "CPU Quota has already been set"),
         (&["--cpus", "5000", "--cpu-quota", "0"], "range of CPUs"),
-        (&["--pids-limit", "30", "--cpuset-cpus", "4000"], "cpuset"),
+        (
+            &["--pids-limit", "30", "--cpuset-cpus", "4000"],
+            "invalid --cpuset-cpus \"4000\": this machine has only",
+        ),
+        (&["--cpuset-mems", "4000"], "invalid --cpuset-mems \"4000\": this machine has only"),
         (&["--device-read-bps", "/dev/null:1mb"], "not a block device"),
         (&["--device-read-bps", "/dev/no-such-disk:1mb"], "/dev/no-such-disk"),
     ] {
@@ -157,6 +161,22 @@ fn what_is_refused_changes_nothing() {
     }
     assert!(conex.fails(1, &["update", "web"]).contains("one or more flags"));
     assert!(conex.fails(125, &["update", "-m", "lots", "web"]).contains("--memory"));
+    for (flag, value, expected) in [
+        ("--cpu-shares", "-1", "expected a whole number, 0 or more"),
+        ("--cpu-period", "x", "expected a whole number, 0 or more"),
+        ("--cpu-quota", "x", "expected a whole number of microseconds, or -1 for no limit"),
+    ] {
+        let error = conex.fails(125, &["update", flag, value, "web"]);
+        assert!(error.contains(flag) && error.contains(expected), "{error}");
+    }
+    // What no quota was set of says what was typed, and the whole range.
+    conex.ok(&["create", "--name", "plain", alpine, "true"]);
+    let error = conex.fails(1, &["update", "--cpus", "0.001", "plain"]);
+    assert!(error.contains("invalid --cpus \"0.001\": range of CPUs is from 0.01 to "), "{error}");
+    let error = conex.fails(125, &["run", "--rm", "--cpus", "0.001", alpine, "true"]);
+    assert!(error.contains("\"0.001\"") && error.contains(" CPUs available"), "{error}");
+    let error = conex.fails(125, &["run", "--rm", "--cpuset-cpus", "0-4000", alpine, "true"]);
+    assert!(error.contains("invalid --cpuset-cpus \"0-4000\"") && error.lines().count() == 1, "{error}");
     conex.fails(1, &["update", "-m", "64m", "nobody"]);
     // The others are changed all the same.
     conex.ok(&["run", "-d", "--name", "db", alpine, "sleep", "1000"]);

@@ -167,7 +167,10 @@ pub enum Error {
     Rootfs(#[from] conex_image::rootfs::RootfsError),
     /// The control groups.
     #[error(transparent)]
-    Cgroup(#[from] conex_cgroup::Error),
+    Cgroup(conex_cgroup::Error),
+    /// The control groups, on what a flag says.
+    #[error("invalid {flag} {value:?}: {why}")]
+    Limit { flag: &'static str, value: String, why: String },
     /// The filter.
     #[error("cannot compile the seccomp profile: {0}")]
     Seccomp(#[from] conex_seccomp::Error),

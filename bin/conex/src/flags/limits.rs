@@ -62,9 +62,9 @@ pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<LimitOptions, E
         memory_swap: given.parsed("memory-swap", parse_memory_swap)?,
         memory_reservation: size("memory-reservation", "--memory-reservation")?,
         nano_cpus: given.parsed("cpus", parse_cpus)?,
-        cpu_shares: number(given, "cpu-shares")?,
-        cpu_period: number(given, "cpu-period")?,
-        cpu_quota: number(given, "cpu-quota")?,
+        cpu_shares: number(given, "cpu-shares", NOT_BELOW)?,
+        cpu_period: number(given, "cpu-period", NOT_BELOW)?,
+        cpu_quota: number(given, "cpu-quota", OR_NONE)?,
         cpuset_cpus: given.parsed("cpuset-cpus", |text| parse_cpuset("--cpuset-cpus", text))?,
         cpuset_mems: given.parsed("cpuset-mems", |text| parse_cpuset("--cpuset-mems", text))?,
         pids: given.parsed("pids-limit", parse_pids_limit)?.or(config.run.pids_limit.map(|limit| limit.0)),
@@ -73,8 +73,8 @@ pub(crate) fn read(given: &Given<'_>, config: &Config) -> Result<LimitOptions, E
         memory_swappiness: given.parsed("memory-swappiness", parse_swappiness)?.flatten(),
         oom_kill_disable: given.on("oom-kill-disable"),
         kernel_memory: size("kernel-memory", "--kernel-memory")?,
-        cpu_rt_period: number(given, "cpu-rt-period")?,
-        cpu_rt_runtime: number(given, "cpu-rt-runtime")?,
+        cpu_rt_period: number(given, "cpu-rt-period", NOT_BELOW)?,
+        cpu_rt_runtime: number(given, "cpu-rt-runtime", OR_NONE)?,
         blkio_weight_devices: given
             .texts("blkio-weight-device")
             .map(parse_device_weight)
@@ -107,12 +107,13 @@ fn rates(
     Ok(rates)
 }
 
-fn number<T: std::str::FromStr>(given: &Given<'_>, name: &str) -> Result<Option<T>, Error> {
+const NOT_BELOW: &str = "a whole number, 0 or more";
+const OR_NONE: &str = "a whole number of microseconds, or -1 for no limit";
+
+fn number<T: std::str::FromStr>(given: &Given<'_>, name: &str, expected: &str) -> Result<Option<T>, Error> {
     given.parsed(name, |text| {
-        text.parse().map_err(|_| {
-            Error::usage(format!(
-                "invalid argument {text:?} for \"--{name}\" flag: expected a whole number in range"
-            ))
-        })
+        let wrong =
+            |_| Error::usage(format!("invalid argument {text:?} for \"--{name}\" flag: expected {expected}"));
+        text.parse().map_err(wrong)
     })
 }

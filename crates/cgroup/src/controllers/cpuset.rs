@@ -36,7 +36,7 @@ pub(crate) fn apply(group: &Group, cpu: &Cpu) -> Result<()> {
         if let Some(there) = std::fs::read_to_string(online).ok().as_deref().and_then(parse)
             && !is_within(&wanted, &there)
         {
-            return Err(wrong(format!("the cpuset controller has only {} here", text(&there))));
+            return Err(wrong(format!("this machine has only {} (the cpuset controller)", text(&there))));
         }
         let limit =
             Limit { controller: "cpuset", name, hint: "this kernel does not have it; drop the setting" };

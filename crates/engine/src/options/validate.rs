@@ -289,9 +289,6 @@ impl LimitOptions {
         if nano.is_some() && quota.is_some() {
             return conflict("Nano CPUs and CPU Quota cannot both be set (--cpus, --cpu-quota)");
         }
-        if nano.is_some_and(|nano| nano < 10_000_000) {
-            return Err(OptionError::syntax("--cpus", "below 0.01", "range of CPUs is from 0.01"));
-        }
         if let Some(period) = period.filter(|period| !(1_000..=1_000_000).contains(period)) {
             let why = "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)";
             return Err(OptionError::syntax("--cpu-period", &period.to_string(), why));
@@ -375,7 +372,6 @@ mod tests {
         );
         assert!(refused(with_cpus(|l| l.cpu_quota = Some(100_000))).contains("CPU Quota cannot both be set"));
         taken(with_cpus(|_| {}));
-        assert!(refused(|o| o.limits.nano_cpus = Some(1)).contains("from 0.01"));
         for bad in [999, 1_000_001] {
             assert!(refused(|o| o.limits.cpu_period = Some(bad)).contains("CPU cfs period"));
         }

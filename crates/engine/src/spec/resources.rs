@@ -234,11 +234,11 @@ fn block_device(what: &'static str, path: &Path, host: &dyn Host) -> Result<(i64
     }
 }
 
-/// Docker's check: more than there is can only be a slip.
+/// Docker's check: more than there is can only be a slip, and less than a hundredth the kernel does not take.
 fn check_processors(limits: &LimitOptions, host: &dyn Host) -> Result<(), SpecError> {
-    let Some(nano) = limits.nano_cpus else { return Ok(()) };
+    let Some(nano) = limits.nano_cpus.filter(|nano| *nano != 0) else { return Ok(()) };
     let there = host.processors();
-    if nano > there * 1_000_000_000 {
+    if !(10_000_000..=there * 1_000_000_000).contains(&nano) {
         return Err(SpecError::Invalid {
             what: "--cpus",
             text: format!("{}", nano as f64 / 1e9),
@@ -248,4 +248,29 @@ fn check_processors(limits: &LimitOptions, host: &dyn Host) -> Result<(), SpecEr
         });
     }
     Ok(())
+}
+
+impl From<conex_cgroup::Error> for crate::Error {
+    fn from(error: conex_cgroup::Error) -> Self {
+        match error {
+            conex_cgroup::Error::Value { limit, value, why } => match flag_of(&limit) {
+                Some(flag) => Self::Limit { flag, value, why },
+                None => Self::Cgroup(conex_cgroup::Error::Value { limit, value, why }),
+            },
+            error => Self::Cgroup(error),
+        }
+    }
+}
+
+/// The flag that sets a limit, which is named as the runtime specification has it.
+fn flag_of(limit: &str) -> Option<&'static str> {
+    Some(match limit {
+        "cpu.cpus" => "--cpuset-cpus",
+        "cpu.mems" => "--cpuset-mems",
+        "memory.limit" => "--memory",
+        "memory.reservation" => "--memory-reservation",
+        "memory.swap" => "--memory-swap",
+        "memory.swappiness" => "--memory-swappiness",
+        _ => return None,
+    })
 }

@@ -94,6 +94,8 @@ fn processors() {
         text,
         "invalid --cpus \"2.5\": range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"
     );
+    let text = error(|bed| bed.options.limits.nano_cpus = Some(1_000_000));
+    assert!(text.starts_with("invalid --cpus \"0.001\": range of CPUs is from 0.01 to 2.00"), "{text}");
 }
 
 #[test]
