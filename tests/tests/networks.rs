@@ -39,6 +39,20 @@ fn the_default_bridge() {
         "/etc/hosts",
     ]);
     assert!(gateway.contains("10.88.0.1\thost.docker.internal"), "{gateway}");
+    let full = [
+        "run",
+        "--rm",
+        "--hostname",
+        "h1",
+        "--domainname",
+        "d.e",
+        yard.image,
+        "sh",
+        "-c",
+        "hostname -f; tail -n 1 /etc/hosts",
+    ];
+    let shown = yard.conex.ok(&full);
+    assert!(shown.starts_with("h1.d.e\n") && shown.ends_with("\th1.d.e h1\n"), "{shown}");
     yard.conex.ok(&["rm", "-f", "web"]);
     assert_eq!(yard.inspect("bridge")["Containers"], serde_json::json!({}));
 }

@@ -45,9 +45,7 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, own: &[Endpoint]) -
     } else if let Some(gateway) = endpoints.iter().find_map(|endpoint| endpoint.gateways.first()) {
         text = text.replace(&format!("{HOST_GATEWAY}\t"), &format!("{gateway}\t"));
     }
-    let short = record.hostname.split('.').next().unwrap_or_default();
-    let names =
-        if short == record.hostname { short.to_owned() } else { format!("{} {short}", record.hostname) };
+    let names = own_names(&record.hostname, record.options.namespaces.domainname.as_deref());
     for (address, _) in endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
         text.push_str(&format!("{address}\t{names}\n"));
     }
@@ -63,6 +61,18 @@ pub(crate) fn name_addresses(parts: &Parts, record: &Record, own: &[Endpoint]) -
         }
     }
     name_servers(&directory, record, has_names, &theirs)
+}
+
+/// The full name first, which is what `hostname -f` shows.
+fn own_names(hostname: &str, domain: Option<&str>) -> String {
+    let full = match domain {
+        Some(domain) if !domain.is_empty() => format!("{hostname}.{domain}"),
+        _ => hostname.to_owned(),
+    };
+    match full.split_once('.') {
+        Some((short, _)) => format!("{full} {short}"),
+        None => full,
+    }
 }
 
 /// What plugins say of who resolves names, of all networks together.
@@ -169,7 +179,20 @@ fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Resolver, merged, ours};
+    use super::{Resolver, merged, ours, own_names};
+
+    #[test]
+    fn the_full_name_comes_first() {
+        for (hostname, domain, names) in [
+            ("h1", None, "h1"),
+            ("h1", Some("d.e"), "h1.d.e h1"),
+            ("h1.d.e", None, "h1.d.e h1"),
+            ("h1.d", Some("e"), "h1.d.e h1"),
+            ("h1", Some(""), "h1"),
+        ] {
+            assert_eq!(own_names(hostname, domain), names);
+        }
+    }
 
     #[test]
     fn what_plugins_say_takes_the_place() {
