@@ -57,6 +57,13 @@ fn what_is_wrong_is_one_line_with_the_nearest_key() {
             assert!(told, "{verb:?}: {} {}", output.code, output.stderr);
         }
     }
+    let path = conex.scratch().join("home/.config/conex/conex.toml");
+    std::fs::write(&path, b"[run]\n# \xff\n").expect("conex.toml");
+    let error = conex.fails(1, &["ps"]);
+    assert!(error.contains("conex.toml: line 2: it is not valid UTF-8"), "{error}");
+    conex.configure("[log]\ndriver = \"none\"\noptions = [\"max-size=1m\"]\n");
+    let error = conex.fails(125, &["run", "alpine"]);
+    assert!(error.contains("conex.toml: line 3: log.options: ") && error.lines().count() == 1, "{error}");
     conex.configure("");
     let output = conex_tests::finish(conex.command(&["ps"]).env("CONEX_CONFIG", "/nowhere.toml"));
     assert!(output.stderr.contains("/nowhere.toml") && output.code == 1, "{}", output.stderr);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use conex_engine::network::Pool;
 use conex_engine::options::{
-    LogDriver, LogOptions, NetworkMode, Ulimit, parse_capability, parse_pids_limit, parse_size,
+    LogDriver, LogOptions, NetworkMode, OptionError, Ulimit, parse_capability, parse_pids_limit, parse_size,
 };
 use toml::de::DeValue;
 
@@ -65,6 +65,20 @@ where
     text(what, value)?.parse().map_err(|error: T::Err| error.to_string())
 }
 
+/// The same of what flags have, too.
+fn option<T: FromStr<Err = OptionError>>(what: &str, value: &Value<'_>) -> Result<T, String> {
+    text(what, value)?.parse().map_err(without_flag)
+}
+
+/// What is wrong, without the name of a flag that nobody has given.
+fn without_flag(error: OptionError) -> String {
+    match error {
+        OptionError::Syntax { text, expected, .. } => format!("invalid {text:?}: {expected}"),
+        OptionError::Unsupported { text, why, .. } => format!("{text:?}: {why}"),
+        error => error.to_string(),
+    }
+}
+
 /// A whole number, in any of TOML's notations.
 fn integer(what: &str, value: &Value<'_>) -> Result<i64, String> {
     match value {
@@ -93,7 +107,8 @@ impl Kind for NonZeroU32 {
 impl Kind for IpAddr {
     const NAME: &'static str = "address";
     fn read(value: &Value<'_>) -> Result<Self, String> {
-        parsed(Self::NAME, value)
+        let text = text(Self::NAME, value)?;
+        text.parse().map_err(|_| format!("invalid IP address {text:?}"))
     }
 }
 
@@ -102,15 +117,20 @@ impl Kind for PathBuf {
     fn read(value: &Value<'_>) -> Result<Self, String> {
         match text(Self::NAME, value)? {
             "" => Err("expected a path, found an empty text".to_owned()),
+            // A file is not written for the directory that a command is started in.
+            text if !text.starts_with('/') => Err(format!("expected an absolute path, found {text:?}")),
             text => Ok(text.into()),
         }
+    }
+    fn of_text(text: &str) -> Result<Self, String> {
+        Ok(text.into())
     }
 }
 
 impl Kind for NetworkMode {
     const NAME: &'static str = "network";
     fn read(value: &Value<'_>) -> Result<Self, String> {
-        parsed(Self::NAME, value)
+        option(Self::NAME, value)
     }
 }
 
@@ -144,7 +164,7 @@ impl Kind for Ids {
 impl Kind for LogDriver {
     const NAME: &'static str = "log driver";
     fn read(value: &Value<'_>) -> Result<Self, String> {
-        parsed(Self::NAME, value)
+        option(Self::NAME, value)
     }
 }
 
@@ -182,7 +202,7 @@ impl Kind for Vec<IpAddr> {
 impl Kind for Vec<Ulimit> {
     const NAME: &'static str = "list of ulimits";
     fn read(value: &Value<'_>) -> Result<Self, String> {
-        list(Self::NAME, value, |item| parsed("ulimit", item))
+        list(Self::NAME, value, |item| option("ulimit", item))
     }
 }
 
@@ -202,7 +222,7 @@ impl Kind for Bytes {
     const NAME: &'static str = "size";
     fn read(value: &Value<'_>) -> Result<Self, String> {
         if let Some(text) = value.as_str() {
-            return parse_size("size", text).map(Self).map_err(|error| error.to_string());
+            return parse_size("size", text).map(Self).map_err(without_flag);
         }
         u64::try_from(integer(Self::NAME, value)?).map(Self).map_err(|_| "a size is not below 0".to_owned())
     }
@@ -216,7 +236,7 @@ impl Kind for Pids {
     const NAME: &'static str = "number, or -1";
     fn read(value: &Value<'_>) -> Result<Self, String> {
         let number = integer(Self::NAME, value)?;
-        parse_pids_limit(&number.to_string()).map(Self).map_err(|error| error.to_string())
+        parse_pids_limit(&number.to_string()).map(Self).map_err(without_flag)
     }
 }
 
@@ -242,7 +262,7 @@ impl Kind for LogSettings {
         let texts = Vec::<String>::read(value)?;
         let mut options = LogOptions::default();
         for text in &texts {
-            options.set(text).map_err(|error| error.to_string())?;
+            options.set(text).map_err(without_flag)?;
         }
         Ok(Self(texts))
     }
@@ -255,8 +275,7 @@ pub(crate) struct Capabilities(pub(crate) Vec<String>);
 impl Kind for Capabilities {
     const NAME: &'static str = "list of capabilities";
     fn read(value: &Value<'_>) -> Result<Self, String> {
-        let read =
-            |item: &Value<'_>| parse_capability(text("capability", item)?).map_err(|error| error.to_string());
+        let read = |item: &Value<'_>| parse_capability(text("capability", item)?).map_err(without_flag);
         list(Self::NAME, value, read).map(Self)
     }
 }

@@ -24,6 +24,19 @@ fn files_are_understood_or_named() {
         ("[cni]\nplugins = \"/opt/cni/bin\"\n", "line 2: cni.plugins: expected list of paths, found string"),
         ("[port]\n", "line 1: unknown section [port]; did you mean [ports]?"),
         ("ports = 1\n", "line 1: ports is a section"),
+        ("x = 1\n", "line 1: unknown key x; keys stand in sections, as [run]"),
+        ("\npids_limit = 1\n", "line 2: unknown key pids_limit; did you mean run.pids_limit?"),
+        (
+            "[cdi]\nspec_dirs = [\"relative\"]\n",
+            "line 2: cdi.spec_dirs: expected an absolute path, found \"relative\"",
+        ),
+        ("[cni]\nconfig = \"net.d\"\n", "line 2: cni.config: expected an absolute path"),
+        ("[run]\npids_limit = -5\n", "line 2: run.pids_limit: invalid \"-5\": expected a number up to"),
+        ("[dns]\nservers = [\"foo\"]\n", "line 2: dns.servers: invalid IP address \"foo\""),
+        (
+            "[log]\ndriver = \"none\"\noptions = [\"max-size=1m\"]\n",
+            "line 3: log.options: log.driver \"none\" takes none",
+        ),
         ("[ports]\naddress = \"here\"\n", "line 2: ports.address: invalid IP address"),
         ("[ports\n", "line 1: "),
         ("[run]\nulimits = [\"nofile=x\"]\n", "line 2: run.ulimits: "),
@@ -48,6 +61,11 @@ fn later_files_go_over_earlier_ones_key_by_key() {
         .take_text(Path::new("/home/me/conex.toml"), "[ports]\nblock_metadata = false # not here\n")
         .unwrap();
     assert_eq!((config.ports.address.is_some(), config.ports.block_metadata), (true, Some(false)));
+    // What one file says may not go with what another does: the later one is told.
+    config.take_text(Path::new("/etc/conex/conex.toml"), "[log]\noptions = [\"max-size=1m\"]\n").unwrap();
+    let error =
+        config.clone().take_text(Path::new("/home/me/conex.toml"), "[log]\ndriver = \"none\"\n").unwrap_err();
+    assert!(error.starts_with("line 2: log.options"), "{error}");
     let rows = rows(&config);
     let row = |key: &str| rows.iter().find(|row| row["Key"] == key).unwrap();
     assert_eq!(
