@@ -21,6 +21,9 @@ fn the_verbs() {
     assert_eq!(conex.ok(&["volume", "create", "--label", "stage=test", "-l", "plain", "db"]), "db\n");
     // Made once, found again.
     assert_eq!(conex.ok(&["volume", "create", "db"]), "db\n");
+    // Docker's way: the labels of one that is there stay as they are.
+    assert_eq!(conex.ok(&["volume", "create", "--label", "stage=other", "db"]), "db\n");
+    assert_eq!(conex.ok(&["volume", "inspect", "-f", "{{.Labels.stage}}", "db"]), "test\n");
     let error = conex.fails(1, &["volume", "create", "--opt", "type=tmpfs", "db"]);
     assert!(error.contains("different options"), "{error}");
     let invented = conex.ok(&["volume", "create"]);

@@ -78,7 +78,7 @@ impl Config {
             let options = self.log.options.as_ref().is_some_and(|options| !options.0.is_empty());
             if *name == "log" && options && self.log.driver == Some(LogDriver::None) {
                 let place = content.iter().map(|(key, _)| key).max_by_key(|key| key.span().start);
-                let place = place.map_or(section.span(), |key| key.span());
+                let place = place.map_or(section.span(), toml::Spanned::span);
                 return Err(at(place, "log.options: log.driver \"none\" takes none".to_owned()));
             }
         }

@@ -22,7 +22,7 @@ pub(super) fn define() -> Vec<Arg> {
             value("stop-signal", "string").help("Signal to stop the container"),
             value("stop-timeout", "int").help("Timeout (in seconds) to stop a container, -1 for none (default 10)"),
             value("log-driver", "string").help("Logging driver (json-file, none, journald, journald-if-present)"),
-            list("log-opt", "list").help("Log driver options (max-size, max-file, compress, labels, env, tag)"),
+            list("log-opt", "list").help("Log driver options (max-size, max-file, compress, labels, env, tag, mode)"),
             value("detach-keys", "string").help("Override the key sequence for detaching a container"),
             value("sdnotify", "string").help(
                 "Who tells the service manager that it is ready (container, conmon, healthy, ignore) (default \"container\")",
