@@ -30,6 +30,10 @@ fn comparable(asked: &[Value]) -> Vec<Value> {
             assert_eq!(short.as_str().map(str::len), Some(12));
             *short = json!("");
         }
+        // Podman keeps them in a map by address, which has no order.
+        if let Some(ports) = one.pointer_mut("/config/runtimeConfig/portMappings") {
+            ports.as_array_mut().expect("a list").sort_by_key(|port| port["containerPort"].as_u64());
+        }
         // The specification has it removed (SPEC.md 1.0.0, section 3); libcni leaves it.
         one["config"].as_object_mut().expect("a map").remove("capabilities");
     }
