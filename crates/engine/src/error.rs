@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use conex_oci::ContainerId;
 use serde::{Deserialize, Serialize};
 
+use crate::store::ContainerState;
+
 /// This crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -374,6 +376,14 @@ impl From<conex_network::cni::CniError> for Error {
 }
 
 impl Error {
+    /// What is wrong with a container in this state, of which something is asked that runs.
+    pub(crate) fn at_rest(state: Option<&ContainerState>, name: String) -> Self {
+        match state {
+            Some(ContainerState::Restarting(_)) => Self::Restarting { name },
+            _ => Self::NotRunning { name },
+        }
+    }
+
     /// How an exit code sees it.
     pub fn failure(&self) -> Failure {
         match self {

@@ -12,9 +12,6 @@ use crate::cli::Given;
 use crate::cli::args::{flag, list};
 use crate::errors::Error;
 
-/// How many are stopped at a time: each waits most of its time, for a program to end.
-const AT_ONCE: usize = 32;
-
 /// Which of all containers `--all` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Those {
@@ -90,23 +87,17 @@ fn at_once(
     if all.len() < 2 {
         return tell(all, |id| act(engine, id));
     }
+    let (names, ids): (Vec<_>, Vec<_>) =
+        all.into_iter().filter_map(|(name, found)| Some((name, found.ok()?))).unzip();
     let mut code = 0;
-    let mut all = all.into_iter().peekable();
-    while all.peek().is_some() {
-        let done: Vec<_> = std::thread::scope(|scope| {
-            let begin = |(name, found): Found| {
-                let paths = engine.paths().clone();
-                (name, scope.spawn(move || act(&Engine::open(paths)?, &found?)))
-            };
-            let threads: Vec<_> = all.by_ref().take(AT_ONCE).map(begin).collect();
-            threads.into_iter().map(|(name, thread)| (name, thread.join())).collect()
-        });
-        code = code.max(super::each(done, |(name, done)| {
-            // One that panicked has said so.
-            done.unwrap_or_else(|_| Err(Error::Refused(format!("container {name}: internal error"))))?;
-            Ok(Some(name))
-        })?);
-    }
+    engine.at_once(&ids, act, |place, done| {
+        let name = &names[place];
+        // One that panicked has said so.
+        let internal = |_| Err(Error::Refused(format!("container {name}: internal error")));
+        let told = super::each([done.unwrap_or_else(internal)], |done| done.map(|()| Some(name.clone())));
+        code = code.max(told?);
+        Ok(())
+    })?;
     Ok(code)
 }
 

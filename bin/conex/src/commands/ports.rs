@@ -23,7 +23,7 @@ fn joined(published: &[Published], exposed: &[Exposed]) -> String {
         published.iter().map(|one| (one.container_port, Some(one.host), one.host_port, one.protocol));
     let mut ports: Vec<_> = inside.chain(published).collect();
     // Docker compares addresses as texts.
-    ports.sort_by_key(|(port, host, there, protocol)| {
+    ports.sort_by_cached_key(|(port, host, there, protocol)| {
         (*port, host.map(|host| host.to_string()), *there, protocol.to_string())
     });
     let (mut texts, mut elsewhere) = (Vec::new(), Vec::new());

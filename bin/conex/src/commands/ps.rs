@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::args::{flag, list, value};
 use crate::cli::{Arity, Context, Given, Verb};
 use crate::errors::Error;
-use crate::format::listing::{Column, Format, Row};
+use crate::format::listing::{Column, Format, Row, label};
 use crate::format::units::{ago, created_at, ellipsis, now, quoted, short_id, size};
 use crate::output;
 
@@ -217,13 +217,5 @@ fn image(container: &ContainerSummary, full: bool) -> String {
         "" => "<no image>".to_owned(),
         _ if by_id && !full => short_id(&id).to_owned(),
         typed => typed.to_owned(),
-    }
-}
-
-/// `.Label "key"`
-pub(crate) fn label(labels: &BTreeMap<String, String>, name: &str, arguments: &[Value]) -> Option<Value> {
-    match (name, arguments) {
-        ("Label", [Value::String(key)]) => Some(Value::String(labels.get(key).cloned().unwrap_or_default())),
-        _ => None,
     }
 }

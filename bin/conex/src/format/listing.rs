@@ -1,5 +1,7 @@
 //! `--format` and `-q` of the verbs that list things: a table, one JSON object a line, or a template a row.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{Error, Method, Template, table};
@@ -14,6 +16,14 @@ pub(crate) struct Row<'r> {
     pub(crate) fields: &'r Value,
     /// Calls with arguments.
     pub(crate) method: Method<'r>,
+}
+
+/// `.Label "key"`
+pub(crate) fn label(labels: &BTreeMap<String, String>, name: &str, arguments: &[Value]) -> Option<Value> {
+    match (name, arguments) {
+        ("Label", [Value::String(key)]) => Some(Value::String(labels.get(key).cloned().unwrap_or_default())),
+        _ => None,
+    }
 }
 
 /// How rows are printed.

@@ -240,8 +240,8 @@ impl Fields {
     }
 
     fn volume(self, text: &str, target: PathBuf) -> Result<MountOption, OptionError> {
+        let read_only = self.is_read_only();
         let VolumeFields { no_copy, subpath, labels, driver, options: driver_options } = self.volume;
-        let read_only = self.read_only == Some(true);
         if subpath.is_some() && self.source.is_none() {
             return Err(OptionError::syntax(MOUNT, text, "volume-subpath needs the source, a volume's name"));
         }

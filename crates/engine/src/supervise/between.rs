@@ -63,10 +63,10 @@ impl Life<'_> {
                                 client.reply(&Reply::Ok);
                                 return self.next();
                             }
-                            // For a process that is not there.
-                            Request::Signal { then: After::Policy, .. } => client
-                                .reply(&refusal(&Error::Restarting { name: self.id.short().to_owned() })),
-                            Request::Signal { then, .. } => {
+                            Request::Signal {
+                                then: then @ (After::Stop | After::Rest | After::Unhealthy),
+                                ..
+                            } => {
                                 client.role = Role::Wait;
                                 client.reply(&Reply::Ok);
                                 return Next::Stopped { by_hand: then != After::Rest };
@@ -85,7 +85,9 @@ impl Life<'_> {
                             }
                             // The next start tells them.
                             Request::Names => client.reply(&Reply::Ok),
-                            Request::Attach { .. }
+                            // For a process that is not there.
+                            Request::Signal { then: After::Policy, .. }
+                            | Request::Attach { .. }
                             | Request::Pause
                             | Request::Probe
                             | Request::Unpause

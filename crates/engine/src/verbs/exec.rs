@@ -53,8 +53,7 @@ impl Engine {
         let process = match self.parts.store.state(id)? {
             Some(ContainerState::Running(process)) => process,
             Some(ContainerState::Paused(_)) => return Err(Error::Paused { name: name() }),
-            Some(ContainerState::Restarting(_)) => return Err(Error::Restarting { name: name() }),
-            _ => return Err(Error::NotRunning { name: name() }),
+            state => return Err(Error::at_rest(state.as_ref(), name())),
         };
         let pidfd = hold(&process)?.ok_or_else(|| Error::NotRunning { name: name() })?;
         let held = pidfd.try_clone().map_err(|source| Error::Process { pid: process.pid, source })?;

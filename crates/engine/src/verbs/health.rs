@@ -18,8 +18,7 @@ impl Engine {
         match self.parts.store.state(id)? {
             Some(ContainerState::Running(_)) => {}
             Some(ContainerState::Paused(_)) => return Err(Error::Paused { name }),
-            Some(ContainerState::Restarting(_)) => return Err(Error::Restarting { name }),
-            _ => return Err(Error::NotRunning { name }),
+            state => return Err(Error::at_rest(state.as_ref(), name)),
         }
         let Some(mut supervisor) = self.ask_live(id, &Request::Probe)? else {
             return Err(Error::NotRunning { name });

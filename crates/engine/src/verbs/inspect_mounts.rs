@@ -95,8 +95,19 @@ fn set(map: &mut Map<String, Value>, flags: &[(&str, bool)]) {
     }
 }
 
+/// A mount with what it may have: Docker leaves out what says nothing.
+fn with(mut mount: Value, read_only: bool, name: &str, options: Map<String, Value>) -> Value {
+    if read_only {
+        mount["ReadOnly"] = true.into();
+    }
+    if !options.is_empty() {
+        mount[name] = options.into();
+    }
+    mount
+}
+
 fn bind(bind: &Bind) -> Value {
-    let mut mount = json!({ "Type": "bind", "Source": bind.source, "Target": bind.target });
+    let mount = json!({ "Type": "bind", "Source": bind.source, "Target": bind.target });
     let mut options = Map::new();
     if bind.propagation != Propagation::default() {
         options.insert("Propagation".to_owned(), bind.propagation.as_str().into());
@@ -108,17 +119,11 @@ fn bind(bind: &Bind) -> Value {
         ("ReadOnlyForceRecursive", bind.recursion == Recursion::Readonly),
     ];
     set(&mut options, &flags);
-    if bind.read_only {
-        mount["ReadOnly"] = true.into();
-    }
-    if !options.is_empty() {
-        mount["BindOptions"] = options.into();
-    }
-    mount
+    with(mount, bind.read_only, "BindOptions", options)
 }
 
 fn tmpfs(tmpfs: &Tmpfs) -> Value {
-    let mut mount = json!({ "Type": "tmpfs", "Target": tmpfs.target });
+    let mount = json!({ "Type": "tmpfs", "Target": tmpfs.target });
     let mut options = Map::new();
     for option in &tmpfs.options {
         match option.split_once('=') {
@@ -129,22 +134,13 @@ fn tmpfs(tmpfs: &Tmpfs) -> Value {
             _ => None,
         };
     }
-    if tmpfs.options.iter().any(|option| option == "ro") {
-        mount["ReadOnly"] = true.into();
-    }
-    if !options.is_empty() {
-        mount["TmpfsOptions"] = options.into();
-    }
-    mount
+    with(mount, tmpfs.options.iter().any(|option| option == "ro"), "TmpfsOptions", options)
 }
 
 fn volume(volume: &VolumeOption) -> Value {
     let mut mount = json!({ "Type": "volume", "Target": volume.target });
     if let Some(name) = &volume.name {
         mount["Source"] = json!(name);
-    }
-    if volume.read_only {
-        mount["ReadOnly"] = true.into();
     }
     let mut options = Map::new();
     if volume.no_copy {
@@ -163,7 +159,6 @@ fn volume(volume: &VolumeOption) -> Value {
     }
     if !options.is_empty() {
         options.entry("DriverConfig").or_insert_with(|| json!({}));
-        mount["VolumeOptions"] = options.into();
     }
-    mount
+    with(mount, volume.read_only, "VolumeOptions", options)
 }

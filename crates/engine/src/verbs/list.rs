@@ -79,6 +79,14 @@ pub(super) struct Row {
     pub(super) exposed: Vec<(PortRange, String)>,
 }
 
+impl Row {
+    /// Whether it runs, on networks: then its ports are somewhere.
+    pub(super) fn is_connected(&self) -> bool {
+        self.state.process().is_some()
+            && matches!(self.summary.options.namespaces.network, NetworkMode::Networks(_))
+    }
+}
+
 impl Engine {
     /// The containers that pass the filter, newest first. What dead owners left is settled on the way.
     ///
@@ -188,6 +196,7 @@ impl Engine {
         exposed: &BTreeMap<Digest, Vec<Exposed>>,
         filter: &ListFilter,
     ) -> Result<ContainerSummary> {
+        let connected = row.is_connected();
         let Row { id, summary, state, health, .. } = row;
         let size = match filter.size {
             true => Some(self.sizes(&id, &summary.image_id)?),
@@ -208,8 +217,6 @@ impl Engine {
             (NetworkMode::Container(_), Some(other)) => format!("container:{other}"),
             (NetworkMode::Container(name), None) => format!("container:{name}"),
         };
-        let connected = state.process().is_some()
-            && matches!(summary.options.namespaces.network, NetworkMode::Networks(_));
         let ports = match connected {
             true => {
                 let own = crate::network::endpoints(&self.parts.store.run_directory(&id))?;

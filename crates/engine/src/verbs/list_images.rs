@@ -6,7 +6,7 @@ use conex_image::Usage;
 use conex_oci::Digest;
 
 use super::list::Row;
-use crate::options::{Exposed, NetworkMode};
+use crate::options::Exposed;
 use crate::store::record::Summary;
 use crate::store::write;
 use crate::{Engine, Result};
@@ -35,10 +35,7 @@ impl Engine {
 
     /// What the images of those that run on networks offer.
     pub(super) fn exposed(&self, rows: &[Row]) -> BTreeMap<Digest, Vec<Exposed>> {
-        let connected = rows.iter().filter(|row| {
-            row.state.process().is_some()
-                && matches!(row.summary.options.namespaces.network, NetworkMode::Networks(_))
-        });
+        let connected = rows.iter().filter(|row| row.is_connected());
         let ids: BTreeSet<Digest> = connected.map(|row| row.summary.image_id).collect();
         ids.into_iter().map(|id| (id, self.image_exposes(&id))).collect()
     }

@@ -2,6 +2,7 @@
 //!
 //! A verb reads the container's record and state, acts, and returns. It never prints and never decides an exit code.
 
+mod at_once;
 mod attach;
 mod boot;
 mod changes;

@@ -9,7 +9,6 @@ use conex_cgroup::Cgroup;
 use conex_oci::ContainerId;
 
 use crate::events::Subject;
-use crate::store::ContainerState;
 use crate::time::Time;
 use crate::{Engine, Error, Result};
 
@@ -30,13 +29,7 @@ impl Engine {
     pub fn top(&self, id: &ContainerId, ps: &[String]) -> Result<Top> {
         let record = self.parts.store.must_record(id)?;
         let state = self.parts.store.state(id)?;
-        let at_rest = || {
-            let name = record.name.to_string();
-            match state {
-                Some(ContainerState::Restarting(_)) => Error::Restarting { name },
-                _ => Error::NotRunning { name },
-            }
-        };
+        let at_rest = || Error::at_rest(state.as_ref(), record.name.to_string());
         let process = state.as_ref().and_then(|state| state.process()).ok_or_else(at_rest)?;
         let group = Cgroup::open(self.parts.host()?, &record.cgroup)?;
         let pids = if group.exists() { group.procs()? } else { in_its_namespace(process.pid) };

@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{flag, list, value};
 use crate::cli::{Arity, Context, Given, Verb};
-use crate::commands::ps::label;
 use crate::errors::Error;
-use crate::format::listing::{Column, Format, Row};
+use crate::format::listing::{Column, Format, Row, label};
 use crate::output;
 
 pub(crate) const VERB: Verb = Verb {

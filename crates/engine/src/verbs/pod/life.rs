@@ -47,17 +47,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::stop`]; the others are stopped all the same.
     pub fn stop_pod(&self, pod: &ContainerId, grace: Grace) -> Result<()> {
-        // At once: each may take all of its time.
-        let members = self.pod_members(pod)?;
-        let stopped: Vec<_> = std::thread::scope(|scope| {
-            let stop = |id| {
-                let paths = self.paths().clone();
-                scope.spawn(move || Engine::open(paths)?.stop(id, None, grace))
-            };
-            let threads: Vec<_> = members.iter().map(stop).collect();
-            let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
-            ended.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
+        let mut stopped: Vec<Result<()>> = Vec::new();
+        self.at_once(
+            &self.pod_members(pod)?,
+            |engine, id| engine.stop(id, None, grace),
+            |_, done| {
+                stopped.push(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                Ok(())
+            },
+        )?;
         first_error(stopped)?;
         self.stop(pod, None, grace)
     }
