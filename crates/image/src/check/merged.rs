@@ -1,6 +1,6 @@
 //! Merged images: each against what its layers make, and its record against its name.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use conex_content::{Entry, EntryKind, open_plain};
@@ -11,33 +11,53 @@ use crate::Result;
 use crate::layers::{LayerError, Merged, read_ids};
 
 /// The two files of a chain of layers.
-#[derive(Default)]
+#[derive(PartialEq, Eq)]
 struct Pair {
     image: Option<Entry>,
     record: Option<Entry>,
 }
 
+impl Pair {
+    /// As they are now.
+    fn of(merged: &Merged, chain: &Digest) -> Self {
+        let at = |extension| Entry::at(&merged.images().join(format!("{}.{extension}", chain.hex()))).ok();
+        Self { image: at("erofs"), record: at("json") }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.image.is_none() && self.record.is_none()
+    }
+}
+
 impl Check<'_> {
     pub(super) fn merged(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
         let Some(merged) = self.store.merged.clone() else { return Ok(()) };
-        let mut pairs: BTreeMap<Digest, Pair> = BTreeMap::new();
+        let mut chains = BTreeSet::new();
         for entry in entries(merged.images())? {
             let path = PathBuf::from(&entry.name);
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             let chain: Option<Digest> = format!("sha256:{stem}").parse().ok();
             match (chain, path.extension().and_then(|extension| extension.to_str())) {
-                (Some(chain), Some("erofs")) => pairs.entry(chain).or_default().image = Some(entry),
-                (Some(chain), Some("json")) => pairs.entry(chain).or_default().record = Some(entry),
+                (Some(chain), Some("erofs" | "json")) => drop(chains.insert(chain)),
                 _ => {
                     let subject = Subject::File(Path::new("merged").join(&entry.name));
                     findings.push(Finding::new(subject, Fault::Stray(entry.kind), Cure::Leave));
                 }
             }
         }
-        for (chain, pair) in pairs {
+        for chain in chains {
             // Somebody is merging these layers at this moment.
             let Some(_lock) = merged.try_lock(&chain)? else { continue };
+            // Only now: they may have gone since they were listed.
+            let pair = Pair::of(&merged, &chain);
+            if pair.is_gone() {
+                continue;
+            }
             let Some(fault) = self.pair(&merged, &chain, &pair)? else { continue };
+            // Or go while they are looked at: who finds no lock, as after a reboot, takes them away without one.
+            if pair != Pair::of(&merged, &chain) {
+                continue;
+            }
             let needed = self.graph.chains.get(&chain).cloned();
             let cure = if needed.is_some() { Cure::Merge } else { Cure::Discard };
             let mut finding = Finding::new(Subject::Merged(chain), fault, cure);
