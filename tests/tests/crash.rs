@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use conex_tests::{Conex, alpine, eventually};
+use conex_tests::{Conex, alpine, eventually, skip};
 
 fn kill(pid: u32) {
     let number = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
@@ -171,6 +171,33 @@ fn killed_while_creating_it_is_all_or_nothing() {
         }
     }
     println!("{whole} of 40 were whole");
+}
+
+/// The child of a moment that an idmapped mount's user namespace needs: it goes too, and with it the output that it holds open.
+#[test]
+fn killed_beside_its_helper_it_leaves_none() {
+    let (conex, alpine) = alpine!();
+    let mut met = 0;
+    for _ in 0..30 {
+        let mut command = conex.background(&["create", alpine, "true"]);
+        let children = format!("/proc/{0}/task/{0}/children", command.id());
+        while !command.has_ended() {
+            let Ok(found) = std::fs::read_to_string(&children) else {
+                skip!("this kernel lists no children of a process (CONFIG_PROC_CHILDREN)");
+            };
+            if !found.is_empty() {
+                met += 1;
+                command.kill();
+                break;
+            }
+        }
+        // Panics when somebody else has its output open.
+        drop(command.finish());
+    }
+    if met == 0 {
+        skip!("no user namespace is made here");
+    }
+    println!("{met} of 30 were killed with a child");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use conex_sys::mount::{Change, set_attributes};
-use conex_sys::process::{Cloned, clone3, exit_now};
+use conex_sys::process::{Cloned, clone3, die_with, exit_now};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -17,14 +17,16 @@ use crate::{Error, Result};
 /// Makes it, with a child that lives as long as this call. The caller has one thread.
 pub(crate) fn namespace(range: IdRange) -> Result<OwnedFd> {
     let fail = |source| Error::UserNamespace { source };
+    let parent = rustix::process::getpid();
     match clone3(u64::from(UnshareFlags::NEWUSER.bits()), None, false).map_err(fail)? {
-        Cloned::Child => loop {
-            // Until it is killed; and its parent's end is its own.
-            if rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_err() {
+        Cloned::Child => {
+            if die_with(parent).is_err() {
                 exit_now(1);
             }
-            rustix::event::pause();
-        },
+            loop {
+                rustix::event::pause();
+            }
+        }
         Cloned::Parent { pid, pidfd } => {
             let map = format!("0 {} {}\n", range.base, range.size);
             let opened = ["uid_map", "gid_map"]

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use conex_oci::runtime::Hook;
-use conex_sys::process::{Forked, Strings, cloexec_from, execve, exit_now, fork_to_execute};
+use conex_sys::process::{Forked, Strings, cloexec_from, die_with, execve, exit_now, fork_to_execute};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
@@ -127,9 +127,10 @@ impl Started {
             .map_err(failed("make a pipe"))?;
         // The hook's end blocks as any pipe does.
         rustix::io::ioctl_fionbio(&theirs, false).map_err(failed("make a pipe"))?;
+        let parent = rustix::process::getpid();
         match fork_to_execute().map_err(|error| format!("fork: {error}"))? {
             Forked::Child => {
-                let error = become_hook(&program, &arguments, &environment, &input, &theirs);
+                let error = become_hook(parent, &program, &arguments, &environment, &input, &theirs);
                 let _ = rustix::io::write(&theirs, format!("cannot execute it: {error}").as_bytes());
                 exit_now(127)
             }
@@ -178,6 +179,7 @@ impl Started {
 
 /// In the child: returns only with an error.
 fn become_hook(
+    parent: Pid,
     program: &CStr,
     arguments: &Strings,
     environment: &Strings,
@@ -186,7 +188,7 @@ fn become_hook(
 ) -> io::Error {
     let prepare = || -> io::Result<()> {
         // What it does is for a container that nobody makes any more when we are killed.
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        die_with(parent)?;
         rustix::stdio::dup2_stdin(input)?;
         rustix::stdio::dup2_stdout(output)?;
         rustix::stdio::dup2_stderr(output)?;

@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
+
 /// Which side of a fork this is.
 #[derive(Debug)]
 pub enum Forked {
@@ -144,6 +146,19 @@ pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, sibling: bool) ->
             )]
             Ok(Cloned::Parent { pid: pid as u32, pidfd })
         }
+    }
+}
+
+/// Ties the caller's life to that of `parent`, who made it: SIGKILL when that one ends (prctl(2), PR_SET_PDEATHSIG), and no life at all
+/// if it has ended before, which nobody would be told of. The two are in one pid namespace.
+///
+/// # Errors
+/// ESRCH when `parent` is no longer there: the caller ends by itself then.
+pub fn die_with(parent: Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    match rustix::process::getppid() == Some(parent) {
+        true => Ok(()),
+        false => Err(io::Error::from_raw_os_error(libc::ESRCH)),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use conex_sys::process::{Cloned, clone3, exit_now};
+use conex_sys::process::{Cloned, clone3, die_with, exit_now};
 use rustix::process::{Signal, WaitIdOptions};
 
 use crate::error::{Error, Result};
@@ -21,9 +21,8 @@ impl StandIn {
         let parent = rustix::process::getpid();
         match clone3(0, None, false).map_err(|source| Error::StandIn { source })? {
             Cloned::Child => {
-                let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-                // Its parent may have died before that, and would leave the scope to it for ever.
-                if tied.is_err() || rustix::process::getppid() != Some(parent) {
+                // Left behind it would hold the scope for ever.
+                if die_with(parent).is_err() {
                     exit_now(1);
                 }
                 loop {
