@@ -61,6 +61,11 @@ pub enum OptionError {
     },
 }
 
+/// Refuses a set of options.
+pub(super) fn conflict<T>(why: impl Into<String>) -> Result<T, OptionError> {
+    Err(OptionError::Conflict(why.into()))
+}
+
 fn suggestion(near: &Option<String>) -> String {
     near.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::OptionError;
+use super::error::conflict;
 
 /// `--gpus`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ impl FromStr for GpuRequest {
             return Err(wrong("a device has an empty name".to_owned()));
         }
         if !request.devices.is_empty() && request.count.is_some() {
-            return Err(OptionError::Conflict("--gpus takes either count or device".to_owned()));
+            return conflict("--gpus takes either count or device");
         }
         if request.driver.as_deref() == Some("cdi") && request.devices.is_empty() {
             return Err(wrong("with driver=cdi, device=vendor.com/class=name says which".to_owned()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::OptionError;
+use super::error::conflict;
 
 /// What is asked about the container's health; what is absent is as the image says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +47,7 @@ impl HealthOptions {
         let any = self.test.is_some() || self.retries.is_some();
         let times = [self.interval, self.timeout, self.start_period, self.start_interval];
         if self.disabled && (any || times.iter().any(Option::is_some)) {
-            return Err(OptionError::Conflict(
-                "--no-healthcheck conflicts with --health-* options".to_owned(),
-            ));
+            return conflict("--no-healthcheck conflicts with --health-* options");
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::conflict;
 use super::{OptionError, parse_size};
 
 /// `--log-driver`, `--log-opt`
@@ -138,19 +139,16 @@ impl LogOptions {
     pub(super) fn validate(&self) -> Result<(), OptionError> {
         let plain = Self { driver: self.driver, blocking: self.blocking, ..Self::default() };
         if self.driver == LogDriver::None && *self != plain {
-            return Err(OptionError::Conflict("--log-driver none takes no --log-opt".to_owned()));
+            return conflict("--log-driver none takes no --log-opt");
         }
         if self.max_file.is_some_and(|files| files > 1) && self.max_size.is_none() {
-            return Err(OptionError::Conflict(
-                "--log-opt max-file needs --log-opt max-size: nothing rotates without it".to_owned(),
-            ));
+            return conflict("--log-opt max-file needs --log-opt max-size: nothing rotates without it");
         }
         // Docker's rule, too.
         if self.compress && (self.max_size.is_none() || self.max_file == Some(1)) {
-            return Err(OptionError::Conflict(
-                "--log-opt compress needs --log-opt max-size, and max-file above 1: nothing rotates without them"
-                    .to_owned(),
-            ));
+            return conflict(
+                "--log-opt compress needs --log-opt max-size, and max-file above 1: nothing rotates without them",
+            );
         }
         Ok(())
     }

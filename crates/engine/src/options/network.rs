@@ -8,6 +8,7 @@ use conex_network::{PortRange, PortSpec, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::OptionError;
+use super::error::conflict;
 use super::namespace::container;
 
 const WHAT: &str = "--network";
@@ -47,9 +48,7 @@ impl NetworkMode {
                 }
                 (mode, 1) => return Ok(Some(mode)),
                 (mode, _) => {
-                    return Err(OptionError::Conflict(format!(
-                        "{mode} and another network (--network {mode} stands alone)"
-                    )));
+                    return conflict(format!("{mode} and another network (--network {mode} stands alone)"));
                 }
             }
         }

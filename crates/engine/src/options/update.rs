@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::conflict;
 use super::limits::LimitOptions;
 use super::throttle::{DeviceRate, DeviceWeight};
 use super::{OptionError, RestartPolicy, format_size};
@@ -21,10 +22,6 @@ impl UpdateOptions {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-}
-
-fn conflict<T>(text: &str) -> Result<T, OptionError> {
-    Err(OptionError::Conflict(text.to_owned()))
 }
 
 /// Whether a limit is given that is one.
@@ -71,11 +68,11 @@ impl LimitOptions {
         if let Some(memory) = by.memory {
             match both.and_then(|both| u64::try_from(both).ok()) {
                 Some(both) if memory > both && !is_set(&by.memory_swap) => {
-                    return Err(OptionError::Conflict(format!(
+                    return conflict(format!(
                         "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time (--memory {}, --memory-swap {})",
                         format_size(memory),
                         format_size(both)
-                    )));
+                    ));
                 }
                 _ => {}
             }

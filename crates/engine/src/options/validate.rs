@@ -6,19 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::error::conflict;
 use super::hosts::{check_name, check_word};
 use super::sysctl::{Holder, holder};
-use super::{
-    CreateOptions, IpcMode, LimitOptions, NamespaceMode, NetworkMode, OptionError, RestartPolicy, UserMode,
-    format_size,
-};
-
-/// Docker's least memory: less and nothing starts.
-const LEAST_MEMORY: u64 = 6 << 20;
-
-fn conflict<T>(text: impl Into<String>) -> Result<T, OptionError> {
-    Err(OptionError::Conflict(text.into()))
-}
+use super::{CreateOptions, IpcMode, NamespaceMode, NetworkMode, OptionError, RestartPolicy, UserMode};
 
 impl CreateOptions {
     /// Refuses what Docker refuses; gives the warnings to print.
@@ -199,115 +190,6 @@ impl CreateOptions {
     }
 }
 
-impl LimitOptions {
-    pub(super) fn check(&self, warnings: &mut Vec<String>) -> Result<(), OptionError> {
-        self.check_memory(warnings)?;
-        self.check_processor()?;
-        if let Some(weight) = self.blkio_weight.filter(|weight| *weight != 0 && !(10..=1000).contains(weight))
-        {
-            return Err(OptionError::syntax(
-                "--blkio-weight",
-                &weight.to_string(),
-                "range of blkio weight is from 10 to 1000",
-            ));
-        }
-        if self.kernel_memory.is_some_and(|bytes| bytes != 0) {
-            let text = "--kernel-memory is ignored: Linux counts the kernel's memory in --memory, and since 5.16 limits it no other way";
-            warnings.push(text.to_owned());
-        }
-        if self.oom_kill_disable && self.memory.is_none_or(|bytes| bytes == 0) {
-            let text = "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.";
-            warnings.push(text.to_owned());
-        }
-        if let Some(parent) = &self.cgroup_parent
-            && (parent.contains('\0') || parent.split('/').any(|part| part == ".."))
-        {
-            return Err(OptionError::syntax(
-                "--cgroup-parent",
-                parent,
-                "expected a path of groups without \"..\"",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_memory(&self, warnings: &mut Vec<String>) -> Result<(), OptionError> {
-        let set = |bytes: Option<u64>| bytes.filter(|bytes| *bytes != 0);
-        let (memory, reservation) = (set(self.memory), set(self.memory_reservation));
-        if let Some(bytes) = memory.filter(|bytes| *bytes < LEAST_MEMORY) {
-            return Err(OptionError::syntax(
-                "--memory",
-                &format_size(bytes),
-                "minimum memory limit allowed is 6MB",
-            ));
-        }
-        if let Some(bytes) = reservation.filter(|bytes| *bytes < LEAST_MEMORY) {
-            return Err(OptionError::syntax(
-                "--memory-reservation",
-                &format_size(bytes),
-                "minimum memory reservation allowed is 6MB",
-            ));
-        }
-        if let (Some(limit), Some(soft)) = (memory, reservation)
-            && limit < soft
-        {
-            return conflict(format!(
-                "minimum memory limit can not be less than memory reservation limit (--memory {}, --memory-reservation {})",
-                format_size(limit),
-                format_size(soft)
-            ));
-        }
-        match (memory, self.memory_swap.filter(|bytes| *bytes != 0)) {
-            (_, Some(swap)) if swap < -1 => Err(OptionError::syntax(
-                "--memory-swap",
-                &swap.to_string(),
-                "expected a size, or -1 for unlimited",
-            )),
-            (None, Some(swap)) if swap > 0 => conflict(
-                "you should always set the Memory limit when using Memoryswap limit (--memory-swap needs --memory)",
-            ),
-            (None, Some(_)) => {
-                warnings.push("--memory-swap -1 has no effect without --memory".to_owned());
-                Ok(())
-            }
-            (Some(limit), Some(swap)) if swap > 0 && swap.unsigned_abs() < limit => conflict(format!(
-                "minimum memoryswap limit should be larger than memory limit (--memory {}, --memory-swap {})",
-                format_size(limit),
-                format_size(swap.unsigned_abs())
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_processor(&self) -> Result<(), OptionError> {
-        let nano = self.nano_cpus.filter(|nano| *nano != 0);
-        let period = self.cpu_period.filter(|period| *period != 0);
-        let quota = self.cpu_quota.filter(|quota| *quota != 0);
-        if nano.is_some() && period.is_some() {
-            return conflict("Nano CPUs and CPU Period cannot both be set (--cpus, --cpu-period)");
-        }
-        if nano.is_some() && quota.is_some() {
-            return conflict("Nano CPUs and CPU Quota cannot both be set (--cpus, --cpu-quota)");
-        }
-        if let Some(period) = period.filter(|period| !(1_000..=1_000_000).contains(period)) {
-            let why = "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)";
-            return Err(OptionError::syntax("--cpu-period", &period.to_string(), why));
-        }
-        if let Some(quota) = quota.filter(|quota| *quota < 1_000 && *quota != -1) {
-            let why = "CPU cfs quota can not be less than 1ms (i.e. 1000)";
-            return Err(OptionError::syntax("--cpu-quota", &quota.to_string(), why));
-        }
-        if let (Some(period), Some(runtime)) = (self.cpu_rt_period, self.cpu_rt_runtime)
-            && i64::try_from(period).is_ok_and(|period| period != 0 && runtime > period)
-        {
-            return conflict(
-                "cpu real-time runtime cannot be higher than cpu real-time period (--cpu-rt-runtime, --cpu-rt-period)",
-            );
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{LogDriver, Tmpfs, parse_sysctl};
@@ -328,61 +210,6 @@ mod tests {
     #[test]
     fn nothing_is_fine() {
         assert_eq!(taken(|_| {}), Vec::<String>::new());
-    }
-
-    #[test]
-    fn memory() {
-        assert!(
-            refused(|o| o.limits.memory = Some((6 << 20) - 1))
-                .contains("minimum memory limit allowed is 6MB")
-        );
-        taken(|o| o.limits.memory = Some(6 << 20));
-        taken(|o| o.limits.memory = Some(0));
-        assert!(refused(|o| o.limits.memory_reservation = Some(1)).contains("reservation allowed is 6MB"));
-        assert!(refused(|o| o.limits.memory_swap = Some(1 << 30)).contains("--memory-swap needs --memory"));
-        assert_eq!(taken(|o| o.limits.memory_swap = Some(-1)).len(), 1);
-        let swap = |swap| {
-            move |o: &mut CreateOptions| {
-                o.limits.memory = Some(100 << 20);
-                o.limits.memory_swap = Some(swap);
-            }
-        };
-        assert!(refused(swap(50 << 20)).ends_with("(--memory 100m, --memory-swap 50m)"));
-        for fine in [100 << 20, 200 << 20, -1, 0] {
-            taken(swap(fine));
-        }
-        assert!(refused(swap(-2)).contains("-1 for unlimited"));
-        let error = refused(|o| {
-            o.limits.memory = Some(10 << 20);
-            o.limits.memory_reservation = Some(20 << 20);
-        });
-        assert!(error.contains("can not be less than memory reservation limit"), "{error}");
-    }
-
-    #[test]
-    fn processors_and_blocks() {
-        let with_cpus = |change: fn(&mut LimitOptions)| {
-            move |o: &mut CreateOptions| {
-                o.limits.nano_cpus = Some(1_000_000_000);
-                change(&mut o.limits);
-            }
-        };
-        assert!(
-            refused(with_cpus(|l| l.cpu_period = Some(100_000))).contains("CPU Period cannot both be set")
-        );
-        assert!(refused(with_cpus(|l| l.cpu_quota = Some(100_000))).contains("CPU Quota cannot both be set"));
-        taken(with_cpus(|_| {}));
-        for bad in [999, 1_000_001] {
-            assert!(refused(|o| o.limits.cpu_period = Some(bad)).contains("CPU cfs period"));
-        }
-        for bad in [999, -2] {
-            assert!(refused(|o| o.limits.cpu_quota = Some(bad)).contains("CPU cfs quota"));
-        }
-        taken(|o| o.limits.cpu_quota = Some(-1));
-        assert!(refused(|o| o.limits.blkio_weight = Some(5)).contains("from 10 to 1000"));
-        taken(|o| o.limits.blkio_weight = Some(0));
-        assert!(refused(|o| o.limits.cgroup_parent = Some("/a/../b".into())).contains("--cgroup-parent"));
-        assert!(refused(|o| o.process.oom_score_adj = Some(1001)).contains("-1000 to 1000"));
     }
 
     #[test]
@@ -492,6 +319,7 @@ mod tests {
         });
         assert_eq!(error, "conflicting options: cannot specify both --restart and --rm");
         assert!(refused(|o| o.process.workdir = Some("a".into())).contains("absolute path"));
+        assert!(refused(|o| o.process.oom_score_adj = Some(1001)).contains("-1000 to 1000"));
         let error = refused(|o| {
             o.supervision.log.driver = LogDriver::None;
             o.supervision.log.max_file = Some(2);
