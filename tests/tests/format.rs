@@ -113,6 +113,8 @@ fn optional_fields_of_documents() {
         "none",
         "--health-cmd",
         "true",
+        "--health-interval",
+        "90s",
         "--label",
         "a=1",
         alpine,
@@ -122,6 +124,11 @@ fn optional_fields_of_documents() {
         ("bare", "{{with .State.Health}}x{{else}}none{{end}} {{json .State.Health}}", "none null\n"),
         ("bare", "{{.Config.Healthcheck}} {{json .Config.Healthcheck}}", "<nil> null\n"),
         ("full", "{{.Config.Healthcheck.Test}} {{.Config.Healthcheck.Retries}}", "[CMD-SHELL true] 0\n"),
+        (
+            "full",
+            "{{with .Config.Healthcheck}}{{.Interval}} {{.Timeout}} {{json .Interval}}{{end}}",
+            "1m30s 0s 90000000000\n",
+        ),
         (
             "bare",
             "{{json .HostConfig.Mounts}} {{.HostConfig.StorageOpt}} {{.Config.Shell}}",

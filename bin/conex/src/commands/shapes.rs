@@ -3,7 +3,9 @@
 //! Only what JSON does not tell stands here: fields that may be absent or null, maps with the users' keys, Go's names that are
 //! spelt otherwise in JSON. All other fields are those of the document. Source: moby's `api/types`, API 1.52.
 
-use crate::format::shape::Shape::{self, Alias, Any, Flag, List, Map, Number, Pointer, Struct, Text};
+use crate::format::shape::Shape::{
+    self, Alias, Any, Duration, Flag, List, Map, Number, Pointer, Struct, Text, Time,
+};
 use crate::format::shape::{TEXTS, WORDS};
 
 /// Go's `struct{}`, the values of its sets.
@@ -27,7 +29,9 @@ pub(crate) const CONTAINER: Shape = Struct(&[
     ("NetworkSettings", Pointer(&NETWORK_SETTINGS)),
 ]);
 
-const STATE: Shape = Struct(&[("Health", Pointer(&Struct(&[("Log", List(&ANYTHING))])))]);
+const STATE: Shape = Struct(&[("Health", Pointer(&HEALTH))]);
+
+const HEALTH: Shape = Struct(&[("Log", List(&Struct(&[("Start", Time), ("End", Time)])))]);
 
 const DRIVER: Shape = Struct(&[("Data", TEXTS)]);
 
@@ -56,10 +60,10 @@ const CONFIG: Shape = Struct(&[
 
 const HEALTHCHECK: Shape = Struct(&[
     ("Test", WORDS),
-    ("Interval", Number),
-    ("Timeout", Number),
-    ("StartPeriod", Number),
-    ("StartInterval", Number),
+    ("Interval", Duration),
+    ("Timeout", Duration),
+    ("StartPeriod", Duration),
+    ("StartInterval", Duration),
     ("Retries", Number),
 ]);
 
@@ -174,6 +178,7 @@ pub(crate) const IMAGE: Shape = Struct(&[
     ("OsVersion", Text),
     ("OSVersion", Alias("OsVersion")),
     ("GraphDriver", DRIVER),
+    ("Metadata", Struct(&[("LastTagTime", Time)])),
     ("RootFS", Struct(&[("Layers", WORDS)])),
     ("Descriptor", Pointer(&DESCRIPTOR)),
     ("Manifests", List(&ANYTHING)),
@@ -205,6 +210,7 @@ pub(crate) const VOLUME: Shape = Struct(&[
 /// `network inspect`; `Host` and `CNI` are ours, of networks of each sort.
 pub(crate) const NETWORK: Shape = Struct(&[
     ("ID", Alias("Id")),
+    ("Created", Time),
     ("IPAM", Struct(&[("Options", TEXTS), ("Config", List(&POOL))])),
     ("ConfigFrom", Struct(&[("Network", Text)])),
     ("Containers", Map(&ANYTHING)),

@@ -19,6 +19,8 @@ pub(super) fn shown(value: &Val<'_>) -> String {
     match (&**value, value.shape()) {
         (Value::Null, Shape::List(_)) => "[]".to_owned(),
         (Value::Null, Shape::Map(_)) => "map[]".to_owned(),
+        (Value::Number(nanoseconds), Shape::Duration) => duration(nanoseconds.as_i64().unwrap_or(0)),
+        (Value::String(moment), Shape::Time) => time(moment),
         (other, _) => text(other),
     }
 }
@@ -66,6 +68,51 @@ fn plain(out: &mut String, value: &Value) {
             out.push(']');
         }
     }
+}
+
+/// Go's `Duration.String`: `1h0m30s`, `1.5s`, `20ms`, `0s`.
+fn duration(nanoseconds: i64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let all = nanoseconds.unsigned_abs();
+    let fraction = |whole: u64, unit: u64| {
+        let digits = format!("{:0width$}", whole % unit, width = unit.ilog10() as usize);
+        format!("{}.{digits}", whole / unit).trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    match all {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{sign}{all}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", fraction(all, 1_000)),
+        1_000_000..SECOND => format!("{sign}{}ms", fraction(all, 1_000_000)),
+        _ => {
+            let (minutes, rest) = (all / SECOND / 60, fraction(all % (60 * SECOND), SECOND));
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{sign}{rest}s"),
+                (0, minutes) => format!("{sign}{minutes}m{rest}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{rest}s"),
+            }
+        }
+    }
+}
+
+/// Go's `Time.String` of a text of RFC 3339; of another, the text.
+fn time(moment: &str) -> String {
+    let split = || {
+        let (day, rest) = moment.split_once('T')?;
+        let zone = rest.find(['Z', '+', '-'])?;
+        let (clock, zone) = rest.split_at(zone);
+        let clock = match clock.contains('.') {
+            true => clock.trim_end_matches('0').trim_end_matches('.'),
+            false => clock,
+        };
+        let zone = match zone {
+            "Z" => "+0000 UTC".to_owned(),
+            // A zone without a name has its offset for one.
+            offset => format!("{0} {0}", offset.replace(':', "")),
+        };
+        Some(format!("{day} {clock} {zone}"))
+    };
+    split().unwrap_or_else(|| moment.to_owned())
 }
 
 /// C's and Go's `%g`; the shortest text that reads back as the same number without a precision.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::functions::{LONGEST, Outcome, WIDEST, bounded, width};
 use super::print::{general, quote, shown, text};
-use super::shape::Val;
+use super::shape::{Shape, Val};
 
 /// A verb's flags, width and precision.
 #[derive(Debug, Default)]
@@ -78,6 +78,7 @@ fn verb_text(verb: char, directive: &Directive, value: &Val<'_>) -> String {
     let signed =
         |text: String| if directive.plus && !text.starts_with('-') { format!("+{text}") } else { text };
     match (verb, &**value) {
+        ('v' | 's', _) if matches!(value.shape(), Shape::Duration | Shape::Time) => shown(value),
         ('v', Value::String(source)) if directive.sharp => quote(source),
         ('v' | 's', Value::String(source)) => match directive.precision {
             Some(precision) => source.chars().take(precision).collect(),

@@ -17,6 +17,10 @@ pub(crate) enum Shape {
     Text,
     /// Left out when it is zero.
     Number,
+    /// `time.Duration`: nanoseconds, printed in units. Left out when it is zero.
+    Duration,
+    /// `time.Time`, of RFC 3339 in JSON.
+    Time,
     /// Left out when it is false.
     Flag,
     /// Null when nil, and true when not, whatever it points to.
@@ -79,7 +83,8 @@ impl<'v> Val<'v> {
     fn zero(shape: &'static Shape) -> Self {
         let value = match shape {
             Shape::Text => Value::from(""),
-            Shape::Number => Value::from(0),
+            Shape::Number | Shape::Duration => Value::from(0),
+            Shape::Time => Value::from("0001-01-01T00:00:00Z"),
             Shape::Flag => Value::Bool(false),
             Shape::Struct(_) => Value::Object(Map::new()),
             _ => Value::Null,

@@ -138,7 +138,7 @@ fn functions_and_pipes() {
 
 #[test]
 fn values_of_known_types() {
-    use super::shape::Shape::{Alias, Any, Flag, List, Number, Pointer, Struct, Text};
+    use super::shape::Shape::{Alias, Any, Duration, Flag, List, Number, Pointer, Struct, Text, Time};
     use super::shape::{Shape, TEXTS, WORDS};
     const HEALTH: Shape = Struct(&[("Log", List(&Any))]);
     const SHAPE: Shape = Struct(&[
@@ -151,10 +151,16 @@ fn values_of_known_types() {
         ("None", TEXTS),
         ("Words", WORDS),
         ("Name", Text),
+        ("Wait", Duration),
+        ("Waits", List(&Duration)),
+        ("Times", List(&Time)),
+        ("Never", Time),
         ("Ends", Shape::Map(&Pointer(&Struct(&[("Links", WORDS)])))),
     ]);
     let data = json!({
         "Id": "abc", "Old": {"Status": "ok", "Log": null}, "Init": false, "Labels": {"A": "1"}, "None": null,
+        "Waits": [1, 1_500, 20_000_000, 1_000_000_000, 61_500_000_000_i64, 3_600_000_000_000_i64, -5_000_000_000_i64],
+        "Times": ["2026-11-27T10:00:00Z", "2026-11-27T10:00:00.120000000Z", "2026-11-27T10:00:00+01:00", "soon"],
         "Words": null, "Ends": {"a": {"Address": "1.2.3.4"}},
     });
     for (template, expected) in [
@@ -181,6 +187,15 @@ fn values_of_known_types() {
         ("{{if .Init}}given{{end}} {{.Init}}{{if .Limit}}x{{end}}", "given false"),
         ("{{.Ends.a.Address}} {{.Ends.a.Links}} {{.Ends.b.Address}}", "1.2.3.4 [] <no value>"),
         ("{{range $k, $v := .Ends}}{{$k}}{{len $v.Links}}{{end}}", "a0"),
+        ("{{.Wait}}{{range .Waits}} {{.}}{{end}}", "0s 1ns 1.5µs 20ms 1s 1m1.5s 1h0m0s -5s"),
+        (
+            "{{with index .Waits 3}}{{printf \"%s %v %d\" . . .}} {{json .}} {{gt . 5}}{{end}}",
+            "1s 1s 1000000000 1000000000 true",
+        ),
+        (
+            "{{range .Times}}{{.}}|{{end}}{{.Never}}",
+            "2026-11-27 10:00:00 +0000 UTC|2026-11-27 10:00:00.12 +0000 UTC|2026-11-27 10:00:00 +0100 +0100|soon|0001-01-01 00:00:00 +0000 UTC",
+        ),
         ("{{$h := .Health}}{{if $h}}x{{else}}{{not $h}}{{end}}", "true"),
     ] {
         let rendered = Template::parse(template).and_then(|parsed| parsed.render_shaped(&data, &SHAPE));
