@@ -84,4 +84,28 @@ pub(crate) fn clear(conex: &Conex, mark: &str, why: &str) {
         eventually(&format!("{why}: {directory} to be empty"), || names().is_empty().then_some(()));
     }
     eventually(&format!("{why}: the processes' end"), || (alive(mark) == 0).then_some(()));
+    // Supervisors clear up behind themselves; helpers end with who has made them.
+    let mut left = Vec::new();
+    eventually(&format!("{why}: the end of Conex's own processes"), || {
+        let before = std::mem::replace(&mut left, ours(conex));
+        if left != before {
+            println!("{why}: there are {left:?}");
+        }
+        left.is_empty().then_some(())
+    });
+}
+
+/// Conex's own processes, by the root directory in their environment.
+fn ours(conex: &Conex) -> Vec<String> {
+    let root = format!("CONEX_ROOT={}", conex.scratch().join("root").display());
+    let of_ours = |entry: &std::fs::DirEntry| {
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == root.as_bytes())
+    };
+    let told = |entry: std::fs::DirEntry| {
+        let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        format!("{} {}", entry.file_name().display(), name.trim())
+    };
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    all.filter(of_ours).map(told).collect()
 }
