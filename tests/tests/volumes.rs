@@ -272,7 +272,7 @@ fn inspect_tells_which_flag_it_was() {
     conex.ok(&words);
     let found = conex.inspect("box");
     assert_eq!(found["HostConfig"]["Binds"], json!(["/tmp:/a:ro"]));
-    assert_eq!(found["HostConfig"]["Tmpfs"], json!({"/u": "", "/v": "size=1048576"}));
+    assert_eq!(found["HostConfig"]["Tmpfs"], json!({"/u": "", "/v": "size=1m"}));
     assert_eq!(
         found["HostConfig"]["Mounts"],
         json!([

@@ -63,6 +63,7 @@ pub use sysctl::parse_sysctl;
 pub(crate) use sysctl::{Holder as SysctlHolder, holder as sysctl_holder};
 pub use throttle::{DeviceRate, DeviceWeight, parse_device_bps, parse_device_iops, parse_device_weight};
 pub use tmpfs::Tmpfs;
+pub(crate) use tmpfs::kernel_option as tmpfs_kernel_option;
 pub use ulimit::Ulimit;
 pub use update::UpdateOptions;
 pub use volume::{ImageOption, VolumeOption, VolumesFrom};

@@ -13,7 +13,7 @@ use super::{OptionError, parse_size};
 pub struct Tmpfs {
     /// Absolute, in the container.
     pub target: PathBuf,
-    /// mount(8) options (`size=64m`, `mode=1777`, `exec`); `nosuid,nodev,noexec` come first.
+    /// mount(8) options as typed (`size=64m`, `mode=1777`, `exec`); `nosuid,nodev,noexec` come first.
     pub options: Vec<String>,
     /// Given by `--mount`, and not by `--tmpfs`: `inspect` shows the two apart.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -51,19 +51,22 @@ impl FromStr for Tmpfs {
             None => (text, ""),
         };
         let target = super::path::target_path(WHAT, text, target)?;
-        let mut taken = Vec::new();
-        for option in options.split(',').filter(|option| !option.is_empty()) {
-            taken.push(check(text, option)?);
-        }
-        Ok(Self { target, options: taken, spelt: false })
+        let options: Vec<_> = options.split(',').filter(|option| !option.is_empty()).collect();
+        options.iter().try_for_each(|option| check(text, option))?;
+        Ok(Self { target, options: options.into_iter().map(str::to_owned).collect(), spelt: false })
     }
 }
 
-/// One option, with its value made one that the kernel takes.
-fn check(text: &str, option: &str) -> Result<String, OptionError> {
+/// An option as the kernel takes it: it knows fewer units of size than Docker.
+pub(crate) fn kernel_option(option: &str) -> String {
+    let bytes = option.strip_prefix("size=").and_then(|size| parse_size("tmpfs size", size).ok());
+    bytes.map_or_else(|| option.to_owned(), |bytes| format!("size={bytes}"))
+}
+
+fn check(text: &str, option: &str) -> Result<(), OptionError> {
     let Some((key, value)) = option.split_once('=') else {
         if FLAGS.contains(&option) {
-            return Ok(option.to_owned());
+            return Ok(());
         }
         return Err(OptionError::unknown("tmpfs option", option, FLAGS.into_iter().chain(VALUES)));
     };
@@ -71,7 +74,7 @@ fn check(text: &str, option: &str) -> Result<String, OptionError> {
     match key {
         // Half of memory, say: the kernel's own form.
         "size" if value.strip_suffix('%').is_some_and(|percent| percent.parse::<u8>().is_ok()) => {}
-        "size" => return Ok(format!("size={}", parse_size("tmpfs size", value)?)),
+        "size" => drop(parse_size("tmpfs size", value)?),
         "mode" => {
             let octal =
                 !value.is_empty() && value.len() <= 5 && value.bytes().all(|b| matches!(b, b'0'..=b'7'));
@@ -91,7 +94,7 @@ fn check(text: &str, option: &str) -> Result<String, OptionError> {
         "mpol" => return Err(wrong("a NUMA policy, as interleave")),
         _ => return Err(OptionError::unknown("tmpfs option", key, FLAGS.into_iter().chain(VALUES))),
     }
-    Ok(option.to_owned())
+    Ok(())
 }
 
 #[cfg(test)]
@@ -103,7 +106,7 @@ mod tests {
         let tmpfs: Tmpfs = "/run".parse().unwrap();
         assert_eq!(tmpfs, Tmpfs { target: "/run".into(), ..Tmpfs::default() });
         let tmpfs: Tmpfs = "/run:rw,exec,size=64m,mode=1777,uid=5,nr_inodes=1k".parse().unwrap();
-        assert_eq!(tmpfs.options, ["rw", "exec", "size=67108864", "mode=1777", "uid=5", "nr_inodes=1k"]);
+        assert_eq!(tmpfs.options, ["rw", "exec", "size=64m", "mode=1777", "uid=5", "nr_inodes=1k"]);
         let tmpfs: Tmpfs = "/run/:size=50%".parse().unwrap();
         assert_eq!(tmpfs, Tmpfs { target: "/run".into(), options: vec!["size=50%".into()], spelt: false });
     }

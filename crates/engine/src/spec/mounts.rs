@@ -8,7 +8,7 @@ use conex_oci::runtime::Mount;
 
 use super::etc::Etc;
 use super::{SpecError, SpecRequest};
-use crate::options::{Bind, IpcMode, Propagation, Recursion, SHM_SIZE, Tmpfs};
+use crate::options::{Bind, IpcMode, Propagation, Recursion, SHM_SIZE, Tmpfs, tmpfs_kernel_option};
 use crate::volumes::{ImageUse, VolumeUse};
 
 pub(super) struct Mounts {
@@ -266,7 +266,7 @@ fn tmpfs_mount(tmpfs: &Tmpfs) -> Mount {
             let other = other.split('=').next().unwrap_or_default();
             other != key && Some(other) != opposite && other != negated
         });
-        options.push(option.clone());
+        options.push(tmpfs_kernel_option(option));
     }
     Mount {
         destination: tmpfs.target.clone(),
