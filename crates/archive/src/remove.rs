@@ -3,11 +3,11 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// Why a tree could not be removed.
@@ -165,8 +165,11 @@ fn open(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(dir, name, flags, Mode::empty()) {
         Err(Errno::ACCESS) => {
-            // chmod follows links, but a link would have failed with ENOTDIR or ELOOP above.
-            rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
+            // By a descriptor: chmod follows a link that somebody has put there meanwhile.
+            let held = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let held = rustix::fs::openat(dir, name, held, Mode::empty())?;
+            let held = format!("/proc/self/fd/{}", held.as_raw_fd());
+            rustix::fs::chmodat(CWD, held, Mode::RWXU, AtFlags::empty())?;
             rustix::fs::openat(dir, name, flags, Mode::empty())
         }
         other => other,

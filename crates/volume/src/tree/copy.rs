@@ -1,9 +1,14 @@
 //! A tree copied with all that belongs to its files: owners, modes, times, extended attributes, hard links, holes.
+//!
+//! A container may be at work where the copy is made: what was made by name counts only as what it is found to be when it is held, and
+//! nothing is changed, and no other name given, by a path that a link could lead elsewhere.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid, XattrFlags,
+};
 use rustix::io::Errno;
 
 use super::Node;
@@ -98,16 +103,24 @@ impl Copier<'_> {
             }
             FileType::Socket | FileType::Unknown => return Ok(None),
         }
+        match Node::open(here, name, path)? {
+            Some(made) if made.is_like(node) => self.dress_held(node, &made, path).map(|()| None),
+            // Somebody else's by now, or gone.
+            _ => Ok(None),
+        }
+    }
+
+    /// What is not opened.
+    fn dress_held(&self, node: &Node, made: &Node, path: &[u8]) -> Result<()> {
         let (uid, gid) = self.owners(node);
-        rustix::fs::chownat(here, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        rustix::fs::chownat(&made.fd, c"", uid, gid, AtFlags::EMPTY_PATH)
             .map_err(Error::tree("set the owner of", path))?;
         if node.kind() != FileType::Symlink {
-            rustix::fs::chmodat(here, name, Mode::from_raw_mode(node.mode()), AtFlags::empty())
+            rustix::fs::chmodat(CWD, made.link(), Mode::from_raw_mode(node.mode()), AtFlags::empty())
                 .map_err(Error::tree("set the mode of", path))?;
         }
-        rustix::fs::utimensat(here, name, &times(node), AtFlags::SYMLINK_NOFOLLOW)
+        rustix::fs::utimensat(&made.fd, c"", &times(node), AtFlags::EMPTY_PATH)
             .map_err(Error::tree("set the times of", path))
-            .map(|()| None)
     }
 
     fn owners(&self, node: &Node) -> (Option<Uid>, Option<Gid>) {
@@ -140,9 +153,19 @@ fn times(node: &Node) -> Timestamps {
     }
 }
 
-/// Another name for what was copied. Nobody else is at work in the copy, and its directories are real ones.
+/// Another name for what was copied, if it is there still.
 fn link(root: BorrowedFd<'_>, first: &[u8], here: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<()> {
-    rustix::fs::linkat(root, first, here, name, AtFlags::empty()).map_err(Error::tree("link", path))
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Some(held) = super::open_beneath(root, first, flags).map_err(Error::tree("link", path))? else {
+        return Ok(());
+    };
+    // By a descriptor alone it takes a right that ordinary users have not: linkat(2), AT_EMPTY_PATH.
+    let held = format!("/proc/self/fd/{}", held.as_raw_fd());
+    match rustix::fs::linkat(CWD, held, here, name, AtFlags::SYMLINK_FOLLOW) {
+        // Its last name has gone since, or somebody has made this one.
+        Err(Errno::NOENT | Errno::EXIST) => Ok(()),
+        done => done.map_err(Error::tree("link", path)),
+    }
 }
 
 /// The file's data, and its holes as holes.

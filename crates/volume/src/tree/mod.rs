@@ -57,6 +57,11 @@ impl Node {
         FileType::from_raw_mode(self.stat.st_mode)
     }
 
+    /// Of the same kind, and the same device.
+    fn is_like(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.stat.st_rdev == other.stat.st_rdev
+    }
+
     /// Permission bits with setuid, setgid and sticky.
     fn mode(&self) -> u32 {
         self.stat.st_mode & 0o7777
@@ -117,13 +122,18 @@ impl Node {
 /// Opens a directory to read, the one at `name` below another: `None` when it is none (any more), or something is mounted on it.
 fn enter(parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open_beneath(parent, name, flags).map_err(Error::tree("open the directory", path))
+}
+
+/// Opens what is at a path below a directory and on its mount, with no link on the way: `None` when it is not there (any more).
+fn open_beneath(parent: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<Option<OwnedFd>> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     loop {
-        match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
+        match rustix::fs::openat2(parent, path, flags, Mode::empty(), resolve) {
             Ok(fd) => return Ok(Some(fd)),
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(None),
-            Err(errno) => return Err(Error::tree("open the directory", path)(errno)),
+            Err(errno) => return Err(errno),
         }
     }
 }

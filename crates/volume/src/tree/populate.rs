@@ -121,6 +121,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::fs::OFlags;
 
@@ -215,5 +216,51 @@ mod tests {
             fs::read_dir(bed.path("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["a", "hole", "sub"]);
+    }
+
+    /// As a container that has the volume, which is a file system of its own, and puts links where the copy is at work.
+    #[test]
+    fn links_put_in_its_way_lead_the_copy_nowhere() {
+        const FIFOS: usize = 1500;
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for name in ["image", "data", "links"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        let image = open(&path("image"));
+        for number in 0..FIFOS {
+            let mode = Mode::from_raw_mode(0o4666);
+            rustix::fs::mknodat(&image, format!("{number:04}"), FileType::Fifo, mode, 0).unwrap();
+            rustix::fs::chmodat(&image, format!("{number:04}"), mode, rustix::fs::AtFlags::empty()).unwrap();
+            symlink(path("target"), path(&format!("links/{number:04}"))).unwrap();
+        }
+        fs::write(path("target"), "the host's").unwrap();
+        fs::set_permissions(path("target"), fs::Permissions::from_mode(0o600)).unwrap();
+        let (data, links) = (open(&path("data")), open(&path("links")));
+        let done = AtomicBool::new(false);
+        let exchanged = std::thread::scope(|scope| {
+            let attacker = scope.spawn(|| {
+                let mut exchanged = 0;
+                let mut number = 0;
+                while !done.load(Ordering::Relaxed) && number < FIFOS {
+                    let Ok(part) = rustix::fs::openat(&data, PART, OFlags::PATH, Mode::empty()) else {
+                        continue;
+                    };
+                    let name = format!("{number:04}");
+                    // Until the name is there.
+                    if renameat_with(&part, &name, &links, &name, RenameFlags::EXCHANGE).is_ok() {
+                        exchanged += 1;
+                        number += 1;
+                    }
+                }
+                exchanged
+            });
+            let outcome = populate(data.as_fd(), data.as_fd(), Some(image.as_fd()), &|id| id, false);
+            done.store(true, Ordering::Relaxed);
+            outcome.unwrap();
+            attacker.join().unwrap()
+        });
+        assert!(exchanged > 0, "the attack did not meet the copy");
+        assert_eq!(fs::metadata(path("target")).unwrap().mode() & 0o7777, 0o600);
     }
 }
