@@ -20,6 +20,28 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
+/// The same of what is only measured: `ps -s` of a container that swaps a directory of its own for a link.
+#[test]
+fn a_size_is_of_the_containers_files_alone() {
+    let (conex, alpine, _outside) = bed!();
+    let big = conex.scratch().join("big");
+    std::fs::create_dir(&big).expect("a directory");
+    std::fs::File::create(big.join("file")).and_then(|file| file.set_len(5 << 40)).expect("a large file");
+    let swap = format!(
+        "mkdir -p /q/a; ln -s {} /q/l; touch /ready; while :; do mv /q/a /q/x; mv /q/l /q/a; mv /q/a /q/l; mv /q/x /q/a; done",
+        big.display()
+    );
+    conex.ok(&["run", "-d", "--name", "evil", alpine, "sh", "-c", &swap]);
+    eventually("the swapping", || {
+        (conex.run(&["exec", "evil", "test", "-e", "/ready"]).code == 0).then_some(())
+    });
+    for _ in 0..150 {
+        let size = conex.ok(&["ps", "-s", "--format", "{{.Size}}"]);
+        assert!(!size.contains("TB"), "{size}");
+    }
+    conex.ok(&["rm", "-f", "evil"]);
+}
+
 /// `/x` is a directory and a link to the host's directory by turns, as fast as the container can.
 #[test]
 fn a_path_that_is_swapped_for_a_link() {

@@ -315,6 +315,38 @@ fn a_damaged_one_can_be_removed() {
     assert!(!data(&conex, "bad").exists());
 }
 
+/// What a power failure makes of a definition: the volume is refused, until it is defined anew.
+#[test]
+fn a_damaged_one_is_defined_anew_with_its_data() {
+    needs_root!();
+    let conex = Conex::new();
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    conex.ok(&["run", "--rm", "-v", "data:/data", alpine, "touch", "/data/kept"]);
+    std::fs::write(data(&conex, "data").with_file_name("volume.json"), "").expect("a file");
+    let error = conex.fails(125, &["run", "--rm", "-v", "data:/data", alpine, "true"]);
+    assert!(error.contains("is damaged") && error.contains("'conex volume create NAME'"), "{error}");
+    conex.ok(&["volume", "create", "--label", "a=1", "data"]);
+    assert_eq!(conex.ok(&["run", "--rm", "-v", "data:/data", alpine, "ls", "/data"]), "kept\n");
+    assert_eq!(conex.ok(&["volume", "inspect", "-f", "{{.Labels.a}}", "data"]), "1\n");
+}
+
+#[test]
+fn what_others_have_put_beside_them_stays() {
+    needs_root!();
+    let conex = Conex::new();
+    conex.ok(&["volume", "create", "data"]);
+    let beside = |name: &str| conex.scratch().join("root/volumes").join(name);
+    for name in [".snapshots/1", ".zfs", ".new-0123", "foo", ".new-0123456789abcdef/_data"] {
+        std::fs::create_dir_all(beside(name)).expect("a directory");
+    }
+    conex.ok(&["volume", "ls"]);
+    assert!(beside(".snapshots/1").exists() && beside(".zfs").exists() && beside(".new-0123").exists());
+    assert!(!beside(".new-0123456789abcdef").exists(), "what a killed command leaves goes");
+    let error = conex.fails(1, &["volume", "create", "foo"]);
+    assert!(error.contains("is there and is no volume"), "{error}");
+    assert_eq!(volumes(&conex), ["data"]);
+}
+
 #[test]
 fn they_are_not_the_container_s_files() {
     let (conex, alpine) = alpine!();

@@ -23,6 +23,9 @@ pub enum Error {
     /// Docker's words.
     #[error("get {name}: no such volume")]
     NotFound { name: String },
+    /// A directory that somebody else has made.
+    #[error("{} is there and is no volume: it has no volume.json; move it away first", path.display())]
+    NoVolume { path: PathBuf },
     /// A volume of that name and with other options.
     #[error("a volume with the name {name} already exists with different options or another driver")]
     Differs { name: String },
@@ -71,7 +74,10 @@ pub enum Error {
     #[error("cannot {what} {}: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: io::Error },
     /// A document of ours that is none.
-    #[error("{} is damaged: {source}", path.display())]
+    #[error(
+        "{} is damaged: {source}; 'conex volume create NAME' with its options defines it anew, and its data stay",
+        path.display()
+    )]
     Document { path: PathBuf, source: serde_json::Error },
     /// The kernel's random numbers.
     #[error("cannot get random numbers: {source}")]

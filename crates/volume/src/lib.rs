@@ -28,4 +28,4 @@ pub use name::VolumeName;
 pub use quota::{DiskImage, Quota, limit};
 use size::parse_size;
 pub use store::{Held, Turn, Volumes};
-pub use tree::{chown, copy, export, import, populate, usage};
+pub use tree::{chown, copy, export, import, length, populate, usage};

@@ -1,11 +1,13 @@
 //! `ps`: one small file and one lock probe a container that does not run, one more file for one that does.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use conex_network::cni::Attachment;
 use conex_network::{PortRange, PortSpec};
 use conex_oci::{ContainerId, Digest};
+use rustix::fs::{Mode, OFlags};
 
 use super::ListFilter;
 use crate::health::{Health, HealthStatus};
@@ -315,17 +317,10 @@ fn phrase(state: &ContainerState, health: Option<HealthStatus>) -> String {
     }
 }
 
-/// Bytes of the regular files below a directory; what cannot be read counts nothing.
-pub(super) fn tree_size(directory: &Path) -> u64 {
-    let (mut total, mut left) = (0, vec![directory.to_owned()]);
-    while let Some(directory) = left.pop() {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => left.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => total += metadata.len(),
-                _ => {}
-            }
-        }
-    }
-    total
+/// Bytes of the regular files that a container has written; what cannot be read counts nothing. It may be at work there: no link of its
+/// own leads out.
+pub(super) fn tree_size(upper: &Path) -> u64 {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(upper, flags, Mode::empty());
+    opened.map_or(0, |upper| conex_volume::length(upper.as_fd()))
 }

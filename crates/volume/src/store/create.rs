@@ -14,48 +14,60 @@ use super::held::Held;
 use super::{DATA, DOCUMENT, Volumes};
 use crate::{Backing, Error, NewVolume, Result, Volume, VolumeName, quota};
 
+/// The kind of a volume that is being made.
+pub(super) const NEW: &str = "new";
+
 impl Volumes {
-    /// Makes a volume, or gives the one that is there, when it has the same options or none are asked for.
+    /// Makes a volume, or gives the one that is there, when it has the same options or none are asked for. One whose definition is damaged
+    /// is defined anew, and keeps its data.
     ///
     /// # Errors
-    /// [`Error::Differs`], [`Error::Option`], [`Error::Quota`].
+    /// [`Error::Differs`], [`Error::Option`], [`Error::Quota`], [`Error::NoVolume`].
     pub fn create(&self, name: &VolumeName, asked: &NewVolume) -> Result<Volume> {
-        self.create_held(name, asked).map(|(volume, _)| volume)
+        match self.create_held(name, asked) {
+            Err(Error::Document { .. }) => self.define(name, asked),
+            made => made.map(|(volume, _)| volume),
+        }
     }
 
-    /// The same, held, so that it stays until whoever wants it has written that down.
+    /// The same, held, so that it stays until whoever wants it has written that down. A damaged one is an error: who makes a container says
+    /// nothing of how its volumes were.
     ///
     /// # Errors
-    /// As [`Volumes::create`].
+    /// As [`Volumes::create`], and [`Error::Document`].
     pub fn create_held(&self, name: &VolumeName, asked: &NewVolume) -> Result<(Volume, Held)> {
         let backing = Backing::of(&asked.options)?;
         loop {
-            if let Some(held) = Held::take(&self.directory(name), FlockOperation::LockShared)?
-                && let Some(volume) = self.get(name)?
-            {
+            if let Some(held) = Held::take(&self.directory(name), FlockOperation::LockShared)? {
+                // Volumes come to their names with their definitions, and leave them so.
+                let volume = self.get(name)?.ok_or_else(|| Error::NoVolume { path: self.directory(name) })?;
                 if !asked.options.is_empty() && asked.options != volume.options {
                     return Err(Error::Differs { name: name.to_string() });
                 }
                 return Ok((volume, held));
             }
             self.sweep();
-            let volume = Volume {
-                name: name.clone(),
-                driver: "local".to_owned(),
-                options: asked.options.clone(),
-                labels: asked.labels.clone(),
-                created: Timestamp::now(),
-                anonymous: asked.anonymous,
-            };
+            let volume = new(name, asked);
             if let Some(held) = self.make(&volume, &backing, asked.passing)? {
                 return Ok((volume, held));
             }
         }
     }
 
+    fn define(&self, name: &VolumeName, asked: &NewVolume) -> Result<Volume> {
+        let (directory, volume) = (self.directory(name), new(name, asked));
+        let missing = || Error::NotFound { name: name.to_string() };
+        let _held = Held::take(&directory, FlockOperation::LockShared)?.ok_or_else(missing)?;
+        let written = directory.join(format!(".{DOCUMENT}-{:016x}", u64::from_ne_bytes(super::random()?)));
+        write_definition(&written, &volume, true)?;
+        std::fs::rename(&written, directory.join(DOCUMENT)).map_err(Error::file("write", &written))?;
+        sync(&directory)?;
+        Ok(volume)
+    }
+
     /// `None` when another has made one of that name.
     fn make(&self, volume: &Volume, backing: &Backing, passing: bool) -> Result<Option<Held>> {
-        let draft = self.draft("new")?;
+        let draft = self.draft(NEW)?;
         let made = self.fill(&draft.path, volume, backing, passing);
         let made = made.and_then(|()| rename(&draft.path, &self.directory(&volume.name)));
         match made {
@@ -85,14 +97,8 @@ impl Volumes {
         if let &Backing::Directory { size: Some(bytes) } = backing {
             quota::limit_volume(&data, &draft.join("image.ext4"), bytes)?;
         }
-        let path = draft.join(DOCUMENT);
-        let failed = Error::file("write", &path);
-        let mut text = serde_json::to_vec_pretty(volume).expect("a definition is JSON");
-        text.push(b'\n');
-        let mut file = File::create_new(&path).map_err(&failed)?;
-        file.write_all(&text).map_err(&failed)?;
+        write_definition(&draft.join(DOCUMENT), volume, !passing)?;
         if !passing {
-            file.sync_all().map_err(&failed)?;
             sync(&data)?;
             sync(draft)?;
         }
@@ -119,6 +125,26 @@ impl Volumes {
             }
         }
     }
+}
+
+fn new(name: &VolumeName, asked: &NewVolume) -> Volume {
+    Volume {
+        name: name.clone(),
+        driver: "local".to_owned(),
+        options: asked.options.clone(),
+        labels: asked.labels.clone(),
+        created: Timestamp::now(),
+        anonymous: asked.anonymous,
+    }
+}
+
+fn write_definition(path: &Path, volume: &Volume, lasting: bool) -> Result<()> {
+    let failed = Error::file("write", path);
+    let mut text = serde_json::to_vec_pretty(volume).expect("a definition is JSON");
+    text.push(b'\n');
+    let mut file = File::create_new(path).map_err(&failed)?;
+    file.write_all(&text).map_err(&failed)?;
+    if lasting { file.sync_all().map_err(&failed) } else { Ok(()) }
 }
 
 /// `.new-<random>`

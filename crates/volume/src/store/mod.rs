@@ -113,7 +113,7 @@ impl Volumes {
         let Ok(entries) = std::fs::read_dir(&self.root) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            if name.as_encoded_bytes().starts_with(b".")
+            if is_unseen(name.as_encoded_bytes())
                 && let Ok(Some(held)) = Held::abandoned(&self.root, &name)
                 && let Err(error) = held.erase()
             {
@@ -121,6 +121,14 @@ impl Volumes {
             }
         }
     }
+}
+
+/// What [`create::unseen`] makes. All else is somebody else's, as a file system's snapshots are.
+fn is_unseen(name: &[u8]) -> bool {
+    let random = [create::NEW, remove::GONE]
+        .into_iter()
+        .find_map(|kind| name.strip_prefix(b".")?.strip_prefix(kind.as_bytes())?.strip_prefix(b"-"));
+    random.is_some_and(|digits| digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 fn read(path: &Path) -> Result<Option<Volume>> {

@@ -6,6 +6,9 @@ use super::create::{sync, unseen};
 use super::{Held, Volumes};
 use crate::{Error, Result, Volume, VolumeName, mount};
 
+/// The kind of a volume that is being removed.
+pub(super) const GONE: &str = "gone";
+
 /// See [`Volumes::turn`].
 #[derive(Debug)]
 pub struct Turn {
@@ -69,7 +72,7 @@ impl Volumes {
     fn erase(&self, name: &VolumeName, held: Held) -> Result<()> {
         // What was mounted on it is not its data.
         mount::detach(&self.data(name));
-        let gone = self.root.join(unseen("gone")?);
+        let gone = self.root.join(unseen(GONE)?);
         std::fs::rename(&held.path, &gone).map_err(Error::file("remove", &held.path))?;
         sync(&self.root)?;
         // From here on there is no such volume; what is left of it is cleared by this or the next command.

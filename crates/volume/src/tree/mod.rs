@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use crate::{Error, Result};
 
 pub use copy::copy;
-pub use measure::usage;
+pub use measure::{length, usage};
 pub use owners::chown;
 pub use pack::export;
 pub(crate) use populate::is_unfinished;
@@ -28,8 +28,8 @@ pub use unpack::import;
 
 /// Deeper than any tree that people make, and as many descriptors as a process has by default.
 const DEEPEST: usize = 240;
-/// Names of one directory.
-const MOST_NAMES: usize = 8_000_000;
+/// Bytes of names that are kept at once, with what each takes: some three million files in the directories on a way down.
+const MOST_KEPT: usize = 256 << 20;
 /// The kernel's own bounds (`<linux/limits.h>`): XATTR_LIST_MAX, XATTR_SIZE_MAX.
 const LONGEST_ATTRIBUTE: usize = 64 << 10;
 
@@ -144,10 +144,16 @@ fn reopen(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
     rustix::fs::openat(directory, c".", flags, Mode::empty()).map_err(Error::tree("open", b""))
 }
 
-/// The names in a directory, in order.
+/// The names in a directory, in order. [`MOST_KEPT`] of them are too many.
 fn names(directory: &OwnedFd, path: &[u8]) -> Result<Vec<Box<[u8]>>> {
+    names_within(directory, path, MOST_KEPT).map(|(names, _)| names)
+}
+
+/// The same with a bound, and how many bytes they take.
+fn names_within(directory: &OwnedFd, path: &[u8], most: usize) -> Result<(Vec<Box<[u8]>>, usize)> {
     let failed = Error::tree("read the directory", path);
     let mut names: Vec<Box<[u8]>> = Vec::new();
+    let mut kept = 0;
     for entry in Dir::read_from(directory).map_err(&failed)? {
         let entry = match entry {
             Ok(entry) => entry,
@@ -159,12 +165,13 @@ fn names(directory: &OwnedFd, path: &[u8]) -> Result<Vec<Box<[u8]>>> {
         if name != b"." && name != b".." {
             names.push(name.into());
         }
-        if names.len() > MOST_NAMES {
+        kept += name.len() + size_of::<Box<[u8]>>() * 2;
+        if kept > most {
             return Err(failed(Errno::TOOBIG));
         }
     }
     names.sort_unstable();
-    Ok(names)
+    Ok((names, kept))
 }
 
 /// Goes through a tree, directories before what is in them. `visit` is given the open directory, the name in it, the path from the
@@ -178,14 +185,18 @@ fn walk(
         fd: OwnedFd,
         path: Vec<u8>,
         names: std::vec::IntoIter<Box<[u8]>>,
+        kept: usize,
     }
-    let open = |fd: OwnedFd, path: Vec<u8>| {
-        Ok::<_, Error>(Level { names: names(&fd, &path)?.into_iter(), fd, path })
+    let open = |fd: OwnedFd, path: Vec<u8>, most: usize| {
+        let (names, kept) = names_within(&fd, &path, most)?;
+        Ok::<_, Error>(Level { names: names.into_iter(), kept, fd, path })
     };
-    let mut levels = vec![open(reopen(root)?, Vec::new())?];
+    let mut levels = vec![open(reopen(root)?, Vec::new(), MOST_KEPT)?];
+    let mut left = MOST_KEPT - levels[0].kept;
     while let Some(level) = levels.last_mut() {
         let Some(name) = level.names.next() else {
             leave(&level.path)?;
+            left += level.kept;
             levels.pop();
             continue;
         };
@@ -199,7 +210,11 @@ fn walk(
                 Some(_) if levels.len() >= DEEPEST => {
                     return Err(Error::Deep { path: conex_archive::names::shown(&path), limit: DEEPEST });
                 }
-                Some(fd) => levels.push(open(fd, path)?),
+                Some(fd) => {
+                    let level = open(fd, path, left)?;
+                    left -= level.kept;
+                    levels.push(level);
+                }
                 None => leave(&path)?,
             }
         }
