@@ -200,6 +200,30 @@ fn killed_beside_its_helper_it_leaves_none() {
     println!("{met} of 30 were killed with a child");
 }
 
+/// What only looks at a `--rm` container that has not run, or changes it, is not its end.
+#[test]
+fn killed_at_a_brief_container_that_has_not_run_it_stays() {
+    let (conex, alpine) = alpine!();
+    std::fs::write(conex.scratch().join("file"), "x").expect("a file");
+    let file = conex.scratch().join("file").display().to_string();
+    conex.ok(&["create", "--rm", "--name", "web", alpine, "true"]);
+    for step in 0..60u64 {
+        for words in [&["update", "--memory", "100m", "web"][..], &["cp", &file, "web:/tmp/"]] {
+            let mut command = conex.background(words);
+            std::thread::sleep(Duration::from_micros(step * 100));
+            command.kill();
+            drop(command.finish());
+            assert_eq!(
+                conex.ok(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]),
+                "web created\n",
+                "{words:?}"
+            );
+        }
+    }
+    assert_eq!(conex.run(&["start", "-a", "web"]).code, 0);
+    assert_nothing_left(&conex);
+}
+
 #[test]
 fn killed_while_removing_the_next_one_finishes() {
     let (conex, alpine) = alpine!();

@@ -1,6 +1,6 @@
 //! `run`: its file systems. `-v --mount --tmpfs --read-only --shm-size --device`.
 
-use conex_tests::alpine;
+use conex_tests::{Conex, alpine, needs_root, skip};
 
 #[test]
 fn volumes() {
@@ -184,4 +184,20 @@ fn files_of_the_network() {
     for line in ["nameserver 9.9.9.9", "search example.org", "options ndots:2"] {
         assert!(resolv.lines().any(|found| found == line), "{line}: {resolv}");
     }
+}
+
+/// Whatever the mask of who types it, and by whichever command a mount point is made.
+#[test]
+fn mount_points_are_for_all_users_of_the_container() {
+    needs_root!();
+    let masked = ["sh", "-c", "umask 077; exec \"$@\"", "sh"].map(str::to_owned);
+    let conex = Conex::through(masked.to_vec());
+    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let look = "stat -c '%a %u:%g' /srv/app /t /work";
+    let flags = ["-v", "data:/srv/app/data", "--tmpfs", "/t/deep", "-w", "/work/dir"];
+    let asked = [&flags[..], &["--user", "1000", alpine, "sh", "-c", look]].concat();
+    assert_eq!(conex.ok(&[&["run", "--rm"][..], &asked].concat()), "755 0:0\n".repeat(3));
+    conex.ok(&[&["create", "--name", "web"][..], &asked].concat());
+    conex.ok(&["cp", "/etc/passwd", "web:/srv/app/data/"]);
+    assert_eq!(conex.ok(&["start", "-a", "web"]), "755 0:0\n".repeat(3));
 }

@@ -26,6 +26,7 @@ use rustix::mount::{
 
 use super::error::CopyError;
 use super::ladder::again;
+use super::write::root_of_the_container;
 use crate::engine::Parts;
 use crate::events::Subject;
 use crate::store::lock::Owned;
@@ -126,7 +127,7 @@ impl Place {
             let kind = match state {
                 ContainerState::Running(process) | ContainerState::Paused(process) => running(&process)?,
                 ContainerState::Restarting(_) => None,
-                ContainerState::Created | ContainerState::Exited(_) => match store.own_settled(id)? {
+                ContainerState::Created | ContainerState::Exited(_) => match store.visit_settled(id)? {
                     Some(owned) => Some(resting(parts, &record, owned)?),
                     None => None,
                 },
@@ -159,6 +160,9 @@ impl Place {
         move_mount(root, c"", CWD, mount_point, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .map_err(fail("mount the container's root".to_owned()))?;
         let within = self.root()?;
+        // Mount points that are made stay: they are the container's, and for all its users. The mask is this thread's own.
+        let _made_as = root_of_the_container(self.ids)?;
+        let mask = rustix::process::umask(Mode::from_raw_mode(0o022));
         for Bind { tree, target } in binds {
             let at = mount_point_for(&within, tree.as_fd(), target)
                 .map_err(fail(format!("make the mount point {}", target.display())))?;
@@ -166,6 +170,7 @@ impl Place {
             move_mount(tree, c"", &at, c"", flags)
                 .map_err(fail(format!("mount the container's {}", target.display())))?;
         }
+        rustix::process::umask(mask);
         if *read_only {
             let change = Change { set: Attributes::RDONLY, ..Change::default() };
             set_attributes(root.as_fd(), &change, false).map_err(|source| CopyError::Place {
@@ -230,7 +235,7 @@ fn running(process: &Process) -> Result<Option<Kind>> {
 
 fn resting(parts: &Parts, record: &Record, owned: Owned) -> Result<Kind> {
     let (store, volatile) = (Box::new(parts.store.clone()), crate::volumes::volatile(record));
-    match mounts(parts, record, &owned) {
+    match mounts(parts, record) {
         Ok(Mounts { root, read_only, binds, lease }) => {
             let mount_point = owned.directory().to_owned();
             Ok(Kind::Resting { root, read_only, binds, mount_point, owned, store, volatile, _lease: lease })
@@ -250,8 +255,7 @@ struct Mounts {
     lease: Lease,
 }
 
-fn mounts(parts: &Parts, record: &Record, owned: &Owned) -> Result<Mounts> {
-    owned.visit()?;
+fn mounts(parts: &Parts, record: &Record) -> Result<Mounts> {
     let image = parts.images.resolve(&record.image_id.to_string(), None)?;
     let lease = parts.images.lease(&image)?;
     let root = parts.mount(record)?;

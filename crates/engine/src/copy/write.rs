@@ -31,17 +31,22 @@ pub(super) struct Owner {
     ids: Option<IdShift>,
 }
 
+/// Makes the files that follow those of the container's root, as a mount that shows others wants them.
+pub(super) fn root_of_the_container(ids: Option<IdShift>) -> Result<Option<FileOwner>> {
+    let Some(ids) = ids else { return Ok(None) };
+    let root = ids.forth(0);
+    let owner = FileOwner::become_for_files(root, root);
+    owner.map(Some).map_err(|source| CopyError::Owner { source })
+}
+
 impl Owner {
     pub(super) fn of(root: &Root, keep: bool) -> Self {
         Self { keep, container: root.is_container(), ids: root.ids() }
     }
 
-    /// Makes the files that follow those of the container's root, as a mount that shows others wants them.
+    /// See the function of that name.
     pub(super) fn root_of_the_container(self) -> Result<Option<FileOwner>> {
-        let Some(ids) = self.ids else { return Ok(None) };
-        let root = ids.forth(0);
-        let owner = FileOwner::become_for_files(root, root);
-        owner.map(Some).map_err(|source| CopyError::Owner { source })
+        root_of_the_container(self.ids)
     }
 
     /// What the host calls the owner; `None` for whoever makes the file.

@@ -110,7 +110,7 @@ pub(crate) fn sweep(store: &Store) -> Result<Vec<Error>> {
 
 fn sweep_one(store: &Store, id: &ContainerId) -> Result<Vec<Error>> {
     // Nobody owns one that does not run, and nobody can start it meanwhile.
-    let Some(owned) = store.own(id)? else { return Ok(Vec::new()) };
+    let Some(owned) = store.visit(id)? else { return Ok(Vec::new()) };
     if owned.inherited {
         // Of one whose owner was killed all is settled.
         drop(owned);

@@ -5,7 +5,9 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use conex_oci::ContainerId;
 use conex_sys::range_lock::{self, Mode};
@@ -20,8 +22,8 @@ use crate::{Error, Result};
 /// The byte that every owner locks, and the one that a supervisor locks too.
 const OWNER: u64 = 0;
 const SUPERVISOR: u64 = 1;
-/// See [`Owned::visit`].
-pub(super) const VISIT: &str = "visit";
+/// In a visitor's lock.
+const VISIT: &[u8] = b"visit";
 
 /// What the lock of a container says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub enum Presence {
 pub struct Owned {
     file: File,
     directory: PathBuf,
+    /// See [`Store::visit`]: the lock file is not empty then.
+    visiting: AtomicBool,
     /// Whether it was a dead owner's: then the container has to be reconciled first.
     pub inherited: bool,
 }
@@ -51,22 +55,32 @@ impl Owned {
         &self.directory
     }
 
-    /// Says that the owner is a supervisor from here on: what `state.json` says is his word.
+    /// Says that the owner is a supervisor from here on, and no visitor: what `state.json` says is his word.
     ///
     /// # Errors
     /// [`Error::Lock`].
     pub fn supervise(&self) -> Result<()> {
-        range_lock::lock(&self.file, SUPERVISOR, Mode::Exclusive)
-            .map_err(|source| Error::Lock { path: self.directory.join("lock"), source })
+        range_lock::lock(&self.file, SUPERVISOR, Mode::Exclusive).map_err(|source| self.fail(source))?;
+        match self.visiting.swap(false, Ordering::Relaxed) {
+            true => self.file.set_len(0).map_err(|source| self.fail(source)),
+            false => Ok(()),
+        }
     }
 
-    /// Says that the owner only looks at or changes the files of a container at rest: what it leaves when it is killed is no end of
-    /// the container, not even of a `--rm` one.
-    ///
-    /// # Errors
-    /// [`Error::Write`].
-    pub fn visit(&self) -> Result<()> {
-        write::new_file(&self.directory.join(VISIT), b"")
+    /// Makes a visitor of whoever took the lock over from a dead owner, whose container has been settled.
+    pub(super) fn visit(&self) -> Result<()> {
+        self.file.write_all_at(VISIT, 0).map_err(|source| self.fail(source))?;
+        self.visiting.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether this owner, or the dead one whose lock it has, was a visitor.
+    pub(super) fn is_visit(&self) -> bool {
+        self.visiting.load(Ordering::Relaxed)
+    }
+
+    fn fail(&self, source: io::Error) -> Error {
+        Error::Lock { path: self.directory.join("lock"), source }
     }
 
     /// Removes the run directory, the lock last.
@@ -74,7 +88,7 @@ impl Owned {
     /// # Errors
     /// [`Error::Remove`].
     pub fn finish(self) -> Result<()> {
-        for name in [VISIT, "sock", "state.json", ".state.json.new"] {
+        for name in ["sock", "state.json", ".state.json.new"] {
             write::unlink(&self.directory.join(name))?;
         }
         // A supervisor takes away itself what only some have.
@@ -109,11 +123,24 @@ impl Store {
         presence(&path).map_err(|source| Error::Lock { path, source })
     }
 
-    /// Becomes the owner; `None` when somebody else is.
+    /// Becomes the owner, to create, run or remove the container; `None` when somebody else is.
     ///
     /// # Errors
     /// [`Error::Directory`], [`Error::Lock`].
     pub fn own(&self, id: &ContainerId) -> Result<Option<Owned>> {
+        self.own_as(id, false)
+    }
+
+    /// The same for who only looks at or changes a container at rest, or has not begun to run it: what he leaves when he is killed is no
+    /// end of the container, not even of a `--rm` one. The word is in the lock's own file before it can be seen, and goes with it.
+    ///
+    /// # Errors
+    /// As [`Store::own`].
+    pub fn visit(&self, id: &ContainerId) -> Result<Option<Owned>> {
+        self.own_as(id, true)
+    }
+
+    fn own_as(&self, id: &ContainerId, visiting: bool) -> Result<Option<Owned>> {
         let directory = self.run_directory(id);
         let fail = |source: io::Error| Error::Lock { path: directory.join("lock"), source };
         let mut refused = 0;
@@ -126,8 +153,11 @@ impl Store {
                 }
                 Err(errno) => return Err(Error::Directory { path: directory, source: errno.into() }),
             }
-            match make(&directory) {
-                Ok(file) => return Ok(Some(Owned { file, directory, inherited: false })),
+            match make(&directory, visiting) {
+                Ok(file) => {
+                    let visiting = AtomicBool::new(visiting);
+                    return Ok(Some(Owned { file, directory, visiting, inherited: false }));
+                }
                 Err(Errno::NOENT) => continue,
                 Err(Errno::EXIST) => {}
                 // What ext4 says of a directory that was removed after it was found: somebody took it for the rest of one.
@@ -150,19 +180,22 @@ impl Store {
                 return Ok(None);
             }
             if linked(&file).map_err(fail)? {
-                return Ok(Some(Owned { file, directory, inherited: true }));
+                let visiting = AtomicBool::new(file.metadata().map_err(fail)?.len() > 0);
+                return Ok(Some(Owned { file, directory, visiting, inherited: true }));
             }
         }
     }
 }
 
 /// A lock file that is locked from the moment it can be seen. `EEXIST` when there is one already.
-fn make(directory: &Path) -> std::result::Result<File, Errno> {
+fn make(directory: &Path, visiting: bool) -> std::result::Result<File, Errno> {
     let lock = directory.join("lock");
+    let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
     let locked = |file: &File| match range_lock::try_lock(file, OWNER, Mode::Exclusive) {
+        Ok(true) if visiting => file.write_all_at(VISIT, 0).map_err(errno),
         Ok(true) => Ok(()),
         Ok(false) => Err(Errno::AGAIN),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        Err(error) => Err(errno(error)),
     };
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags, 0o600.into()) {
@@ -259,5 +292,22 @@ mod tests {
         assert!(heir.inherited);
         assert_eq!(store.presence(&id).unwrap(), Presence::Owned);
         heir.finish().unwrap();
+    }
+
+    #[test]
+    fn a_dead_visitor_is_known_until_somebody_runs_the_container() {
+        let (_place, store, id) = store();
+        drop(store.visit(&id).unwrap().expect("free"));
+        // However many heirs are killed, too.
+        for _ in 0..2 {
+            assert!(store.own(&id).unwrap().expect("dead").is_visit());
+        }
+        let heir = store.own(&id).unwrap().expect("dead");
+        heir.supervise().unwrap();
+        drop(heir);
+        let heir = store.own(&id).unwrap().expect("dead");
+        assert!(!heir.is_visit());
+        heir.finish().unwrap();
+        assert!(!store.own(&id).unwrap().expect("free").is_visit());
     }
 }

@@ -6,7 +6,7 @@ use conex_cgroup::{Cgroup, CgroupPath, Host};
 use conex_oci::{ContainerId, ContainerName};
 use serde::Deserialize;
 
-use super::lock::{Owned, VISIT};
+use super::lock::Owned;
 use super::names;
 use super::ranges;
 use super::state::{Exit, LastRun, Live};
@@ -33,7 +33,7 @@ impl Store {
     /// # Errors
     /// When something cannot be killed, written or removed.
     pub fn reconcile(&self, id: &ContainerId) -> Result<bool> {
-        let Some(owned) = self.own(id)? else { return Ok(self.record(id)?.is_some()) };
+        let Some(owned) = self.visit(id)? else { return Ok(self.record(id)?.is_some()) };
         match self.settle(id, &owned) {
             Ok(true) => owned.finish().map(|()| true),
             Ok(false) => {
@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     /// When something cannot be removed.
     pub fn sweep(&self, id: &ContainerId) -> Result<()> {
-        if let Some(owned) = self.own(id)? {
+        if let Some(owned) = self.visit(id)? {
             if self.record(id)?.is_none() {
                 self.erase(id)?;
             }
@@ -67,6 +67,23 @@ impl Store {
     /// As [`Store::reconcile`].
     pub fn own_settled(&self, id: &ContainerId) -> Result<Option<Owned>> {
         let Some(owned) = self.own(id)? else { return Ok(None) };
+        self.settled(id, owned)
+    }
+
+    /// The same for a visitor ([`Store::visit`]).
+    ///
+    /// # Errors
+    /// As [`Store::reconcile`].
+    pub fn visit_settled(&self, id: &ContainerId) -> Result<Option<Owned>> {
+        let Some(owned) = self.visit(id)? else { return Ok(None) };
+        let Some(owned) = self.settled(id, owned)? else { return Ok(None) };
+        if !owned.is_visit() {
+            owned.visit()?;
+        }
+        Ok(Some(owned))
+    }
+
+    fn settled(&self, id: &ContainerId, owned: Owned) -> Result<Option<Owned>> {
         if !self.settle(id, &owned)? {
             self.erase(id)?;
             owned.finish()?;
@@ -89,13 +106,8 @@ impl Store {
             // What plugins keep on disk survives the machine, and a plugin that failed when the container ended.
             crate::network::detach(self, id);
         }
-        let visit = owned.directory().join(VISIT);
-        let was_visit = owned.inherited && visit.exists();
-        if was_visit {
-            write::unlink(&visit)?;
-        }
         if record.options.auto_remove {
-            return Ok(was_visit || !owned.inherited);
+            return Ok(owned.is_visit() || !owned.inherited);
         }
         if let Some(LastRun::Started { at }) = self.last_run(id)? {
             let restarts = match live {

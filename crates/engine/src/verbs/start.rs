@@ -79,7 +79,8 @@ impl Engine {
                 }
                 Some(ContainerState::Created | ContainerState::Exited(_)) => {}
             }
-            if let Some(owned) = store.own_settled(id)? {
+            // A visit until its supervisor has it.
+            if let Some(owned) = store.visit_settled(id)? {
                 return match self.parts.job(id) {
                     Ok(job) => Ok(Turn::Ours(owned, Box::new(job))),
                     Err(error) => {

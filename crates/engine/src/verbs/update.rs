@@ -37,7 +37,7 @@ impl Engine {
                 }
                 // Nobody starts it while it is ours.
                 Some(_) => {
-                    if let Some(owned) = store.own_settled(id)? {
+                    if let Some(owned) = store.visit_settled(id)? {
                         let changed = apply(&self.parts, id, None, change);
                         owned.finish()?;
                         return changed.map(|_| warnings);

@@ -21,7 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use conex_oci::runtime::NamespaceKind;
 use conex_sys::launch::{Blank, Then};
 use conex_sys::{namespace, process as sys, signal};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Signal};
 
@@ -96,6 +96,8 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
         filesystem::write_time_offsets(&file, &plan.linux.time_offsets)?;
     }
     rustix::process::setsid().during(|| "start a session".into())?;
+    // Mount points and working directories that are made are there for all users of the container, whatever the caller's mask.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     let rootfs = rootfs.take()?;
     let root = mounts::build(plan, &rootfs, duties.root_at)?;
     mounts::make_working_directory(plan, &root);
@@ -129,7 +131,7 @@ pub(crate) fn run_exec(
     rustix::process::setsid().during(|| "start a session".into())?;
     let terminal = match &stdio {
         Stdio::Terminal => {
-            let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())
+            let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                 .during(|| "open the container's root".into())?;
             Some(Terminal::open(root.as_fd(), plan.process)?)
         }
