@@ -333,6 +333,40 @@ fn a_probe_does_not_hold_up_a_stop() {
     }
 }
 
+/// The supervisor ends what it was asked to end, though whoever asked has been interrupted.
+#[test]
+fn an_interrupted_stop_goes_on() {
+    let (conex, alpine) = alpine!();
+    let deaf = [alpine, "sh", "-c", "trap '' TERM; while :; do sleep 1; done"];
+    let flags = ["--stop-signal", "TERM", "--health-cmd", "true", "--restart", "always"];
+    run(&conex, &flags, &deaf);
+    becomes(&conex, "healthy");
+    let mut stop = conex.background(&["stop", "-t", "1", "web"]);
+    eventually("the signal", || {
+        conex
+            .ok(&["events", "--since", "1m", "--until", "0s", "--filter", "event=kill"])
+            .contains("web")
+            .then_some(())
+    });
+    stop.kill();
+    drop(stop.finish());
+    assert_eq!(conex.ok(&["wait", "web"]), "137\n");
+    eventually("its rest", || (conex.inspect("web")["State"]["Status"] == "exited").then_some(()));
+}
+
+/// A signal that a container is deaf to is no end of its probes.
+#[test]
+fn probes_go_on_after_a_signal_that_ends_nothing() {
+    let (conex, alpine) = alpine!();
+    let deaf = [alpine, "sh", "-c", "trap '' TERM; while :; do sleep 1; done"];
+    run(&conex, &["--stop-signal", "TERM", "--health-cmd", "test ! -e /ill", "--health-retries", "1"], &deaf);
+    becomes(&conex, "healthy");
+    conex.ok(&["kill", "-s", "TERM", "web"]);
+    conex.ok(&["exec", "web", "touch", "/ill"]);
+    becomes(&conex, "unhealthy");
+    conex.ok(&["rm", "-f", "web"]);
+}
+
 #[test]
 fn a_container_that_is_checked_stays_small() {
     let (conex, alpine) = alpine!();

@@ -184,6 +184,11 @@ fn the_journal_gets_each_line_with_its_fields() {
             assert!(message.lines().any(|line| line == field), "no {field} in:\n{message}");
         }
     }
+    // A journal that hangs loses lines, and holds nobody up.
+    let flood = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done";
+    let output =
+        conex.ok(&["run", "--rm", "--name", "web", "--log-driver", "journald", alpine, "sh", "-c", flood]);
+    assert_eq!(output.lines().count(), 3000);
 }
 
 #[test]

@@ -394,27 +394,32 @@ fn a_killed_server_is_replaced_and_the_last_container_ends_it() {
 }
 
 #[test]
-fn ten_thousand_questions_in_two_seconds() {
+fn of_ten_thousand_questions_none_is_lost() {
+    /// So many are on their way at once: UDP loses what its buffers do not hold.
+    const WINDOW: usize = 64;
     let yard = named_yard!();
     yard.conex.ok(&["network", "create", "db"]);
     let web = yard.idle("web", &["--network", "db"]);
     let address = yard.ip("web", "db");
     let socket = web.socket.try_clone().expect("a copy");
+    let (answer, answered) = std::sync::mpsc::sync_channel(WINDOW);
     let receiver = std::thread::spawn(move || {
         let mut buffer = [0; 512];
         (0..10_000)
             .take_while(|_| socket.recv(&mut buffer).is_ok_and(|_| buffer[3] & 15 == 0 && buffer[7] == 1))
+            .inspect(|_| drop(answer.send(())))
             .count()
     });
     let begun = Instant::now();
     for number in 0..10_000u16 {
-        let due = begun + Duration::from_micros(200) * number.into();
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if usize::from(number) >= WINDOW {
+            answered.recv().expect("an answer");
+        }
         web.socket.send(&question(number, "web", TYPE::A)).expect("sent");
     }
-    let sent = begun.elapsed();
+    drop(answered);
     assert_eq!(receiver.join().expect("a thread"), 10_000);
-    println!("10,000 questions sent in {sent:?}, answered in {:?}", begun.elapsed());
+    println!("10,000 questions were answered in {:?}", begun.elapsed());
     assert_eq!(web.addresses("web"), [address]);
 }
 

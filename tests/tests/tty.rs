@@ -202,6 +202,17 @@ fn raw_mode_is_left_after_sigkill_and_the_container_lives() {
     assert_eq!(pty.finish().0, 0);
 }
 
+/// As an init does that closes its console and opens it for each program.
+#[test]
+fn a_terminal_that_was_closed_is_opened_again() {
+    let (conex, alpine) = alpine!();
+    let script = "echo one; exec 0<&- 1>&- 2>&-; sleep 0.3; exec 1>/dev/console 2>&1; seq 5000; echo two";
+    conex.ok(&["run", "-d", "-t", "--name", "box", alpine, "sh", "-c", script]);
+    assert_eq!(conex.ok(&["wait", "box"]), "0\n");
+    let log = conex.ok(&["logs", "box"]);
+    assert!(log.starts_with("one\r\n1\r\n") && log.ends_with("\r\n5000\r\ntwo\r\n"), "{log}");
+}
+
 #[test]
 fn a_stop_from_outside_and_a_continue() {
     let (conex, alpine) = alpine!();

@@ -3,11 +3,17 @@
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::supervise::wire::{self, Reply, Request, kind};
 use crate::{Error, Result};
+
+/// A supervisor answers at once, but on a busy machine.
+const LONGEST_ANSWER: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
 /// What comes from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +126,7 @@ impl Attachment {
         Ok(())
     }
 
-    /// Sends a request and waits for the reply. `None` when the supervisor went away over it.
+    /// Sends a request and waits for the reply, [`LONGEST_ANSWER`] at most. `None` when the supervisor went away over it.
     pub(crate) fn ask(&mut self, request: &Request) -> Result<Option<Reply>> {
         let mut frame = wire::json(kind::REQUEST, request);
         while !frame.is_empty() {
@@ -128,10 +134,19 @@ impl Attachment {
                 Ok(sent) => drop(frame.drain(..sent)),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(None),
+                Err(rustix::io::Errno::AGAIN) => {
+                    return Err(Error::Attachment { source: ErrorKind::TimedOut.into() });
+                }
                 Err(errno) => return Err(Error::Attachment { source: errno.into() }),
             }
         }
-        self.reply()
+        let mut fds = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
+        let answered = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&LONGEST_ANSWER)));
+        match answered {
+            Ok(0) => Err(Error::Attachment { source: ErrorKind::TimedOut.into() }),
+            Ok(_) => self.reply(),
+            Err(errno) => Err(Error::Attachment { source: errno.into() }),
+        }
     }
 
     /// Waits for a reply. `None` when the supervisor went away before it.
@@ -154,9 +169,19 @@ impl Attachment {
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(fail)?;
+        // Else it would be waited for one that takes no more connections.
+        set_socket_timeout(
+            &socket,
+            Timeout::Send,
+            Some(Duration::from_secs(LONGEST_ANSWER.tv_sec.unsigned_abs())),
+        )
+        .map_err(fail)?;
         loop {
             match rustix::net::connect(&socket, &address) {
                 Ok(()) => return Ok(Some(Self::new(socket))),
+                Err(rustix::io::Errno::AGAIN) => {
+                    return Err(Error::Attachment { source: ErrorKind::TimedOut.into() });
+                }
                 Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => return Ok(None),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(fail(errno)),

@@ -98,6 +98,9 @@ pub enum Error {
     /// `--network container:NAME` and its like.
     #[error("cannot join the {kind} namespace of container {name}: it is not running; start it first")]
     JoinNotRunning { kind: String, name: String },
+    /// It is stopped, or hangs.
+    #[error("container {name}: its supervisor does not answer; 'conex rm -f' ends it and the container")]
+    Deaf { name: String },
     /// SIGKILL did not end it: it hangs in the kernel.
     #[error("container {name} does not end, not even by SIGKILL; a process of it hangs in the kernel")]
     Undying { name: String },

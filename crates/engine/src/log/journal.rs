@@ -3,6 +3,9 @@
 
 use std::os::unix::net::UnixDatagram;
 
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+
 use super::lines::LONGEST;
 use crate::store::Record;
 use crate::{Error, LogStream, Result};
@@ -34,6 +37,11 @@ impl Journal {
         Ok(Self { socket, fields })
     }
 
+    fn send(&self, message: &[u8]) -> rustix::io::Result<()> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        rustix::net::send(&self.socket, message, flags).map(drop)
+    }
+
     /// Sends one line. A journal that is away or full loses it: the container goes on.
     pub(super) fn line(&mut self, stream: LogStream, line: &[u8]) {
         let mut message = self.fields.clone();
@@ -43,9 +51,11 @@ impl Journal {
             field(&mut message, "CONTAINER_PARTIAL_MESSAGE", b"true");
         }
         field(&mut message, "MESSAGE", text);
-        if self.socket.send(&message).is_err() {
+        match self.send(&message) {
+            Ok(()) | Err(Errno::AGAIN) => {}
             // Restarted since: its socket is another one.
-            let _ = self.socket.connect(super::JOURNAL).and_then(|()| self.socket.send(&message));
+            Err(_) if self.socket.connect(super::JOURNAL).is_ok() => drop(self.send(&message)),
+            Err(_) => {}
         }
     }
 }

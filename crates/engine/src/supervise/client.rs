@@ -11,8 +11,8 @@ use super::wire::{self, Decoder, Reply, Request, kind};
 use crate::LogStream;
 use crate::health::HealthStatus;
 
-/// An attached client that reads nothing for so long is let go. The one that started the container never is: output waits
-/// for it as a pipe would make it wait.
+/// An attached client that reads nothing for so long is let go, and one that asks for nothing. The one that started the container never
+/// is: output waits for it as a pipe would make it wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a client sent.
@@ -48,6 +48,8 @@ pub(super) struct Client {
     unsent: Vec<u8>,
     /// Since when it has taken nothing of `unsent`.
     stalled: Option<Instant>,
+    /// Since when it is here.
+    since: Instant,
     pub(super) role: Role,
     /// The `run` that started the container: its end of input is the container's.
     pub(super) first: bool,
@@ -61,6 +63,7 @@ impl Client {
             decoder: Decoder::default(),
             unsent: Vec::new(),
             stalled: None,
+            since: Instant::now(),
             role,
             first,
             gone: false,
@@ -84,7 +87,8 @@ impl Client {
 
     /// When patience with it ends.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        if self.first { None } else { self.stalled.map(|since| since + PATIENCE) }
+        let silent = (self.role == Role::Silent && self.unsent.is_empty()).then_some(self.since);
+        if self.first { None } else { self.stalled.or(silent).map(|since| since + PATIENCE) }
     }
 
     /// Lets it go when it has been stalled for too long.

@@ -129,7 +129,7 @@ pub(super) fn start(
     })?;
     let ends = match (ours, created.terminal) {
         (Some(ends), _) => ends,
-        (None, Some(master)) => Ends::Terminal { master, open: true },
+        (None, Some(master)) => Ends::terminal(master),
         (None, None) => return Err(Error::NoTerminal),
     };
     ends.unblock().map_err(|errno| Error::Pipes { source: errno.into() })?;

@@ -165,7 +165,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
     };
     let ends = match (ours, created.terminal) {
         (Some(ends), _) => ends,
-        (None, Some(master)) => Ends::Terminal { master, open: true },
+        (None, Some(master)) => Ends::terminal(master),
         (None, None) => return Err(Error::NoTerminal),
     };
     ends.unblock().map_err(pipes)?;

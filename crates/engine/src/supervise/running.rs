@@ -68,11 +68,17 @@ impl Life<'_> {
                             Ok(()) => Reply::Ok,
                             Err(error) => refusal(&error),
                         };
-                        if let (Request::Signal { then: wish, .. }, Reply::Ok) = (&request, &reply)
+                        if let (Request::Signal { signal, then: wish, kill_after }, Reply::Ok) =
+                            (&request, &reply)
                             && *wish != After::Policy
                         {
                             then = *wish;
-                            self.health.iter_mut().for_each(Monitor::cease);
+                            // What may be deaf to it, and is not killed, is looked after further on.
+                            if kill_after.is_some() || *signal == SIGKILL {
+                                self.health.iter_mut().for_each(Monitor::cease);
+                            }
+                            kill_at =
+                                kill_after.and_then(|after| Instant::now().checked_add(after)).or(kill_at);
                         }
                         self.streams.clients[client].reply(&reply);
                         if let Some(monitor) = &self.health {
@@ -88,6 +94,8 @@ impl Life<'_> {
             if code.is_none() {
                 match self.look_after(launched) {
                     OnUnhealthy::None => {}
+                    // Somebody wants its end.
+                    OnUnhealthy::Restart if then != After::Policy => {}
                     OnUnhealthy::Restart => {
                         then = After::Unhealthy;
                         kill_at = self.end_by(launched, &mut paused);

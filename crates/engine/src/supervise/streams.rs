@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
 use super::client::{Client, Message, Role};
@@ -28,14 +29,23 @@ const MOST_DRAINED: usize = 4 << 20;
 pub(super) enum Ends {
     /// Pipes; an end that is closed is `None`.
     Pipes { stdin: Option<OwnedFd>, stdout: Option<OwnedFd>, stderr: Option<OwnedFd> },
-    /// A terminal's master; `open` until its other side is closed everywhere.
-    Terminal { master: OwnedFd, open: bool },
+    /// A terminal's master; `open` until its other side is closed everywhere, which a side of our own keeps from happening: a process
+    /// may close its terminal and open it again.
+    Terminal { master: OwnedFd, open: bool, _other_side: Option<OwnedFd> },
 }
 
 impl Ends {
     /// None at all: between two runs.
     pub(super) fn closed() -> Self {
         Self::Pipes { stdin: None, stdout: None, stderr: None }
+    }
+
+    /// A terminal's, by its master.
+    pub(super) fn terminal(master: OwnedFd) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        // Linux 4.13.
+        let other_side = rustix::pty::ioctl_tiocgptpeer(&master, flags).ok();
+        Self::Terminal { master, open: true, _other_side: other_side }
     }
 
     /// Makes our ends non-blocking.
@@ -54,7 +64,7 @@ impl Ends {
         match (self, stream) {
             (Self::Pipes { stdout, .. }, LogStream::Stdout) => stdout.as_ref(),
             (Self::Pipes { stderr, .. }, LogStream::Stderr) => stderr.as_ref(),
-            (Self::Terminal { master, open: true }, LogStream::Stdout) => Some(master),
+            (Self::Terminal { master, open: true, .. }, LogStream::Stdout) => Some(master),
             _ => None,
         }
     }
@@ -62,7 +72,7 @@ impl Ends {
     fn input(&self) -> Option<&OwnedFd> {
         match self {
             Self::Pipes { stdin, .. } => stdin.as_ref(),
-            Self::Terminal { master, open: true } => Some(master),
+            Self::Terminal { master, open: true, .. } => Some(master),
             Self::Terminal { .. } => None,
         }
     }

@@ -4,6 +4,7 @@
 //! frame that is too long or makes no sense is disconnected.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ pub enum Request {
         signal: i32,
         /// What follows the end.
         then: After,
+        /// SIGKILL after that, should whoever asked be there no more.
+        kill_after: Option<Duration>,
     },
     /// What the container is called, or is connected to, has changed: it is to be told to the name service.
     Names,

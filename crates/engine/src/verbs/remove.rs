@@ -41,13 +41,16 @@ impl Engine {
     fn remove_any(&self, id: &ContainerId, record: &Record, options: RemoveOptions) -> Result<()> {
         let (name, subject) = (record.name.to_string(), Subject::from(record));
         let store = &self.parts.store;
-        let until = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + PATIENCE;
         loop {
             let state = store.state(id)?;
             if let Some(state) = state.filter(ContainerState::is_live) {
                 let name = name.clone();
                 match state {
-                    _ if options.force => self.kill_off(id, &state)?,
+                    _ if options.force => {
+                        self.kill_off(id, &state)?;
+                        until = Instant::now() + PATIENCE;
+                    }
                     ContainerState::Paused(_) => return Err(Error::RemovePaused { name }),
                     ContainerState::Restarting(_) => return Err(Error::RemoveRestarting { name }),
                     _ => return Err(Error::RemoveRunning { name }),
@@ -78,7 +81,7 @@ impl Engine {
         use super::Grace;
         use crate::supervise::wire::After;
         match self.end(id, Some(9), Grace::For(std::time::Duration::from_secs(2)), After::Stop) {
-            Err(Error::Undying { name }) => {
+            Err(Error::Undying { name } | Error::Deaf { name }) => {
                 // A supervisor that does not answer is ended itself; its lock tells that it was one.
                 let Some(process) = state.process() else { return Err(Error::Undying { name }) };
                 end_supervisor(&self.parts.store, id, process.supervisor)

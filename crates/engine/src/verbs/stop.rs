@@ -1,5 +1,6 @@
 //! `stop`, `kill`, `pause`, `unpause`: requests to the supervisor, which alone touches the process.
 
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,10 @@ use crate::{Attachment, Engine, Error, Event, Result};
 const SIGKILL: i32 = 9;
 /// How long a killed container may take to go.
 const DYING: Duration = Duration::from_secs(10);
+/// How much later than a `stop` the supervisor kills by itself.
+const MARGIN: Duration = Duration::from_millis(500);
+/// How long a supervisor that is there may turn requests away.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long `stop` waits before SIGKILL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,13 +72,16 @@ impl Engine {
             Grace::Forever => None,
             Grace::For(timeout) => Some(timeout),
         };
-        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal, then })? else {
+        // The supervisor goes on with it when this command is interrupted. A little later, so that it is otherwise for us to do.
+        let kill_after = timeout.and_then(|timeout| timeout.checked_add(MARGIN));
+        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal, then, kill_after })? else {
             return Ok(false);
         };
         if ended(&mut supervisor, timeout)? {
             return Ok(true);
         }
-        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal: SIGKILL, then })? else {
+        let kill = Request::Signal { signal: SIGKILL, then, kill_after: None };
+        let Some(mut supervisor) = self.ask_live(id, &kill)? else {
             return Ok(true);
         };
         match ended(&mut supervisor, Some(DYING))? {
@@ -84,13 +92,20 @@ impl Engine {
 
     /// Asks the supervisor of a container that runs, is paused or waits to be restarted; `None` when it is none of these.
     pub(super) fn ask_live(&self, id: &ContainerId, request: &Request) -> Result<Option<Attachment>> {
+        let until = Instant::now() + PATIENCE;
+        let deaf = || Error::Deaf { name: id.short().to_owned() };
         loop {
             match self.parts.store.state(id)? {
                 Some(state) if state.is_live() => {}
                 _ => return Ok(None),
             }
-            if let Some(supervisor) = self.ask(id, request)? {
-                return Ok(Some(supervisor));
+            match self.ask(id, request) {
+                Ok(Some(supervisor)) => return Ok(Some(supervisor)),
+                Err(Error::Attachment { source }) if source.kind() == ErrorKind::TimedOut => {
+                    return Err(deaf());
+                }
+                Ok(None) if Instant::now() > until => return Err(deaf()),
+                asked => drop(asked?),
             }
             std::thread::sleep(super::start::PAUSE);
         }
@@ -106,7 +121,8 @@ impl Engine {
         let name = || record.name.to_string();
         let then =
             if signal == SIGKILL || signal == record.stop_signal { After::Stop } else { After::Policy };
-        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal, then })? else {
+        let Some(mut supervisor) = self.ask_live(id, &Request::Signal { signal, then, kill_after: None })?
+        else {
             return Err(Error::NotRunning { name: name() });
         };
         if signal == SIGKILL && !ended(&mut supervisor, Some(DYING))? {

@@ -25,9 +25,9 @@ pub(crate) fn stop_if_left(parts: &Parts, pod: &ContainerId) -> Result<()> {
         }
     }
     match Attachment::connect(&store.run_directory(pod))? {
-        Some(mut supervisor) => {
-            supervisor.ask(&Request::Signal { signal: SIGTERM, then: After::Stop }).map(drop)
-        }
+        Some(mut supervisor) => supervisor
+            .ask(&Request::Signal { signal: SIGTERM, then: After::Stop, kill_after: None })
+            .map(drop),
         None => Ok(()),
     }
 }
