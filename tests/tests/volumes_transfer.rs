@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conex_tests::{Conex, needs_root, skip};
+use conex_tests::{Conex, alpine, needs_root, skip};
 
 fn data(conex: &Conex, name: &str) -> PathBuf {
     conex.root().join("volumes").join(name).join("_data")
@@ -69,4 +69,26 @@ fn there_and_back() {
     let piped = conex.run(&["volume", "export", "one"]);
     assert!(piped.code == 0 && piped.stdout.contains("GNU.sparse"), "{}", piped.stderr);
     conex.fails(1, &["volume", "export", "nothing"]);
+}
+
+/// Nobody reads what is exported: containers that have the volume end all the same.
+#[test]
+fn an_export_that_hangs_holds_no_container_up() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "memory"]);
+    conex.ok(&["run", "-d", "--name", "web", "-v", "memory:/data", alpine, "sleep", "1000"]);
+    conex.ok(&["exec", "web", "dd", "if=/dev/zero", "of=/data/file", "bs=1M", "count=1"]);
+    let mut export = conex
+        .command(&["volume", "export", "memory"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("an export");
+    let mut first = [0];
+    std::io::Read::read_exact(export.stdout.as_mut().expect("a pipe"), &mut first).expect("its beginning");
+    conex.ok(&["stop", "-t", "0", "web"]);
+    assert_eq!(conex.inspect("web")["State"]["Status"], "exited");
+    conex.ok(&["run", "--rm", "-v", "memory:/data", alpine, "true"]);
+    conex.ok(&["rm", "web"]);
+    export.kill().expect("killed");
+    export.wait().expect("its end");
 }

@@ -114,7 +114,7 @@ impl Life<'_> {
     /// everybody; its files go after that.
     pub(super) fn finish(mut self, exit: &Exit, then: After) -> u8 {
         self.streams.close_listener();
-        crate::volumes::release(&self.parts.store, &self.id, &self.volatile);
+        let released = crate::volumes::release(&self.parts.store, &self.id, &self.volatile);
         let (store, id) = (&self.parts.store, &self.id);
         if self.health.is_some()
             && let Err(error) = Health::forget(self.owned.directory())
@@ -147,6 +147,9 @@ impl Life<'_> {
             self.streams.tell_exit(exit.code);
             settled
         };
+        if !released {
+            crate::volumes::release(store, id, &self.volatile);
+        }
         if let Err(error) = settled {
             log::warn!("{error}");
         }

@@ -57,10 +57,10 @@ pub(crate) fn reap(store: &Store, id: &ContainerId) -> Result<()> {
     };
     let volumes = store.volumes();
     for name in names {
-        match volumes.remove(&name, || store.users_of(&name)) {
+        match volumes.remove_soon(&name, || store.users_of(&name)) {
             Ok(()) => {}
+            // Held by who exports it, say, or in use: it is dangling then, and `volume prune` has another try.
             Err(Error::Volume(conex_volume::Error::InUse { .. } | conex_volume::Error::NotFound { .. })) => {}
-            // It is dangling then, and `volume prune` has another try.
             Err(error) => log::warn!("volume {name}: {error}"),
         }
     }

@@ -15,19 +15,22 @@ pub(crate) fn volatile(record: &Record) -> Vec<VolumeName> {
     names
 }
 
-/// Unmounts those that no other container has that runs. Nothing is lost when this fails: the next end, or `volume rm`, does it.
-pub(crate) fn release(store: &Store, id: &ContainerId, names: &[VolumeName]) {
+/// Unmounts those that no other container has that runs. Nothing is lost when this fails: the next end, or `volume rm`, does it. False
+/// when some are left to others: of two containers that end at once each sees the other run, and looks once more without its lock.
+pub(crate) fn release(store: &Store, id: &ContainerId, names: &[VolumeName]) -> bool {
     let volumes = store.volumes();
+    let mut all = true;
     for name in names {
         // Alone: who starts with it attaches it under the same lock, and is seen to run before.
-        let Ok((volume, _held)) = volumes.hold_alone(name) else { continue };
+        let Ok(Some((volume, _held))) = volumes.hold_alone_soon(name) else { continue };
         let runs = |other: &ContainerId| {
             other != id && !matches!(store.presence(other), Ok(Presence::Absent | Presence::Dead))
         };
         match store.volume_users() {
-            Ok(users) if users.iter().any(|(other, names)| names.contains(name) && runs(other)) => {}
+            Ok(users) if users.iter().any(|(other, names)| names.contains(name) && runs(other)) => all = false,
             Ok(_) => volumes.detach(&volume),
             Err(error) => log::warn!("volume {name}: {error}"),
         }
     }
+    all
 }

@@ -91,14 +91,21 @@ fn index(spec: &Spec, target: &Path) -> Option<usize> {
 /// The volume's place, by descriptor.
 fn open(volumes: &Volumes, record: &Record, volume: &VolumeUse, rootfs: BorrowedFd<'_>) -> Result<OwnedFd> {
     let about = if volume.volatile {
-        let (about, _held) = volumes.hold_alone(&volume.name)?;
-        volumes.attach(&about, |root| {
-            let from = if volume.no_copy { None } else { source(rootfs, &volume.target)? };
-            let from = from.as_ref().map(AsFd::as_fd);
-            populate(root, root, from, &owners(record.id_range), false)?;
-            Ok::<_, Error>(())
-        })?;
-        about
+        // Who has it shared keeps others from taking it away, and does not wait for who reads all of it.
+        let (about, held) = volumes.hold(&volume.name)?;
+        if volumes.is_attached(&about)? {
+            about
+        } else {
+            drop(held);
+            let (about, _held) = volumes.hold_alone(&volume.name)?;
+            volumes.attach(&about, |root| {
+                let from = if volume.no_copy { None } else { source(rootfs, &volume.target)? };
+                let from = from.as_ref().map(AsFd::as_fd);
+                populate(root, root, from, &owners(record.id_range), false)?;
+                Ok::<_, Error>(())
+            })?;
+            about
+        }
     } else {
         volumes.find(volume.name.as_str())?
     };

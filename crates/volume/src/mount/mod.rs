@@ -73,6 +73,15 @@ impl Volumes {
         Ok(())
     }
 
+    /// Whether that has been done; true as long as the caller holds the volume.
+    ///
+    /// # Errors
+    /// [`Error::Option`].
+    pub fn is_attached(&self, volume: &Volume) -> Result<bool> {
+        let is_volatile = matches!(volume.backing()?, Backing::FileSystem(system) if system.is_volatile());
+        Ok(is_volatile && is_mounted(&self.data(&volume.name)))
+    }
+
     /// Takes it away again. The caller holds the volume alone, and no container that runs has it.
     pub fn detach(&self, volume: &Volume) {
         detach(&self.data(&volume.name));

@@ -3,11 +3,15 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::{Error, Result};
+
+/// See [`Held::take_soon`].
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Held until it is dropped. Shared, the volume cannot be removed; alone, nobody else looks at it. Who holds one shared waits for no
 /// other alone, or two could wait for each other.
@@ -39,6 +43,18 @@ impl Held {
             if held.is_there() {
                 return Ok(Some(held));
             }
+        }
+    }
+
+    /// The directory held alone, for who has others waiting for him: `None`, too, when somebody holds it for longer than a look takes.
+    pub(super) fn take_soon(path: &Path) -> Result<Option<Self>> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let held = Self::take(path, FlockOperation::NonBlockingLockExclusive)?;
+            if held.is_some() || Instant::now() > until || !path.exists() {
+                return Ok(held);
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -50,6 +50,15 @@ impl Volumes {
         Ok((volume, held))
     }
 
+    /// The same for a container's end, which does not wait for who reads or writes the whole volume: `None` then.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Document`].
+    pub fn hold_alone_soon(&self, name: &VolumeName) -> Result<Option<(Volume, Held)>> {
+        let Some(held) = Held::take_soon(&self.directory(name))? else { return Ok(None) };
+        Ok(self.get(name)?.map(|volume| (volume, held)))
+    }
+
     /// Removes a volume that nobody uses, and all its data. `users` is asked while no new user can come.
     ///
     /// # Errors
@@ -59,9 +68,29 @@ impl Volumes {
         name: &VolumeName,
         users: impl FnOnce() -> std::result::Result<Vec<String>, E>,
     ) -> std::result::Result<(), E> {
+        self.remove_held(name, Held::take(&self.directory(name), FlockOperation::LockExclusive)?, users)
+    }
+
+    /// The same for a container's end, which does not wait for who reads or writes the whole volume: [`Error::NotFound`] then.
+    ///
+    /// # Errors
+    /// As [`Volumes::remove`].
+    pub fn remove_soon<E: From<Error>>(
+        &self,
+        name: &VolumeName,
+        users: impl FnOnce() -> std::result::Result<Vec<String>, E>,
+    ) -> std::result::Result<(), E> {
+        self.remove_held(name, Held::take_soon(&self.directory(name))?, users)
+    }
+
+    fn remove_held<E: From<Error>>(
+        &self,
+        name: &VolumeName,
+        held: Option<Held>,
+        users: impl FnOnce() -> std::result::Result<Vec<String>, E>,
+    ) -> std::result::Result<(), E> {
         // One whose definition cannot be read has to go all the same.
-        let held = Held::take(&self.directory(name), FlockOperation::LockExclusive)?
-            .ok_or_else(|| Error::NotFound { name: name.to_string() })?;
+        let held = held.ok_or_else(|| Error::NotFound { name: name.to_string() })?;
         let users = users()?;
         if !users.is_empty() {
             return Err(Error::InUse { name: name.to_string(), users: users.join(", ") }.into());
