@@ -20,14 +20,20 @@ pub struct TimeError(String);
 
 const SECOND: i64 = 1_000_000_000;
 
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    }
+}
+
 impl Time {
     /// Go's zero time, which Docker shows for "never".
     pub const NEVER: &str = "0001-01-01T00:00:00Z";
 
     /// The wall clock's.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+        SystemTime::now().into()
     }
 
     /// Whole seconds since 1970.

@@ -72,6 +72,7 @@ pub use record::Record;
 pub use state::{ContainerState, Exit, LastRun, Live, Process};
 
 use crate::events::{Event, Journal, Subject};
+use crate::time::Time;
 use crate::{Error, Result};
 use lock::Presence;
 
@@ -88,6 +89,8 @@ pub struct Store {
     pools: Option<Vec<conex_network::Pool>>,
 }
 
+/// In a container's directory: [`LastRun`].
+const EXIT: &str = "exit";
 /// In a container's directory while a `rename` is going on: both names.
 pub(crate) const RENAMING: &str = "renaming.json";
 
@@ -270,12 +273,35 @@ impl Store {
         write::read_json(&self.run_directory(id).join("state.json"))
     }
 
-    /// How the last run went; `None` before the first.
+    /// How the last run went; `None` before the first. What a power failure has made unreadable had been begun, and is not known to have
+    /// ended.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Document`].
+    /// [`Error::Read`].
     pub fn last_run(&self, id: &ContainerId) -> Result<Option<LastRun>> {
-        write::read_json(&self.directory(id).join("exit"))
+        let path = self.directory(id).join(EXIT);
+        match write::read_json(&path) {
+            Err(Error::Document { .. }) => {
+                log::debug!("{} is damaged: the run that it is of counts as begun", path.display());
+                let changed = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+                Ok(Some(LastRun::Started { at: changed.map_or_else(|_| Time::now(), Time::from) }))
+            }
+            last => last,
+        }
+    }
+
+    /// Writes that a run begins: the first one is on the disk then. Of later ones a power failure takes the word, and not the container's
+    /// having been started.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn begin_run(&self, id: &ContainerId) -> Result<()> {
+        let directory = self.directory(id);
+        let durability = match directory.join(EXIT).exists() {
+            true => write::Durability::Passing,
+            false => write::Durability::Lasting,
+        };
+        write::replace_json(&directory, EXIT, &LastRun::Started { at: Time::now() }, durability)
     }
 
     /// Writes how the last run went.
@@ -283,7 +309,7 @@ impl Store {
     /// # Errors
     /// [`Error::Write`].
     pub fn set_last_run(&self, id: &ContainerId, last: &LastRun) -> Result<()> {
-        write::replace_json(&self.directory(id), "exit", last, write::Durability::Passing)
+        write::replace_json(&self.directory(id), EXIT, last, write::Durability::Passing)
     }
 
     /// The ids of all containers, and of what is left of some, in no order.

@@ -24,11 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 #[must_use = "dropping it lets go of the name's lock"]
 pub struct Claim {
-    _file: File,
+    file: File,
     path: PathBuf,
 }
 
 impl Claim {
+    /// Waits until it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|source| Error::Write { path: self.path.clone(), source })?;
+        write::sync(self.path.parent().unwrap_or(&self.path))
+    }
+
     /// Gives the name up.
     ///
     /// # Errors
@@ -62,7 +71,7 @@ pub fn claim(
     let fail = |errno: Errno| Error::Name { path: path.clone(), source: errno.into() };
     loop {
         match make(directory, &path, id) {
-            Ok(file) => return Ok(Claimed::Ours(Claim { _file: file, path })),
+            Ok(file) => return Ok(Claimed::Ours(Claim { file, path })),
             Err(Errno::NOENT) => {
                 write::make_directory(directory)?;
                 continue;
@@ -95,6 +104,17 @@ pub fn claim(
 pub fn hold(directory: &Path, name: &str, id: &ContainerId) -> Result<Option<Claim>> {
     Ok(lock(&directory.join(name), PATIENCE)?
         .and_then(|(claim, text)| (text == id.as_str()).then_some(claim)))
+}
+
+/// Gives up what is `id`'s, or what a power failure has left without an id.
+///
+/// # Errors
+/// [`Error::Name`], [`Error::Remove`].
+pub fn forfeit(directory: &Path, name: &str, id: &ContainerId) -> Result<()> {
+    match lock(&directory.join(name), PATIENCE)? {
+        Some((claim, text)) if text == id.as_str() || text.parse::<ContainerId>().is_err() => claim.forfeit(),
+        _ => Ok(()),
+    }
 }
 
 /// The id in a name's file, without a lock and without asking whether it counts.
@@ -152,7 +172,7 @@ fn lock(path: &Path, patience: Duration) -> Result<Option<(Claim, String)>> {
         // Not UTF-8 is as good as empty: no id.
         let _ = (&mut file).take(256).read_to_string(&mut text);
         text.truncate(text.trim_end().len());
-        return Ok(Some((Claim { _file: file, path: path.to_owned() }, text)));
+        return Ok(Some((Claim { file, path: path.to_owned() }, text)));
     }
 }
 

@@ -5,6 +5,7 @@ use conex_oci::ContainerId;
 
 use super::Store;
 use super::names::{self, Claim, Claimed};
+use super::write;
 use crate::Result;
 use crate::spec::{self, IdRange};
 
@@ -47,11 +48,23 @@ pub(crate) fn share(store: &Store, id: &ContainerId, range: IdRange) -> Result<(
 /// [`crate::Error::Name`], [`crate::Error::Remove`].
 pub(crate) fn release(store: &Store, id: &ContainerId, range: IdRange) -> Result<()> {
     for name in [range.base.to_string(), shared(range, id)] {
-        if let Some(held) = names::hold(&store.ranges(), &name, id)? {
-            held.forfeit()?;
-        }
+        names::forfeit(&store.ranges(), &name, id)?;
     }
     Ok(())
+}
+
+/// Waits until what a container has of a range is on the disk.
+///
+/// # Errors
+/// [`crate::Error::Write`].
+pub(crate) fn sync(store: &Store, id: &ContainerId, range: IdRange) -> Result<()> {
+    let names = [range.base.to_string(), shared(range, id)].map(|name| store.ranges().join(name));
+    let mut there = names.iter().filter(|path| path.exists()).peekable();
+    if there.peek().is_none() {
+        return Ok(());
+    }
+    there.try_for_each(|path| write::sync(path))?;
+    write::sync(&store.ranges())
 }
 
 fn shared(range: IdRange, id: &ContainerId) -> String {

@@ -26,7 +26,7 @@ use crate::options::PodPart;
 use crate::rootless::Member;
 use crate::store::lock::Owned;
 use crate::store::write::Durability;
-use crate::store::{Exit, LastRun, Live, write};
+use crate::store::{Exit, Live, write};
 use crate::time::Time;
 use crate::verbs::AttachOptions;
 use crate::{Attachment, Error, Result};
@@ -209,7 +209,7 @@ impl<'a> Life<'a> {
             notices.give(&mut job.spec);
         }
         if !self.auto_remove {
-            self.parts.store.set_last_run(&self.id, &LastRun::Started { at: Time::now() })?;
+            self.parts.store.begin_run(&self.id)?;
         }
         let name = job.record.name.clone();
         let mut launched = launch(self.parts, job, self.restarts.count)?;

@@ -16,7 +16,7 @@ use crate::store::lock::Owned;
 use crate::store::names::{self, Claim, Claimed};
 use crate::store::writable::WritableLayer;
 use crate::store::write::Durability;
-use crate::store::{Record, Store, write};
+use crate::store::{Record, Store, ranges, write};
 use crate::supervise::Job;
 use crate::time::Time;
 use crate::volumes::Settled;
@@ -62,7 +62,7 @@ impl Engine {
         let lowers = parts.images.lowers(&image)?;
         let draft = Draft::new(&parts.store)?;
         let id = draft.id.clone();
-        let (name, _name) = claim_name(&parts.store, &id, options.name.as_ref())?;
+        let (name, named) = claim_name(&parts.store, &id, options.name.as_ref())?;
         let (mut joined, mut joined_ids) = self.joined(&options)?;
         let settled = self.settle_volumes(&id, &mut options, &image)?;
         let config = &image.document.config;
@@ -134,7 +134,10 @@ impl Engine {
         // A container that is made to stay is there after a power failure, too.
         let durability = if record.options.auto_remove { Durability::Passing } else { Durability::Lasting };
         if durability == Durability::Lasting {
-            write::sync(&directory.join("spec.json"))?;
+            let files = plan.files.iter().map(|(file, _)| directory.join(file));
+            files.chain([directory.join("spec.json")]).try_for_each(|file| write::sync(&file))?;
+            named.sync()?;
+            record.id_range.map_or(Ok(()), |range| ranges::sync(&parts.store, &id, range))?;
         }
         // From here on there is a container.
         write::replace_json(&directory, "config.json", &record, durability)?;

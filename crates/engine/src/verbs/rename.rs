@@ -59,9 +59,10 @@ impl Engine {
                 }
             };
             current.name = name.clone();
-            if let Err(error) =
+            let written = new.sync().and_then(|()| {
                 write::replace_json(&store.directory(id), "config.json", &current, Durability::Lasting)
-            {
+            });
+            if let Err(error) = written {
                 new.forfeit()?;
                 write::unlink(&store.directory(id).join(RENAMING))?;
                 return Err(error);

@@ -27,7 +27,8 @@ pub(crate) fn fill(
         if volumes.may_be_empty(about)? {
             // One at a time; who waits finds it filled.
             let _turn = volumes.turn(&volume.name)?;
-            fill_one(&volumes, about, from.as_fd(), ids)?;
+            let lasting = !(about.anonymous && settled.passing);
+            fill_one(&volumes, about, from.as_fd(), ids, lasting)?;
         }
     }
     Ok(())
@@ -46,15 +47,19 @@ pub(super) fn source(rootfs: BorrowedFd<'_>, target: &Path) -> Result<Option<Own
     }
 }
 
-fn fill_one(volumes: &Volumes, volume: &Volume, from: BorrowedFd<'_>, ids: Option<IdRange>) -> Result<()> {
+fn fill_one(
+    volumes: &Volumes,
+    volume: &Volume,
+    from: BorrowedFd<'_>,
+    ids: Option<IdRange>,
+    lasting: bool,
+) -> Result<()> {
     let owner = owners(ids);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |path: &Path| {
         rustix::fs::open(path, flags, Mode::empty())
             .map_err(|errno| Error::Read { path: path.to_owned(), source: errno.into() })
     };
-    // An anonymous one goes with its container, which has not begun.
-    let lasting = !volume.anonymous;
     if volumes.is_directory(volume)? {
         let (beside, data) = (open(&volumes.directory(&volume.name))?, open(&volumes.data(&volume.name))?);
         populate(beside.as_fd(), data.as_fd(), Some(from), &owner, lasting)?;

@@ -27,7 +27,9 @@ pub(crate) fn release(store: &Store, id: &ContainerId, names: &[VolumeName]) -> 
             other != id && !matches!(store.presence(other), Ok(Presence::Absent | Presence::Dead))
         };
         match store.volume_users() {
-            Ok(users) if users.iter().any(|(other, names)| names.contains(name) && runs(other)) => all = false,
+            Ok(users) if users.iter().any(|(other, names)| names.contains(name) && runs(other)) => {
+                all = false
+            }
             Ok(_) => volumes.detach(&volume),
             Err(error) => log::warn!("volume {name}: {error}"),
         }

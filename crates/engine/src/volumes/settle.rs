@@ -26,6 +26,8 @@ pub(crate) struct Settled {
     pub(crate) images: Vec<ImageUse>,
     /// The volumes by name, each locked.
     pub(super) held: BTreeMap<VolumeName, (Volume, Held)>,
+    /// The container goes with its run, and its anonymous volumes with it.
+    pub(super) passing: bool,
     /// Images that are not to go meanwhile.
     _leases: Vec<conex_content::Lease>,
 }
@@ -83,6 +85,7 @@ impl Engine {
         wanted.extend(places.iter().map(|target| Wanted::OfImage(target)));
         // A pull may take its time: before anything is locked.
         let mut settled = self.take_images(options)?;
+        settled.passing = options.auto_remove;
         self.parts.take(id, storage.volume_driver.as_deref(), wanted, &mut settled)?;
         options.storage.binds.extend(inherited);
         Ok(settled)
@@ -183,7 +186,7 @@ impl Parts {
             let (name, one) = &named[index];
             if !settled.held.contains_key(name) {
                 let is_new = !volumes.directory(name).exists();
-                settled.held.insert(name.clone(), hold(&volumes, name, one, driver)?);
+                settled.held.insert(name.clone(), hold(&volumes, name, one, driver, settled.passing)?);
                 if is_new {
                     self.event(&Event::new("volume", "create", name.as_str()).with("driver", "local"));
                 }
@@ -202,6 +205,7 @@ fn hold(
     name: &VolumeName,
     wanted: &Wanted<'_>,
     driver: Option<&str>,
+    passing: bool,
 ) -> Result<(Volume, Held)> {
     let mut asked = NewVolume::default();
     match wanted {
@@ -220,7 +224,7 @@ fn hold(
     }
     if asked.anonymous {
         asked.labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
-        asked.passing = true;
+        asked.passing = passing;
     }
     Ok(volumes.create_held(name, &asked)?)
 }
