@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
-use conex_tests::{Conex, alpine, eventually};
+use conex_tests::{Conex, alpine, eventually, skip};
 
 /// The host's id of the container's root, and how many ids it has, as it sees them itself.
 fn map(conex: &Conex, flags: &[&str], alpine: &str) -> (u64, u64) {
@@ -275,4 +275,41 @@ fn a_range_is_taken_while_one_that_joined_it_is_there() {
     conex.ok(&["rm", "-f", "joined"]);
     conex.ok(&["create", "--name", "third", alpine, "true"]);
     assert_eq!(base("third"), range);
+}
+
+/// Ids that the container has no numbers for are kept where they are not its own to show.
+#[test]
+fn files_beyond_the_range_keep_their_owners() {
+    let (conex, alpine) = alpine!();
+    let make = "mkdir /d; echo a >/d/f; chown 100000:100001 /d/f; chmod 600 /d/f; chown 90000 /d";
+    conex.ok(&["run", "--userns", "host", "--name", "box", alpine, "sh", "-c", make]);
+    conex.ok(&["commit", "box", "image"]);
+    conex.ok(&["run", "--rm", "-v", "data:/d", "image", "true"]);
+    let read = |extra: &[&str], script| {
+        let words = [&["run", "--rm", "-v", "data:/d"][..], extra, &["image", "sh", "-c", script]].concat();
+        conex.run(&words)
+    };
+    let output = read(&[], "stat -c %u:%g /d/f /d; cat /d/f");
+    assert_eq!(output.stdout, "100000:100001\n90000:0\na\n", "{output:?}");
+    // The volume's own directory is no id's of a range: the container has the host's ids, and says so.
+    assert!(output.stderr.contains("90000:0's, which is not among 65536 ids"), "{output:?}");
+    // One file may be given away, too.
+    let file = conex.scratch().join("file");
+    std::fs::write(&file, "x").expect("a file");
+    let bind = format!("{}:/file:U", file.display());
+    let asked = ["run", "--rm", "-u", "1000:7", "-v", &bind, alpine, "stat", "-c", "%u:%g", "/file"];
+    assert_eq!(conex.ok(&asked), "1000:7\n");
+}
+
+/// Docker's setting of all groups means all that there are.
+#[test]
+fn pings_need_no_capability() {
+    let (conex, alpine) = alpine!();
+    if !std::path::Path::new("/proc/sys/net/ipv4/ping_group_range").exists() {
+        skip!("this kernel has no IPv4");
+    }
+    for flags in [&[][..], &["--sysctl", "net.ipv4.ping_group_range=0 2147483647"], &["--userns", "host"]] {
+        let asked = [&["run", "--rm", "-u", "1000:1000"][..], flags, &[alpine, "ping", "-c1", "127.0.0.1"]];
+        assert!(conex.ok(&asked.concat()).contains("1 packets received"), "{flags:?}");
+    }
 }

@@ -255,6 +255,21 @@ fn inspect_tells_of_them() {
 }
 
 /// What `--mount` asked for is told apart from what `-v` and `--tmpfs` did, in Docker's words.
+/// An image that is made of a container declares what that had, as Docker's does.
+#[test]
+fn a_committed_image_declares_anonymous_ones_and_ports() {
+    let (conex, alpine) = alpine!();
+    let flags =
+        ["-v", "/a", "-v", "named:/b", "--mount", "type=volume,target=/c", "--expose", "90", "-p", "80:81"];
+    conex.ok(&[&["create", "--name", "box"][..], &flags, &[alpine]].concat());
+    conex.ok(&["commit", "box", "made"]);
+    for name in ["box", "made"] {
+        let config = &conex.inspect(name)["Config"];
+        assert_eq!(config["Volumes"], json!({"/a": {}}), "{name}");
+        assert_eq!(config["ExposedPorts"], json!({"81/tcp": {}, "90/tcp": {}}), "{name}");
+    }
+}
+
 #[test]
 fn inspect_tells_which_flag_it_was() {
     let (conex, alpine) = alpine!();

@@ -101,6 +101,11 @@ pub enum Error {
     /// It is stopped, or hangs.
     #[error("container {name}: its supervisor does not answer; 'conex rm -f' ends it and the container")]
     Deaf { name: String },
+    /// A container whose namespace another one shares is no more.
+    #[error(
+        "cannot join the {kind} namespace of container {id}: it has been removed; make this container anew without it"
+    )]
+    JoinGone { kind: String, id: String },
     /// SIGKILL did not end it: it hangs in the kernel.
     #[error("container {name} does not end, not even by SIGKILL; a process of it hangs in the kernel")]
     Undying { name: String },

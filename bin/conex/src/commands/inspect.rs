@@ -129,7 +129,7 @@ fn look(
             }
             match error {
                 conex_image::Error::NotFound { .. } => {
-                    let known = "neither a container, nor an image, nor a network, nor a volume";
+                    let known = "neither a container or pod, nor an image, nor a network, nor a volume";
                     Err(Error::Refused(format!("no such object: {name} ({known})")))
                 }
                 error => Err(error.into()),

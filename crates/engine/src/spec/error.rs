@@ -8,6 +8,9 @@ pub enum SpecError {
     /// Neither the user nor the image names a program.
     #[error("no command specified: the image has none, so give one after the image")]
     NoCommand,
+    /// `exec` of nothing.
+    #[error("no command specified: it is an empty text")]
+    EmptyCommand,
     /// A user that the image's /etc/passwd does not have.
     #[error("unable to find user {0}: no matching entries in passwd file")]
     NoUser(String),

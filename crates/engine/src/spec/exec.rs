@@ -36,7 +36,7 @@ pub fn exec(
 ) -> Result<Process, SpecError> {
     let mut made = base.process.clone().unwrap_or_default();
     if asked.args.first().is_none_or(String::is_empty) {
-        return Err(SpecError::NoCommand);
+        return Err(SpecError::EmptyCommand);
     }
     if let Some(argument) = asked.args.iter().find(|argument| argument.contains('\0')) {
         let why = "an argument holds no NUL".to_owned();

@@ -18,11 +18,13 @@ pub(super) fn build(
 ) -> Result<BTreeMap<String, String>, SpecError> {
     let asked = &request.options.namespaces;
     let mut list = BTreeMap::new();
+    let last = match request.id_range.filter(|_| user_namespace) {
+        // More than those that are mapped are refused in a user namespace (net/ipv4/sysctl_net_ipv4.c).
+        Some(range) => range.size - 1,
+        None => request.host.last_group().min(LAST_GROUP),
+    };
     if matches!(asked.network, NetworkMode::None | NetworkMode::Networks(_)) {
-        // A range of groups beyond those mapped is refused in a user namespace.
-        let groups = (!user_namespace).then(|| format!("0 {}", request.host.last_group().min(LAST_GROUP)));
-        for (name, value) in [(PORTS, Some("0".to_owned())), (PING, groups)] {
-            let Some(value) = value else { continue };
+        for (name, value) in [(PORTS, "0".to_owned()), (PING, format!("0 {last}"))] {
             // Kernels without IPv4 are built.
             let path = PathBuf::from(format!("/proc/sys/{}", name.replace('.', "/")));
             if request.host.exists(&path).unwrap_or(false) {
@@ -36,7 +38,8 @@ pub(super) fn build(
             Some(SysctlHolder::Ipc) if asked.ipc == IpcMode::Host => "--ipc host",
             Some(SysctlHolder::Uts) if asked.uts == NamespaceMode::Host => "--uts host",
             Some(_) => {
-                list.insert(name.clone(), value.clone());
+                let value = if name == PING { groups_up_to(value, last) } else { value.clone() };
+                list.insert(name.clone(), value);
                 continue;
             }
             // A record written by hand.
@@ -47,4 +50,13 @@ pub(super) fn build(
         )));
     }
     Ok(list)
+}
+
+/// A range of groups that ends where those do that there are: "all of them" has many spellings.
+fn groups_up_to(range: &str, last: u32) -> String {
+    let numbers: Option<Vec<u32>> = range.split_whitespace().map(|number| number.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[first, end]) if first <= last && end > last => format!("{first} {last}"),
+        _ => range.to_owned(),
+    }
 }

@@ -6,7 +6,8 @@ use conex_image::{Image, NewImage};
 use conex_oci::image::ImageConfig;
 use conex_oci::{ContainerId, Reference};
 
-use super::inspect::program;
+use super::inspect::{declared_volumes, program};
+use super::inspect_network::exposed;
 use crate::events::Subject;
 use crate::options::signal_name;
 use crate::store::{ContainerState, Record};
@@ -130,6 +131,8 @@ fn config(record: &Record, image: &ImageConfig) -> ImageConfig {
             Some(signal) => Some(signal_name(signal).unwrap_or_else(|| signal.to_string())),
             None => image.stop_signal.clone(),
         },
+        exposed_ports: exposed(&image.exposed_ports, &options.ports),
+        volumes: declared_volumes(record, image),
         healthcheck: record.health.as_ref().map(|check| check.config.clone()),
         on_build: None,
         ..image.clone()

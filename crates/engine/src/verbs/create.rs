@@ -70,7 +70,7 @@ impl Engine {
             parts,
             &id,
             &mut options,
-            (config, !settled.volumes.is_empty()),
+            (config, &settled.volumes),
             (&mut joined, &mut joined_ids),
         )?;
         let cgroup = parts.group_path(options.limits.cgroup_parent.as_deref(), &id)?;
@@ -179,7 +179,7 @@ impl Engine {
         };
         layer.scratch.create(lowers.last().map(PathBuf::as_path), (root, root))?;
         let rootfs = parts.mount_over(record, lowers, users.idmap())?;
-        crate::volumes::fill(parts, settled, rootfs.as_fd(), record.id_range)?;
+        crate::volumes::fill(parts, settled, image, rootfs.as_fd(), record.id_range)?;
         let plan = spec::build(&SpecRequest {
             options: &record.options,
             image: &image.document.config,
@@ -341,8 +341,11 @@ impl Parts {
             let name = || {
                 self.store.record(id).ok().flatten().map_or_else(|| id.to_string(), |r| r.name.to_string())
             };
-            let state =
-                self.store.state(id)?.ok_or_else(|| Error::NoSuchContainer { name: id.to_string() })?;
+            let gone = || Error::JoinGone { kind: kind.clone(), id: id.short().to_owned() };
+            if self.store.record(id)?.is_none() {
+                return Err(gone());
+            }
+            let state = self.store.state(id)?.ok_or_else(gone)?;
             let process =
                 state.process().ok_or_else(|| Error::JoinNotRunning { kind: kind.clone(), name: name() })?;
             for space in &mut linux.namespaces {

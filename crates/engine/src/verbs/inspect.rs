@@ -1,9 +1,10 @@
 //! `inspect`: Docker's document, field by field, from the record, the state and the spec.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use conex_oci::ContainerId;
+use conex_oci::image::ImageConfig;
 use conex_oci::runtime::Spec;
 use serde_json::{Value, json};
 
@@ -171,14 +172,15 @@ fn restarts(state: &ContainerState, last: Option<&Exit>) -> u32 {
     }
 }
 
-fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Value {
+fn config(record: &Record, spec: &Spec, image: Option<&ImageConfig>) -> Value {
     let options = &record.options;
     let env = environment(record, spec, image);
-    let empty = conex_oci::image::ImageConfig::default();
+    let empty = ImageConfig::default();
     let image = image.unwrap_or(&empty);
     let attached =
         options.attached.unwrap_or(Attached { stdin: options.interactive, stdout: true, stderr: true });
     let (entrypoint, command) = program(record, image);
+    let volumes = declared_volumes(record, image);
     let mut document = json!({
         "Hostname": record.hostname,
         "Domainname": options.namespaces.domainname.clone().unwrap_or_default(),
@@ -193,7 +195,7 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
         "Env": env,
         "Cmd": command,
         "Image": record.image,
-        "Volumes": if image.volumes.is_empty() { Value::Null } else { json!(image.volumes) },
+        "Volumes": if volumes.is_empty() { Value::Null } else { json!(volumes) },
         "WorkingDir": options.process.workdir.clone().unwrap_or_else(|| image.working_dir.clone()),
         "Entrypoint": entrypoint,
         "OnBuild": image.on_build,
@@ -221,7 +223,7 @@ fn config(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageCo
 }
 
 /// The user's variables, then the image's others, as Docker has them. What the engine adds (HOSTNAME, HOME, TERM) is in the process alone.
-fn environment(record: &Record, spec: &Spec, image: Option<&conex_oci::image::ImageConfig>) -> Vec<String> {
+fn environment(record: &Record, spec: &Spec, image: Option<&ImageConfig>) -> Vec<String> {
     let name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
     let mut env = record.options.process.env.clone();
     let own: HashSet<String> = env.iter().map(|text| name(text)).collect();
@@ -238,11 +240,16 @@ fn environment(record: &Record, spec: &Spec, image: Option<&conex_oci::image::Im
     env
 }
 
+/// The image's volumes and those of `-v /path`, which is how Docker has it: an image that is made of the container declares them.
+pub(super) fn declared_volumes(record: &Record, image: &ImageConfig) -> BTreeMap<String, Value> {
+    let asked = &record.options.storage.volumes;
+    let anonymous = asked.iter().filter(|volume| volume.short && volume.name.is_none());
+    let anonymous = anonymous.map(|volume| (volume.target.display().to_string(), json!({})));
+    image.volumes.clone().into_iter().chain(anonymous).collect()
+}
+
 /// The container's entrypoint and command, its own or the image's, by Docker's rules.
-pub(super) fn program(
-    record: &Record,
-    image: &conex_oci::image::ImageConfig,
-) -> (Option<Vec<String>>, Option<Vec<String>>) {
+pub(super) fn program(record: &Record, image: &ImageConfig) -> (Option<Vec<String>>, Option<Vec<String>>) {
     let process = &record.options.process;
     let own = process.entrypoint.as_deref();
     let entrypoint = match own {

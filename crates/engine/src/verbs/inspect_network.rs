@@ -126,11 +126,8 @@ pub(super) fn port_bindings(asked: &PortOptions) -> Value {
 }
 
 /// The image's ports and those of `--expose` and `-p`.
-pub(super) fn exposed(image: &impl serde::Serialize, asked: &PortOptions) -> Value {
-    let mut map = match serde_json::to_value(image) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    };
+pub(super) fn exposed(image: &BTreeMap<String, Value>, asked: &PortOptions) -> BTreeMap<String, Value> {
+    let mut map = image.clone();
     let ranges = asked.expose.iter().map(|one| (one.ports, one.protocol));
     for (range, protocol) in
         ranges.chain(asked.publish.iter().map(|spec| (spec.container_ports, spec.protocol)))
@@ -139,5 +136,5 @@ pub(super) fn exposed(image: &impl serde::Serialize, asked: &PortOptions) -> Val
             map.entry(format!("{port}/{protocol}")).or_insert_with(|| json!({}));
         }
     }
-    Value::Object(map)
+    map
 }

@@ -20,6 +20,7 @@ use crate::options::{
 use crate::spec::{self, IdRange, Joined, JoinedContainer, SpecError};
 use crate::store::names::Claim;
 use crate::store::ranges;
+use crate::volumes::VolumeUse;
 use crate::{Error, Result};
 
 /// In force only for who has them in the first user namespace (capabilities(7); the kernel asks `capable()`, not `ns_capable()`).
@@ -69,7 +70,7 @@ impl Users {
         parts: &Parts,
         id: &ContainerId,
         options: &mut CreateOptions,
-        (image, has_volumes): (&ImageConfig, bool),
+        (image, volumes): (&ImageConfig, &[VolumeUse]),
         (joined, joined_ids): (&mut Joined, &mut BTreeMap<String, ContainerId>),
     ) -> Result<Self> {
         let asked = std::mem::take(&mut options.namespaces.user);
@@ -85,7 +86,7 @@ impl Users {
         options.namespaces.user = mode;
         users.notice = notice;
         if options.namespaces.user == UserMode::Private {
-            users.own(parts, id, options, has_volumes)?;
+            users.own(parts, id, options, volumes)?;
         } else if let Some(range) = joined.user.as_ref().and_then(|of| of.id_range) {
             ranges::share(&parts.store, id, range)?;
         }
@@ -98,7 +99,7 @@ impl Users {
         parts: &Parts,
         id: &ContainerId,
         options: &mut CreateOptions,
-        has_volumes: bool,
+        volumes: &[VolumeUse],
     ) -> Result<()> {
         if crate::rootless::is_rootless() {
             return Err(Error::UserMode);
@@ -114,13 +115,15 @@ impl Users {
             Err(error) => return Err(error),
         };
         // Those that have a file system of their own are made when they are mounted.
-        let volumes = Bind {
-            source: parts.volumes().root().to_owned(),
+        let place = |source: &Path| Bind {
+            source: source.to_owned(),
             recursion: Recursion::Disabled,
             ..Bind::default()
         };
-        for bind in options.storage.binds.iter().chain(has_volumes.then_some(&volumes)) {
-            if let Err(why) = showable(bind, range, &idmap) {
+        let plain = volumes.iter().filter(|volume| !volume.detached).map(|volume| place(&volume.source));
+        let places = (!volumes.is_empty()).then(|| place(parts.volumes().root())).into_iter().chain(plain);
+        for bind in options.storage.binds.iter().cloned().chain(places) {
+            if let Err(why) = showable(&bind, range, &idmap) {
                 if self.by_default {
                     return self.as_docker(options, why);
                 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use conex_image::Image;
 use conex_volume::{Volume, Volumes, mount, populate};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -13,22 +14,37 @@ use crate::spec::IdRange;
 use crate::{Error, Result};
 
 /// Fills those that are empty, when the container is made, as Docker does. They are held shared meanwhile, by others too.
+///
+/// With `ids` the root filesystem shows the image's files with other owners, and those that it has no ids for to nobody: they come from the
+/// image itself then, with owners as the image has them, as the volume will show them to the container.
 pub(crate) fn fill(
     parts: &Parts,
     settled: &Settled,
+    image: &Image,
     rootfs: BorrowedFd<'_>,
     ids: Option<IdRange>,
 ) -> Result<()> {
     let volumes = parts.volumes();
     let wanted = settled.volumes.iter().filter(|volume| !volume.no_copy && !volume.volatile);
+    let mut view = None;
     for volume in wanted {
-        let Some(from) = source(rootfs, &volume.target)? else { continue };
+        let Some(mut from) = source(rootfs, &volume.target)? else { continue };
         let (about, _) = &settled.held[&volume.name];
         if volumes.may_be_empty(about)? {
+            if ids.is_some() {
+                if view.is_none() {
+                    view = Some(parts.images.view(image)?);
+                }
+                let whole = view.as_ref().map_or(rootfs, AsFd::as_fd);
+                match source(whole, &volume.target)? {
+                    Some(there) => from = there,
+                    None => continue,
+                }
+            }
             // One at a time; who waits finds it filled.
             let _turn = volumes.turn(&volume.name)?;
             let lasting = !(about.anonymous && settled.passing);
-            fill_one(&volumes, about, from.as_fd(), ids, lasting)?;
+            fill_one(&volumes, about, from.as_fd(), lasting)?;
         }
     }
     Ok(())
@@ -47,14 +63,8 @@ pub(super) fn source(rootfs: BorrowedFd<'_>, target: &Path) -> Result<Option<Own
     }
 }
 
-fn fill_one(
-    volumes: &Volumes,
-    volume: &Volume,
-    from: BorrowedFd<'_>,
-    ids: Option<IdRange>,
-    lasting: bool,
-) -> Result<()> {
-    let owner = owners(ids);
+fn fill_one(volumes: &Volumes, volume: &Volume, from: BorrowedFd<'_>, lasting: bool) -> Result<()> {
+    let owner = |id| id;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |path: &Path| {
         rustix::fs::open(path, flags, Mode::empty())

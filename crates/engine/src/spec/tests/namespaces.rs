@@ -128,7 +128,7 @@ fn user_namespaces_have_a_range() {
     assert_eq!((mapping.container_id, mapping.host_id, mapping.size), (0, RANGE.base, 65_536));
     assert_eq!(plan.linux().uid_mappings, plan.linux().gid_mappings);
     assert_eq!(plan.owner, RANGE.base);
-    assert!(!plan.linux().sysctl.contains_key("net.ipv4.ping_group_range"));
+    assert_eq!(plan.linux().sysctl["net.ipv4.ping_group_range"], "0 65535");
     // Root there has all capabilities over what is its own, whatever the caller lacks.
     let text = Bed::with(|bed| {
         user_namespace(bed);
