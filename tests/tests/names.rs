@@ -407,7 +407,7 @@ fn of_ten_thousand_questions_none_is_lost() {
         let mut buffer = [0; 512];
         (0..10_000)
             .take_while(|_| socket.recv(&mut buffer).is_ok_and(|_| buffer[3] & 15 == 0 && buffer[7] == 1))
-            .inspect(|_| drop(answer.send(())))
+            .inspect(|_| answer.send(()).unwrap_or_default())
             .count()
     });
     let begun = Instant::now();
