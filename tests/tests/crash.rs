@@ -229,7 +229,9 @@ fn a_supervisor_that_hangs_can_be_removed() {
     let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--name", "web", alpine, "sleep", "1000"]);
     let pid = i32::try_from(supervisor(&conex, "web")).ok().and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::STOP).expect("stopped");
+    let flags = rustix::process::PidfdFlags::empty();
+    let process = rustix::process::pidfd_open(pid.expect("a pid"), flags).expect("its process");
+    rustix::process::pidfd_send_signal(process, rustix::process::Signal::STOP).expect("stopped");
     conex.ok(&["rm", "-f", "web"]);
     assert_nothing_left(&conex);
 }

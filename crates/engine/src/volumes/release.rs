@@ -28,7 +28,7 @@ pub(crate) fn release(store: &Store, id: &ContainerId, names: &[VolumeName]) -> 
         };
         match store.volume_users() {
             Ok(users) if users.iter().any(|(other, names)| names.contains(name) && runs(other)) => {
-                all = false
+                all = false;
             }
             Ok(_) => volumes.detach(&volume),
             Err(error) => log::warn!("volume {name}: {error}"),
