@@ -12,6 +12,7 @@
 mod error;
 mod fill;
 mod ladder;
+mod owner;
 pub(crate) mod place;
 mod resolve;
 mod stream;
@@ -29,8 +30,9 @@ pub use error::CopyError;
 pub(crate) use place::{Place, Root};
 
 use error::Result;
+use owner::Owner;
 use resolve::{Destination, destination, source};
-use write::{Owner, Tree};
+use write::Tree;
 
 /// Where from.
 pub enum CopyFrom<'a> {

@@ -26,7 +26,7 @@ use rustix::mount::{
 
 use super::error::CopyError;
 use super::ladder::again;
-use super::write::root_of_the_container;
+use super::owner::root_of_the_container;
 use crate::engine::Parts;
 use crate::events::Subject;
 use crate::store::lock::Owned;

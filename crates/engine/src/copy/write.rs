@@ -1,73 +1,26 @@
 //! Makes files in a directory tree that somebody else may be changing at the same moment. What is in the way is replaced and
 //! never written through; what was made is given its owner, mode and times by a descriptor and not by its name.
 
-use conex_sys::file_owner::FileOwner;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use conex_archive::{Header, Kind, Time};
-use conex_image::writable::{IdShift, travels};
+use conex_image::writable::travels;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, Timespec,
-    Timestamps, Uid, XattrFlags, makedev,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, Timespec, Timestamps,
+    XattrFlags, makedev,
 };
 use rustix::io::Errno;
 
 use super::error::{CopyError, Result, file, shown};
 use super::fill::fill;
 use super::ladder::{self, Ladder};
+use super::owner::Owner;
 use super::resolve::Directory;
-use super::{Contents, Copied, Root, Sink};
+use super::{Contents, Copied, Sink};
 
 /// How often a name is cleared that somebody else takes again.
 const ATTEMPTS: usize = 100;
 const CAPABILITY: &[u8] = b"security.capability";
-
-/// Whose the files are that are made.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Owner {
-    /// As the header says, and not the destination's own.
-    keep: bool,
-    container: bool,
-    ids: Option<IdShift>,
-}
-
-/// Makes the files that follow those of the container's root, as a mount that shows others wants them.
-pub(super) fn root_of_the_container(ids: Option<IdShift>) -> Result<Option<FileOwner>> {
-    let Some(ids) = ids else { return Ok(None) };
-    let root = ids.forth(0);
-    let owner = FileOwner::become_for_files(root, root);
-    owner.map(Some).map_err(|source| CopyError::Owner { source })
-}
-
-impl Owner {
-    pub(super) fn of(root: &Root, keep: bool) -> Self {
-        Self { keep, container: root.is_container(), ids: root.ids() }
-    }
-
-    /// See the function of that name.
-    pub(super) fn root_of_the_container(self) -> Result<Option<FileOwner>> {
-        root_of_the_container(self.ids)
-    }
-
-    /// What the host calls the owner; `None` for whoever makes the file.
-    fn of_header(self, header: &Header) -> Option<(Uid, Gid)> {
-        let (uid, gid) = match (self.keep, self.container) {
-            (true, _) => (header.uid, header.gid),
-            (false, true) => (0, 0),
-            (false, false) => return None,
-        };
-        let host = |id| self.ids.map_or(id, |ids| ids.forth(id));
-        // The largest number is no owner (chown(2)).
-        let valid = |id: u32| if id == u32::MAX { 65_534 } else { id };
-        Some((Uid::from_raw(host(valid(uid))), Gid::from_raw(host(valid(gid)))))
-    }
-
-    /// A program that changes owner gets no rights along with it.
-    fn mode(self, header: &Header) -> Mode {
-        let kept = if self.keep || self.container { 0o7777 } else { 0o1777 };
-        Mode::from_raw_mode(header.mode & kept)
-    }
-}
 
 /// The tree in the making.
 pub(super) struct Tree {

@@ -221,7 +221,7 @@ impl<'a> Life<'a> {
         if launched.names.is_some() && self.parts.store.must_record(&self.id)?.name != name {
             tell(&mut launched.names, self.parts, &self.id, launched.process.pid)?;
         }
-        self.streams.begin(std::mem::replace(&mut launched.ends, super::streams::Ends::closed()));
+        self.streams.begin(std::mem::replace(&mut launched.ends, super::ends::Ends::closed()));
         self.lean_at = Some(Instant::now() + SETTLED);
         if let Some(monitor) = &mut self.health {
             monitor.begin(self.owned.directory());

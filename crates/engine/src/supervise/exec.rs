@@ -8,9 +8,10 @@ use conex_oci::runtime::{Process, SeccompText};
 use conex_runtime::{Exec, Terms, exec};
 
 use super::container::{First, SETTLED, first_client, reap, refusal, started};
+use super::ends::Ends;
 use super::launch::{outside, stdio};
 use super::spawn::spawn;
-use super::streams::{Ends, Happening, Streams, Watched};
+use super::streams::{Happening, Streams, Watched};
 use super::wire::Reply;
 use crate::engine::Parts;
 use crate::log::Sink;

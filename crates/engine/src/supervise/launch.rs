@@ -8,8 +8,8 @@ use conex_runtime::{Create, Inside, Rootfs, Stdio, Terms, create};
 use rustix::fs::{Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::ends::Ends;
 use super::hooks::Run;
-use super::streams::Ends;
 use crate::engine::Parts;
 use crate::network::{NamedNetwork, Names, Wired, link, release};
 use crate::store::{Process, Record};

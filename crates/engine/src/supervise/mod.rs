@@ -12,6 +12,7 @@ mod between;
 mod client;
 mod container;
 mod ending;
+mod ends;
 mod exec;
 mod health;
 mod hooks;

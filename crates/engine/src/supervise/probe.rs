@@ -16,9 +16,10 @@ use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Sock
 use rustix::process::{Pid, Signal};
 
 use super::container::reap;
+use super::ends::Ends;
 use super::exec::{group, start};
 use super::spawn::spawn_apart;
-use super::streams::{Ends, timespec};
+use super::streams::timespec;
 use crate::engine::Parts;
 use crate::rootless::Member;
 use crate::store::Process;

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use conex_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
-use rustix::pty::OpenptFlags;
-use rustix::termios::Winsize;
 
 use super::client::{Client, Message, Role};
+use super::ends::Ends;
 use super::wire::Request;
 use crate::LogStream;
 use crate::log::Sink;
@@ -23,82 +21,6 @@ const MOST_CLIENTS: usize = 256;
 const CHUNK: usize = 16 << 10;
 /// More than a pipe's buffer holds (pipe(7): 1 MiB without CAP_SYS_RESOURCE).
 const MOST_DRAINED: usize = 4 << 20;
-
-/// Our ends of a process's streams.
-#[derive(Debug)]
-pub(super) enum Ends {
-    /// Pipes; an end that is closed is `None`.
-    Pipes { stdin: Option<OwnedFd>, stdout: Option<OwnedFd>, stderr: Option<OwnedFd> },
-    /// A terminal's master; `open` until its other side is closed everywhere, which a side of our own keeps from happening: a process
-    /// may close its terminal and open it again.
-    Terminal { master: OwnedFd, open: bool, _other_side: Option<OwnedFd> },
-}
-
-impl Ends {
-    /// None at all: between two runs.
-    pub(super) fn closed() -> Self {
-        Self::Pipes { stdin: None, stdout: None, stderr: None }
-    }
-
-    /// A terminal's, by its master.
-    pub(super) fn terminal(master: OwnedFd) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        // Linux 4.13.
-        let other_side = rustix::pty::ioctl_tiocgptpeer(&master, flags).ok();
-        Self::Terminal { master, open: true, _other_side: other_side }
-    }
-
-    /// Makes our ends non-blocking.
-    pub(super) fn unblock(&self) -> rustix::io::Result<()> {
-        let unblock =
-            |fd: &OwnedFd| rustix::fs::fcntl_setfl(fd, rustix::fs::fcntl_getfl(fd)? | OFlags::NONBLOCK);
-        match self {
-            Self::Pipes { stdin, stdout, stderr } => {
-                [stdin, stdout, stderr].into_iter().flatten().try_for_each(unblock)
-            }
-            Self::Terminal { master, .. } => unblock(master),
-        }
-    }
-
-    pub(super) fn output(&self, stream: LogStream) -> Option<&OwnedFd> {
-        match (self, stream) {
-            (Self::Pipes { stdout, .. }, LogStream::Stdout) => stdout.as_ref(),
-            (Self::Pipes { stderr, .. }, LogStream::Stderr) => stderr.as_ref(),
-            (Self::Terminal { master, open: true, .. }, LogStream::Stdout) => Some(master),
-            _ => None,
-        }
-    }
-
-    fn input(&self) -> Option<&OwnedFd> {
-        match self {
-            Self::Pipes { stdin, .. } => stdin.as_ref(),
-            Self::Terminal { master, open: true, .. } => Some(master),
-            Self::Terminal { .. } => None,
-        }
-    }
-
-    pub(super) fn end_output(&mut self, stream: LogStream) {
-        match (self, stream) {
-            (Self::Pipes { stdout, .. }, LogStream::Stdout) => *stdout = None,
-            (Self::Pipes { stderr, .. }, LogStream::Stderr) => *stderr = None,
-            (Self::Terminal { open, .. }, _) => *open = false,
-        }
-    }
-
-    /// A pipe's input ends; a terminal's cannot.
-    fn end_input(&mut self) {
-        if let Self::Pipes { stdin, .. } = self {
-            *stdin = None;
-        }
-    }
-
-    pub(super) fn resize(&self, rows: u16, columns: u16) {
-        if let Self::Terminal { master, .. } = self {
-            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            let _ = rustix::termios::tcsetwinsize(master, size);
-        }
-    }
-}
 
 /// What a turn found out that is not about streams.
 #[derive(Debug, PartialEq, Eq)]
