@@ -313,3 +313,16 @@ fn pings_need_no_capability() {
         assert!(conex.ok(&asked.concat()).contains("1 packets received"), "{flags:?}");
     }
 }
+
+/// Who shares what is no more is told so, and is not stopped to be started again.
+#[test]
+fn a_restart_of_who_joined_what_is_gone_stops_nothing() {
+    let (conex, alpine) = alpine!();
+    conex.ok(&["run", "-d", "--name", "one", alpine, "sleep", "1000"]);
+    conex.ok(&["run", "-d", "--name", "two", "--userns", "container:one", alpine, "sleep", "1000"]);
+    conex.ok(&["rm", "-f", "one"]);
+    let error = conex.fails(1, &["restart", "-t", "0", "two"]);
+    assert!(error.contains("it has been removed; make this container anew"), "{error}");
+    assert_eq!(conex.inspect("two")["State"]["Status"], "running");
+    conex.ok(&["rm", "-f", "two"]);
+}

@@ -333,19 +333,30 @@ fn labels(image: &Image, options: &CreateOptions) -> BTreeMap<String, String> {
     labels
 }
 
+fn gone(kind: &str, id: &ContainerId) -> Error {
+    Error::JoinGone { kind: kind.to_owned(), id: id.short().to_owned() }
+}
+
 impl Parts {
+    /// Whether the containers whose namespaces a container shares are there still, running or not.
+    pub(super) fn check_joined(&self, record: &Record) -> Result<()> {
+        for (kind, id) in &record.joined {
+            if self.store.record(id)?.is_none() {
+                return Err(gone(kind, id));
+            }
+        }
+        Ok(())
+    }
+
     /// Points the spec's joined namespaces at the processes that their containers have now.
     pub(crate) fn rejoin(&self, record: &Record, spec: &mut conex_oci::runtime::Spec) -> Result<()> {
+        self.check_joined(record)?;
         let Some(linux) = &mut spec.linux else { return Ok(()) };
         for (kind, id) in &record.joined {
             let name = || {
                 self.store.record(id).ok().flatten().map_or_else(|| id.to_string(), |r| r.name.to_string())
             };
-            let gone = || Error::JoinGone { kind: kind.clone(), id: id.short().to_owned() };
-            if self.store.record(id)?.is_none() {
-                return Err(gone());
-            }
-            let state = self.store.state(id)?.ok_or_else(gone)?;
+            let state = self.store.state(id)?.ok_or_else(|| gone(kind, id))?;
             let process =
                 state.process().ok_or_else(|| Error::JoinNotRunning { kind: kind.clone(), name: name() })?;
             for space in &mut linux.namespaces {

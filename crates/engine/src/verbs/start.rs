@@ -111,6 +111,8 @@ impl Engine {
         let Some(before) = before.filter(ContainerState::is_live) else {
             return self.start(id, StartMode::Detached).map(drop);
         };
+        // One that could not start again is not stopped for it.
+        self.parts.check_joined(&self.parts.store.must_record(id)?)?;
         // The supervisor starts it again itself: so a --rm container lives on, and nobody else can come in between.
         if !self.end(id, signal, grace, After::Restart)? {
             return self.start(id, StartMode::Detached).map(drop);
