@@ -158,7 +158,8 @@ fn ranges_of_ports_are_one_text() {
     assert_eq!(shown("same"), "7000-7002/tcp, 127.0.0.1:9000-9002->9000-9002/tcp");
     run("shifted", &["-p", "127.0.0.1:8000-8001:6000-6001/udp"]);
     assert_eq!(shown("shifted"), "127.0.0.1:8000->6000/udp, 127.0.0.1:8001->6001/udp");
-    conex.ok(&["commit", "-c", "EXPOSE 5000/udp", "same", "exposes:1"]);
+    conex.ok(&["create", "--name", "plain", yard.image]);
+    conex.ok(&["commit", "-c", "EXPOSE 5000/udp", "plain", "exposes:1"]);
     conex.ok(&["run", "-d", "--name", "image", "exposes:1", "sleep", "1000"]);
     assert_eq!(shown("image"), "5000/udp");
     assert!(conex.ok(&["ps"]).contains(" 5000/udp "));
