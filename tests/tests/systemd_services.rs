@@ -232,8 +232,13 @@ fn a_pod_is_a_service() {
     assert_eq!(states(), ["running", "running"]);
     systemctl(&["stop", &own]);
     for service in &services {
+        let mut last = String::new();
         eventually("a stopped service", || {
-            (property(&service.name, "ActiveState") == "inactive").then_some(())
+            let state = property(&service.name, "ActiveState");
+            if std::mem::replace(&mut last, state) != last {
+                println!("{} is {last}: {}", service.name, property(&service.name, "Result"));
+            }
+            (last == "inactive").then_some(())
         });
     }
     assert_eq!(states(), ["exited", "exited"]);
