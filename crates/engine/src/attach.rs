@@ -5,15 +5,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::supervise::wire::{self, Reply, Request, kind};
+use crate::time::timespec;
 use crate::{Error, Result};
 
 /// A supervisor answers at once, but on a busy machine.
-const LONGEST_ANSWER: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 
 /// What comes from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,16 +135,15 @@ impl Attachment {
                 Ok(sent) => drop(frame.drain(..sent)),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(None),
-                Err(rustix::io::Errno::AGAIN) => {
-                    return Err(Error::Attachment { source: ErrorKind::TimedOut.into() });
-                }
+                Err(rustix::io::Errno::AGAIN) => return Err(no_answer()),
                 Err(errno) => return Err(Error::Attachment { source: errno.into() }),
             }
         }
+        let longest = timespec(LONGEST_ANSWER);
         let mut fds = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
-        let answered = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&LONGEST_ANSWER)));
+        let answered = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&longest)));
         match answered {
-            Ok(0) => Err(Error::Attachment { source: ErrorKind::TimedOut.into() }),
+            Ok(0) => Err(no_answer()),
             Ok(_) => self.reply(),
             Err(errno) => Err(Error::Attachment { source: errno.into() }),
         }
@@ -170,18 +170,11 @@ impl Attachment {
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(fail)?;
         // Else it would be waited for one that takes no more connections.
-        set_socket_timeout(
-            &socket,
-            Timeout::Send,
-            Some(Duration::from_secs(LONGEST_ANSWER.tv_sec.unsigned_abs())),
-        )
-        .map_err(fail)?;
+        set_socket_timeout(&socket, Timeout::Send, Some(LONGEST_ANSWER)).map_err(fail)?;
         loop {
             match rustix::net::connect(&socket, &address) {
                 Ok(()) => return Ok(Some(Self::new(socket))),
-                Err(rustix::io::Errno::AGAIN) => {
-                    return Err(Error::Attachment { source: ErrorKind::TimedOut.into() });
-                }
+                Err(rustix::io::Errno::AGAIN) => return Err(no_answer()),
                 Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => return Ok(None),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(fail(errno)),
@@ -194,6 +187,11 @@ impl AsFd for Attachment {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// What [`Attachment::ask`] says of a supervisor that is stopped, or hangs.
+fn no_answer() -> Error {
+    Error::Attachment { source: ErrorKind::TimedOut.into() }
 }
 
 /// The address of `directory/sock`, through a descriptor when the path is longer than an address may be (108 bytes). The

@@ -1,4 +1,4 @@
-//! Points in time, as the log and the records write them: UTC, RFC 3339, nanoseconds.
+//! Points in time, as the log and the records write them: UTC, RFC 3339, nanoseconds; and lengths of time.
 //!
 //! The supervisor stamps every line of output, so this is arithmetic on the stack, without a time zone database.
 
@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::event::Timespec;
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since 1970; good until 2262. Displays as Go's RFC3339Nano (trailing zeros cut).
@@ -129,9 +130,46 @@ pub fn in_words(length: Duration) -> String {
     }
 }
 
+/// Go's `Duration.String`: `1h0m30s`, `1.5s`, `20ms`, `0s`.
+pub fn go_duration(length: Duration) -> String {
+    let fraction = |whole: u128, unit: u128| {
+        let digits = format!("{:0width$}", whole % unit, width = unit.ilog10() as usize);
+        format!("{}.{digits}", whole / unit).trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    match length.as_nanos() {
+        0 => "0s".to_owned(),
+        all @ 1..1_000 => format!("{all}ns"),
+        all @ 1_000..1_000_000 => format!("{}µs", fraction(all, 1_000)),
+        all @ 1_000_000..1_000_000_000 => format!("{}ms", fraction(all, 1_000_000)),
+        all => {
+            let (minutes, rest) = (all / 60_000_000_000, fraction(all % 60_000_000_000, 1_000_000_000));
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{rest}s"),
+                (0, minutes) => format!("{minutes}m{rest}s"),
+                (hours, minutes) => format!("{hours}h{minutes}m{rest}s"),
+            }
+        }
+    }
+}
+
+/// As poll(2) takes it.
+pub(crate) fn timespec(length: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(length.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: length.subsec_nanos().into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_as_go_writes_them() {
+        let words = |ms| go_duration(Duration::from_millis(ms));
+        assert_eq!([words(1), words(500), words(30_000), words(1500)], ["1ms", "500ms", "30s", "1.5s"]);
+        assert_eq!([words(90_000), words(3_600_000)], ["1m30s", "1h0m0s"]);
+    }
 
     #[test]
     fn formats_as_go_does() {

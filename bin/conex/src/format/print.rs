@@ -1,7 +1,9 @@
 //! How Go prints a value.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use conex_engine::time::go_duration;
 use serde_json::Value;
 
 use super::shape::{Shape, Val};
@@ -70,29 +72,9 @@ fn plain(out: &mut String, value: &Value) {
     }
 }
 
-/// Go's `Duration.String`: `1h0m30s`, `1.5s`, `20ms`, `0s`.
 fn duration(nanoseconds: i64) -> String {
-    const SECOND: u64 = 1_000_000_000;
     let sign = if nanoseconds < 0 { "-" } else { "" };
-    let all = nanoseconds.unsigned_abs();
-    let fraction = |whole: u64, unit: u64| {
-        let digits = format!("{:0width$}", whole % unit, width = unit.ilog10() as usize);
-        format!("{}.{digits}", whole / unit).trim_end_matches('0').trim_end_matches('.').to_owned()
-    };
-    match all {
-        0 => "0s".to_owned(),
-        1..1_000 => format!("{sign}{all}ns"),
-        1_000..1_000_000 => format!("{sign}{}µs", fraction(all, 1_000)),
-        1_000_000..SECOND => format!("{sign}{}ms", fraction(all, 1_000_000)),
-        _ => {
-            let (minutes, rest) = (all / SECOND / 60, fraction(all % (60 * SECOND), SECOND));
-            match (minutes / 60, minutes % 60) {
-                (0, 0) => format!("{sign}{rest}s"),
-                (0, minutes) => format!("{sign}{minutes}m{rest}s"),
-                (hours, minutes) => format!("{sign}{hours}h{minutes}m{rest}s"),
-            }
-        }
-    }
+    format!("{sign}{}", go_duration(Duration::from_nanos(nanoseconds.unsigned_abs())))
 }
 
 /// Go's `Time.String` of a text of RFC 3339; of another, the text.

@@ -1,5 +1,9 @@
 //! Sizes, ages and shortened texts as Docker shows them.
 
+use std::time::Duration;
+
+use conex_engine::time::in_words;
+
 use super::print::{general, quote};
 
 /// `7.8MB`: three significant digits, powers of 1000.
@@ -41,21 +45,7 @@ pub(crate) fn binary(bytes: u64) -> String {
 
 /// `Less than a second`, `About an hour`, `5 weeks`: go-units' words, which Docker's tables show.
 pub(crate) fn duration(seconds: i64) -> String {
-    let minutes = seconds / 60;
-    let hours = (seconds + 1800) / 3600;
-    match () {
-        () if seconds < 1 => "Less than a second".to_owned(),
-        () if seconds == 1 => "1 second".to_owned(),
-        () if seconds < 60 => format!("{seconds} seconds"),
-        () if minutes == 1 => "About a minute".to_owned(),
-        () if minutes < 60 => format!("{minutes} minutes"),
-        () if hours == 1 => "About an hour".to_owned(),
-        () if hours < 48 => format!("{hours} hours"),
-        () if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
-        () if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
-        () if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
-        () => format!("{} years", seconds / 3600 / 24 / 365),
-    }
+    in_words(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
 /// `2 hours ago`

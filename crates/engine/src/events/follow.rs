@@ -8,11 +8,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::Event;
 use super::journal::{KEPT, LONGEST, MOMENT, NAME, aside};
+use crate::time::timespec;
 
 /// The events, in the order in which they were written.
 #[derive(Debug)]
@@ -84,10 +85,7 @@ impl Follow {
         // Somebody may still write to a file that was put aside, and that is not told.
         let lingers = self.tails.len() > 1;
         let most = [most, lingers.then_some(MOMENT)].into_iter().flatten().min();
-        let timeout = most.map(|most| Timespec {
-            tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: most.subsec_nanos().into(),
-        });
+        let timeout = most.map(timespec);
         let Some(watch) = &self.watch else { return Ok(()) };
         let mut fds = [PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, timeout.as_ref()) {

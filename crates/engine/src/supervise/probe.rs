@@ -19,10 +19,10 @@ use super::container::reap;
 use super::ends::Ends;
 use super::exec::{group, start};
 use super::spawn::spawn_apart;
-use super::streams::timespec;
 use crate::engine::Parts;
 use crate::rootless::Member;
 use crate::store::Process;
+use crate::time::{go_duration, timespec};
 use crate::verbs::{ExecOptions, hold};
 use crate::{Error, LogStream, Result};
 
@@ -297,21 +297,6 @@ impl Output {
     }
 }
 
-/// As Go writes a duration: `500ms`, `30s`, `1m30s`.
-fn go_duration(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        return format!("{}ms", time.as_micros() as f64 / 1000.0);
-    }
-    let (seconds, fraction) = (time.as_secs(), time.subsec_nanos());
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    let rest = (seconds % 60) as f64 + f64::from(fraction) / 1e9;
-    match (hours, minutes) {
-        (0, 0) => format!("{rest}s"),
-        (0, _) => format!("{minutes}m{rest}s"),
-        _ => format!("{hours}h{minutes}m{rest}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,12 +312,5 @@ mod tests {
         let mut output = Output::default();
         output.add(&[0xff; MOST_OUTPUT]);
         assert_eq!(output.text(), "?".repeat(MOST_OUTPUT));
-    }
-
-    #[test]
-    fn durations_as_go_writes_them() {
-        let words = |ms| go_duration(Duration::from_millis(ms));
-        assert_eq!([words(1), words(500), words(30_000), words(1500)], ["1ms", "500ms", "30s", "1.5s"]);
-        assert_eq!([words(90_000), words(3_600_000)], ["1m30s", "1h0m0s"]);
     }
 }

@@ -3,10 +3,10 @@
 //! What one side does not take, the other does not read: no more than one chunk a direction is ever in memory.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use conex_sys::signal::SignalFd;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
@@ -15,6 +15,7 @@ use super::ends::Ends;
 use super::wire::Request;
 use crate::LogStream;
 use crate::log::Sink;
+use crate::time::timespec;
 
 /// More clients than this are turned away: each costs a descriptor.
 const MOST_CLIENTS: usize = 256;
@@ -325,13 +326,5 @@ impl Streams {
             self.turn(Watched::default(), None);
             self.clients.retain(|client| client.pending() && !client.gone());
         }
-    }
-}
-
-pub(super) fn timespec(duration: Duration) -> Timespec {
-    // Rounded up: a timeout of a fraction of a millisecond must not spin.
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
     }
 }

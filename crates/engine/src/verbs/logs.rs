@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use conex_oci::ContainerId;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::log::read::{Cursor, in_time};
 use crate::options::LogDriver;
 use crate::store::lock::Presence;
+use crate::time::timespec;
 use crate::{Engine, Error, Result};
 
 /// What `logs` takes.
@@ -108,7 +109,7 @@ impl Watch {
     /// A killed owner deletes nothing: so not for ever.
     fn wait(&self) -> Result<()> {
         let limit = Duration::from_millis(500);
-        let timeout = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
+        let timeout = timespec(limit);
         let mut fds = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

@@ -5,11 +5,12 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use conex_oci::ContainerId;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 
 use crate::events::Subject;
 use crate::store::ContainerState;
 use crate::supervise::wire::{After, Request};
+use crate::time::timespec;
 use crate::{Attachment, Engine, Error, Event, Result};
 
 const SIGKILL: i32 = 9;
@@ -171,10 +172,7 @@ fn ended(supervisor: &mut Attachment, timeout: Option<Duration>) -> Result<bool>
     let until = timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
+        let left = left.map(timespec);
         let mut fds = [PollFd::from_borrowed_fd(supervisor.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, left.as_ref()) {
             Ok(0) => return Ok(false),
