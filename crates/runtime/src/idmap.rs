@@ -8,12 +8,10 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use conex_oci::runtime::{IdMapping, NamespaceKind};
-use conex_sys::process::{Cloned, clone3, exit_now};
+use conex_sys::idle::Idle;
 use rustix::fs::{Mode, OFlags};
 
 use crate::Error;
-use crate::channel::{Channel, Order};
-use crate::create::reap;
 use crate::plan::{parent, parent_errno};
 
 /// The namespaces made so far, by mappings.
@@ -40,30 +38,16 @@ impl<'a> IdMaps<'a> {
 }
 
 fn make(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd, Error> {
-    let (ours, theirs) = Channel::pair().map_err(parent("make a socket pair"))?;
-    let made = clone3(NamespaceKind::User.clone_flag(), None, false)
+    let child = Idle::new(NamespaceKind::User.clone_flag())
         .map_err(parent("make a user namespace for an idmapped mount"))?;
-    match made {
-        Cloned::Child => {
-            drop(ours);
-            // Returns when the parent closes its end, or is dead.
-            let _ = theirs.await_order(Order::Mapped);
-            exit_now(0)
-        }
-        Cloned::Parent { pid, .. } => {
-            drop(theirs);
-            let write = |file: &str, map| fs::write(format!("/proc/{pid}/{file}"), lines(map));
-            let mapped = write("uid_map", uids)
-                .and_then(|()| write("gid_map", gids))
-                .map_err(parent("write the id mappings of an idmapped mount"));
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            let held = rustix::fs::open(format!("/proc/{pid}/ns/user"), flags, Mode::empty())
-                .map_err(parent_errno("hold the user namespace of an idmapped mount"));
-            drop(ours);
-            reap(pid);
-            mapped.and(held)
-        }
-    }
+    let pid = child.pid();
+    let write = |file: &str, map| fs::write(format!("/proc/{pid}/{file}"), lines(map));
+    write("uid_map", uids)
+        .and_then(|()| write("gid_map", gids))
+        .map_err(parent("write the id mappings of an idmapped mount"))?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(format!("/proc/{pid}/ns/user"), flags, Mode::empty())
+        .map_err(parent_errno("hold the user namespace of an idmapped mount"))
 }
 
 /// As `/proc/PID/uid_map` takes them, user_namespaces(7).

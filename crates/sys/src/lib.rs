@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod descriptors;
 pub mod entry;
 pub mod file_owner;
+pub mod idle;
 pub mod launch;
 pub mod loop_device;
 pub mod memory;
