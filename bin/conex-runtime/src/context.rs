@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) systemd: bool,
     /// As the flag says; by who the caller is if it does not.
     rootless: Option<bool>,
+    /// The caller is not root.
+    ordinary: bool,
     /// The criu program.
     pub(crate) criu: PathBuf,
 }
@@ -41,6 +43,7 @@ impl Context {
             None => default_root(ordinary)?,
         };
         Ok(Self {
+            ordinary,
             root: Root::new(root),
             root_is_named: global.root.is_some(),
             systemd: global.systemd_cgroup,
@@ -51,9 +54,7 @@ impl Context {
 
     /// Whether cgroups that may not be made are done without.
     pub(crate) fn is_rootless(&self) -> bool {
-        self.rootless.unwrap_or_else(|| {
-            !rustix::process::geteuid().is_root() || !conex_sys::namespace::in_first_user()
-        })
+        self.rootless.unwrap_or_else(|| self.ordinary || !conex_sys::namespace::in_first_user())
     }
 
     /// A container by the name on the command line.

@@ -21,6 +21,8 @@ use crate::{Program, Result, compile};
 #[derive(Debug, Clone)]
 pub struct Cache {
     directory: PathBuf,
+    /// The caller, whose everything in it is.
+    owner: u32,
 }
 
 /// The first line of a file. The hex digests of its key and of its code follow and the flags, a line each, then the code.
@@ -31,7 +33,7 @@ const LONGEST: usize = HEADER + MAX_INSTRUCTIONS * INSTRUCTION_SIZE;
 impl Cache {
     /// The folder is made, mode 0700, when the first program is kept.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self { directory: directory.into(), owner: rustix::process::geteuid().as_raw() }
     }
 
     /// The compiled rules, from the cache when it has them; they are not even read then.
@@ -54,7 +56,7 @@ impl Cache {
         let Some(directory) = self.open()? else { return Ok(None) };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = openat(&directory, key, flags, Mode::empty())?;
-        if !is_ours(&file, FileType::RegularFile)? {
+        if !self.is_ours(&file, FileType::RegularFile)? {
             return Ok(None);
         }
         let mut content = Vec::with_capacity(4096);
@@ -100,16 +102,16 @@ impl Cache {
     fn open(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = open(&self.directory, flags, Mode::empty())?;
-        Ok(is_ours(&directory, FileType::Directory)?.then_some(directory))
+        Ok(self.is_ours(&directory, FileType::Directory)?.then_some(directory))
     }
-}
 
-/// Of this kind, owned by the caller, and writable by nobody else.
-fn is_ours(file: &OwnedFd, kind: FileType) -> io::Result<bool> {
-    let stat = fstat(file)?;
-    Ok(FileType::from_raw_mode(stat.st_mode) == kind
-        && stat.st_uid == rustix::process::geteuid().as_raw()
-        && stat.st_mode & 0o022 == 0)
+    /// Of this kind, owned by the caller, and writable by nobody else.
+    fn is_ours(&self, file: &OwnedFd, kind: FileType) -> io::Result<bool> {
+        let stat = fstat(file)?;
+        Ok(FileType::from_raw_mode(stat.st_mode) == kind
+            && stat.st_uid == self.owner
+            && stat.st_mode & 0o022 == 0)
+    }
 }
 
 /// The digest is that of flags and code.

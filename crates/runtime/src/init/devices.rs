@@ -44,8 +44,6 @@ pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
     let nodes = plan.nodes.as_ref().map(|nodes| nodes.take(dev)).transpose();
     let nodes = nodes.during(|| "take the devices that were made outside".into())?.unwrap_or_default();
     let mut maker = Maker { root: root.tree, dev, bind: plan.has_user_namespace() };
-    // The modes are exact, whatever the caller's mask.
-    let mask = rustix::process::umask(Mode::empty());
     for (name, major, minor) in DEFAULT {
         // The spec may name one again, with another mode or owner.
         let path = Path::new("/dev").join(name);
@@ -68,7 +66,6 @@ pub(super) fn populate(plan: &Plan<'_>, root: &Root<'_>) -> Result<(), Fault> {
     for (name, target) in LINKS {
         link(dev, target, name).during(|| format!("make /dev/{name}"))?;
     }
-    rustix::process::umask(mask);
     Ok(())
 }
 

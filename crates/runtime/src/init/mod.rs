@@ -96,11 +96,12 @@ fn set_up(plan: &Plan<'_>, inheritance: Inheritance<'_>, channel: &mut Channel) 
         filesystem::write_time_offsets(&file, &plan.linux.time_offsets)?;
     }
     rustix::process::setsid().during(|| "start a session".into())?;
-    // Mount points and working directories that are made are there for all users of the container, whatever the caller's mask.
-    rustix::process::umask(Mode::from_raw_mode(0o022));
     let rootfs = rootfs.take()?;
+    // What is made has the mode that it is made with, whatever the caller's mask: mount points are for all users of the container.
+    rustix::process::umask(Mode::empty());
     let root = mounts::build(plan, &rootfs, duties.root_at)?;
     mounts::make_working_directory(plan, &root);
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     let terminal = match &stdio {
         Stdio::Terminal => {
             let terminal = Terminal::open(root.tree, plan.process.process)?;
