@@ -14,7 +14,7 @@ use crate::time::timespec;
 use crate::{Error, Result};
 
 /// A supervisor answers at once, but on a busy machine.
-const LONGEST_ANSWER: Duration = Duration::from_secs(20);
+pub(crate) const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 
 /// What comes from a container.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,12 +59,11 @@ pub(crate) fn release(store: &Store, id: &ContainerId, range: IdRange) -> Result
 /// [`crate::Error::Write`].
 pub(crate) fn sync(store: &Store, id: &ContainerId, range: IdRange) -> Result<()> {
     let names = [range.base.to_string(), shared(range, id)].map(|name| store.ranges().join(name));
-    let mut there = names.iter().filter(|path| path.exists()).peekable();
-    if there.peek().is_none() {
-        return Ok(());
+    for path in names.iter().filter(|path| path.exists()) {
+        write::sync(path)?;
+        write::sync(&store.ranges())?;
     }
-    there.try_for_each(|path| write::sync(path))?;
-    write::sync(&store.ranges())
+    Ok(())
 }
 
 fn shared(range: IdRange, id: &ContainerId) -> String {

@@ -6,7 +6,7 @@ use rustix::fs::OFlags;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
-use crate::LogStream;
+use crate::{Error, LogStream, Result};
 
 /// Our ends of a process's streams.
 #[derive(Debug)]
@@ -24,16 +24,31 @@ impl Ends {
         Self::Pipes { stdin: None, stdout: None, stderr: None }
     }
 
-    /// A terminal's, by its master.
-    pub(super) fn terminal(master: OwnedFd) -> Self {
+    /// Those of a process that has been made: of its pipes, or of its terminal with its rows and columns; none of them blocks.
+    ///
+    /// # Errors
+    /// [`Error::NoTerminal`], [`Error::Pipes`].
+    pub(super) fn of(pipes: Option<Self>, master: Option<OwnedFd>, size: Option<(u16, u16)>) -> Result<Self> {
+        let ends = match (pipes, master) {
+            (Some(pipes), _) => pipes,
+            (None, Some(master)) => Self::terminal(master),
+            (None, None) => return Err(Error::NoTerminal),
+        };
+        ends.unblock().map_err(|errno| Error::Pipes { source: errno.into() })?;
+        if let Some((rows, columns)) = size {
+            ends.resize(rows, columns);
+        }
+        Ok(ends)
+    }
+
+    fn terminal(master: OwnedFd) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         // Linux 4.13.
         let other_side = rustix::pty::ioctl_tiocgptpeer(&master, flags).ok();
         Self::Terminal { master, open: true, _other_side: other_side }
     }
 
-    /// Makes our ends non-blocking.
-    pub(super) fn unblock(&self) -> rustix::io::Result<()> {
+    fn unblock(&self) -> rustix::io::Result<()> {
         let unblock =
             |fd: &OwnedFd| rustix::fs::fcntl_setfl(fd, rustix::fs::fcntl_getfl(fd)? | OFlags::NONBLOCK);
         match self {

@@ -18,7 +18,7 @@ use crate::log::Sink;
 use crate::rootless::Member;
 use crate::store::Record;
 use crate::verbs::{AttachOptions, Note, Running};
-use crate::{Attachment, Error, Result};
+use crate::{Attachment, Result};
 
 /// What an exec needs, found out beforehand.
 pub(crate) struct ExecJob {
@@ -128,15 +128,7 @@ pub(super) fn start(
         seccomp: program.as_ref(),
         terms: Terms::default(),
     })?;
-    let ends = match (ours, created.terminal) {
-        (Some(ends), _) => ends,
-        (None, Some(master)) => Ends::terminal(master),
-        (None, None) => return Err(Error::NoTerminal),
-    };
-    ends.unblock().map_err(|errno| Error::Pipes { source: errno.into() })?;
-    if let Some((rows, columns)) = job.size {
-        ends.resize(rows, columns);
-    }
+    let ends = Ends::of(ours, created.terminal, job.size)?;
     let noted =
         job.note.as_ref().and_then(|note| Running::note(&parts.paths.run, note, created.process.pid()));
     let running = created.process.start()?;

@@ -163,15 +163,7 @@ fn within(parts: &Parts, job: Job, group: &Cgroup, restarts: u32) -> Result<Runn
         (Err(_), Some(error)) => return Err(error),
         (created, _) => created?,
     };
-    let ends = match (ours, created.terminal) {
-        (Some(ends), _) => ends,
-        (None, Some(master)) => Ends::terminal(master),
-        (None, None) => return Err(Error::NoTerminal),
-    };
-    ends.unblock().map_err(pipes)?;
-    if let Some((rows, columns)) = size {
-        ends.resize(rows, columns);
-    }
+    let ends = Ends::of(ours, created.terminal, size)?;
     let pid = created.process.pid();
     let start_ticks = start_ticks(pid).map_err(|source| Error::Process { pid, source })?;
     let started_at = Time::now();

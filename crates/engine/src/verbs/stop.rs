@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use conex_oci::ContainerId;
 use rustix::event::{PollFd, PollFlags};
 
+use crate::attach::LONGEST_ANSWER;
 use crate::events::Subject;
 use crate::store::ContainerState;
 use crate::supervise::wire::{After, Request};
@@ -18,8 +19,6 @@ const SIGKILL: i32 = 9;
 const DYING: Duration = Duration::from_secs(10);
 /// How much later than a `stop` the supervisor kills by itself.
 const MARGIN: Duration = Duration::from_millis(500);
-/// How long a supervisor that is there may turn requests away.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long `stop` waits before SIGKILL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,7 +92,8 @@ impl Engine {
 
     /// Asks the supervisor of a container that runs, is paused or waits to be restarted; `None` when it is none of these.
     pub(super) fn ask_live(&self, id: &ContainerId, request: &Request) -> Result<Option<Attachment>> {
-        let until = Instant::now() + PATIENCE;
+        // So long, too, it may turn requests away.
+        let until = Instant::now() + LONGEST_ANSWER;
         let deaf = || Error::Deaf { name: id.short().to_owned() };
         loop {
             match self.parts.store.state(id)? {

@@ -115,22 +115,22 @@ impl Users {
             Err(error) => return Err(error),
         };
         // Those that have a file system of their own are made when they are mounted.
-        let place = |source: &Path| Bind {
-            source: source.to_owned(),
-            recursion: Recursion::Disabled,
-            ..Bind::default()
-        };
-        let plain = volumes.iter().filter(|volume| !volume.detached).map(|volume| place(&volume.source));
-        let places = (!volumes.is_empty()).then(|| place(parts.volumes().root())).into_iter().chain(plain);
-        for bind in options.storage.binds.iter().cloned().chain(places) {
-            if let Err(why) = showable(&bind, range, &idmap) {
-                if self.by_default {
-                    return self.as_docker(options, why);
-                }
+        let all = parts.volumes();
+        let root = (!volumes.is_empty()).then_some((all.root(), false));
+        let plain = volumes.iter().filter(|volume| !volume.detached).map(|volume| (&*volume.source, false));
+        let binds = options.storage.binds.iter();
+        let binds = binds.map(|bind| (&*bind.source, bind.recursion != Recursion::Disabled));
+        let unseen = binds
+            .chain(root)
+            .chain(plain)
+            .find_map(|(source, deep)| showable(source, deep, range, &idmap).err());
+        match unseen {
+            None => self.idmap = Some(idmap),
+            Some(why) if self.by_default => return self.as_docker(options, why),
+            Some(why) => {
                 return Err(SpecError::Unavailable { option: "--userns private".to_owned(), why }.into());
             }
         }
-        self.idmap = Some(idmap);
         Ok(())
     }
 
@@ -243,27 +243,27 @@ fn switched_off() -> bool {
     std::fs::read_to_string(LIMIT).map_or(true, |limit| limit.trim() == "0")
 }
 
-/// Whether a directory of the host's can be seen with the container's ids: a mount of it takes a mapping, and its owner is mapped.
-fn showable(bind: &Bind, range: IdRange, idmap: &OwnedFd) -> std::result::Result<(), String> {
+/// Whether a directory of the host's can be seen with the container's ids, with what is mounted below or without: a mount of it takes a
+/// mapping, and its owner is mapped.
+fn showable(source: &Path, deep: bool, range: IdRange, idmap: &OwnedFd) -> std::result::Result<(), String> {
     // One that is not there yet is made where the nearest one is.
-    let mut places = bind.source.ancestors().map(|place| (place, rustix::fs::stat(place)));
+    let mut places = source.ancestors().map(|place| (place, rustix::fs::stat(place)));
     let Some((place, Ok(stat))) = places.find(|(_, found)| !matches!(found, Err(Errno::NOENT))) else {
         // Whoever binds it says what is wrong with it.
         return Ok(());
     };
-    if place == bind.source && (stat.st_uid >= range.size || stat.st_gid >= range.size) {
-        let (source, uid, gid) = (bind.source.display(), stat.st_uid, stat.st_gid);
+    if place == source && (stat.st_uid >= range.size || stat.st_gid >= range.size) {
+        let (source, uid, gid) = (source.display(), stat.st_uid, stat.st_gid);
         return Err(format!("{source} is {uid}:{gid}'s, which is not among {} ids", range.size));
     }
-    let deep = bind.recursion != Recursion::Disabled;
     match crate::idmap::try_map(place, deep, idmap) {
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-            let source = bind.source.display();
+            let source = source.display();
             Err(format!(
                 "the file system of {source}, or one mounted below, cannot show its files with other owners"
             ))
         }
-        Err(error) => Err(format!("cannot map the owners of {}: {error}", bind.source.display())),
+        Err(error) => Err(format!("cannot map the owners of {}: {error}", source.display())),
         Ok(()) => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use conex_image::Image;
+use conex_image::{Image, View};
 use conex_volume::{Volume, Volumes, mount, populate};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -26,21 +26,19 @@ pub(crate) fn fill(
 ) -> Result<()> {
     let volumes = parts.volumes();
     let wanted = settled.volumes.iter().filter(|volume| !volume.no_copy && !volume.volatile);
-    let mut view = None;
+    let mut view: Option<View> = None;
     for volume in wanted {
-        let Some(mut from) = source(rootfs, &volume.target)? else { continue };
+        let Some(shown) = source(rootfs, &volume.target)? else { continue };
         let (about, _) = &settled.held[&volume.name];
-        if volumes.may_be_empty(about)? {
-            if ids.is_some() {
-                if view.is_none() {
-                    view = Some(parts.images.view(image)?);
-                }
-                let whole = view.as_ref().map_or(rootfs, AsFd::as_fd);
-                match source(whole, &volume.target)? {
-                    Some(there) => from = there,
-                    None => continue,
-                }
-            }
+        if !volumes.may_be_empty(about)? {
+            continue;
+        }
+        let from = match (ids, &mut view) {
+            (None, _) => Some(shown),
+            (Some(_), Some(view)) => source(view.as_fd(), &volume.target)?,
+            (Some(_), none) => source(none.insert(parts.images.view(image)?).as_fd(), &volume.target)?,
+        };
+        if let Some(from) = from {
             // One at a time; who waits finds it filled.
             let _turn = volumes.turn(&volume.name)?;
             let lasting = !(about.anonymous && settled.passing);

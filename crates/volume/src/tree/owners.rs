@@ -8,8 +8,9 @@ use rustix::io::Errno;
 use super::Node;
 use crate::{Error, Result};
 
-/// Gives the tree's root, which may be a single file, and all in it to a user and a group, links themselves and not what they lead to. What is his already is
-/// left as it is. The kernel takes setuid and setgid away, as it should: a file that one user made so must not become another's.
+/// Gives the tree's root, which may be a single file, and all in it to a user and a group, links themselves and not what they lead to.
+/// What is his already is left as it is. The kernel takes setuid and setgid away, as it should: a file that one user made so must not
+/// become another's.
 ///
 /// # Errors
 /// When an owner cannot be changed.
