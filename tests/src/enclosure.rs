@@ -284,6 +284,15 @@ pub fn lacks<'a>(programs: &[&'a str]) -> Option<&'a str> {
     programs.iter().copied().find(|program| !installed(program) && !in_sbin(program))
 }
 
+/// What is missing for a file that is made a file system of its own and mounted.
+pub fn lacks_disk_images() -> Option<&'static str> {
+    if lacks(&["mkfs.ext4"]).is_some() {
+        return Some("mkfs.ext4 is not installed");
+    }
+    let loops = Path::new("/dev/loop-control").exists();
+    (!loops).then_some("this kernel has no loop devices")
+}
+
 /// The memory group this test itself lives in (v1), else the one above its v2 group: containers have to stay below it.
 pub(crate) fn own_cgroup() -> String {
     let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

@@ -45,7 +45,7 @@ pub use cni::CniYard;
 pub use conex::Conex;
 pub use dice::Dice;
 pub use dockerd::Dockerd;
-pub use enclosure::{Enclosure, Shared, lacks, runtime_path};
+pub use enclosure::{Enclosure, Shared, lacks, lacks_disk_images, runtime_path};
 pub use fixture::fixture;
 pub use flaky::Flaky;
 pub use forge::{Entry, Forge};
@@ -63,7 +63,7 @@ pub use rootless::Rootless;
 pub use runtime::Runtime;
 pub use token_server::{TokenAsked, TokenServer};
 pub use tunnel::Tunnel;
-pub use wait::{PATIENCE, eventually, installed, is_root, processes};
+pub use wait::{PATIENCE, eventually, eventually_shown, installed, is_root, processes};
 pub use yard::Yard;
 
 /// Ends the test, saying why it could not run here. `cargo xtask test` counts such tests apart.

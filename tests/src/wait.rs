@@ -23,6 +23,23 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// The same of something that changes meanwhile: `condition` gives it as a text, too, which is printed whenever it is another.
+///
+/// # Panics
+/// After [`PATIENCE`].
+#[track_caller]
+pub fn eventually_shown<T>(what: &str, mut condition: impl FnMut() -> (String, Option<T>)) -> T {
+    let mut last = String::new();
+    eventually(what, || {
+        let (now, value) = condition();
+        if now != last {
+            println!("{what}: {now}");
+            last = now;
+        }
+        value
+    })
+}
+
 /// How many processes have such a command line: its words, each with a NUL behind it.
 ///
 /// # Panics

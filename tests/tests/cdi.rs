@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use conex_tests::{Conex, Enclosure, NetHost, archive, eventually, lacks, needs_root, skip, user_yard};
+use conex_tests::{
+    Conex, Enclosure, NetHost, alpine, archive, eventually, lacks, needs_root, skip, user_yard,
+};
 use serde_json::{Value, json};
 
 /// A vendor's directory of specifications, and the program of its hooks, which writes down what it was told.
@@ -13,9 +15,7 @@ struct Vendor {
 
 macro_rules! vendor {
     () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+        let (conex, alpine) = alpine!();
         Vendor::new(conex, alpine)
     }};
 }

@@ -155,7 +155,7 @@ fn into_volumes_of_every_kind() {
     options.extend(["--mount", "type=volume,src=plain,dst=/sub,volume-subpath=sub"]);
     let image = format!("type=image,src={alpine},dst=/image");
     options.extend(["--mount", &image]);
-    let can_limit = conex_tests::lacks(&["mkfs.ext4"]).is_none() && Path::new("/dev/loop-control").exists();
+    let can_limit = conex_tests::lacks_disk_images().is_none();
     if can_limit {
         conex.ok(&["volume", "create", "--opt", "size=20m", "small"]);
         options.extend(["-v", "small:/small"]);

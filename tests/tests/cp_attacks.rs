@@ -4,13 +4,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use conex_tests::{Conex, Outside, SECRET, eventually, needs_root, skip};
+use conex_tests::{Conex, Outside, SECRET, alpine, eventually, skip};
 
 macro_rules! bed {
     () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+        let (conex, alpine) = alpine!();
         let outside = Outside::new(&conex);
         (conex, alpine, outside)
     }};
@@ -18,6 +16,13 @@ macro_rules! bed {
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
+}
+
+/// Waits for `evil` to have laid out what it swaps.
+fn await_swapping(conex: &Conex) {
+    eventually("the swapping", || {
+        (conex.run(&["exec", "evil", "test", "-e", "/ready"]).code == 0).then_some(())
+    });
 }
 
 /// The same of what is only measured: `ps -s` of a container that swaps a directory of its own for a link.
@@ -32,9 +37,7 @@ fn a_size_is_of_the_containers_files_alone() {
         big.display()
     );
     conex.ok(&["run", "-d", "--name", "evil", alpine, "sh", "-c", &swap]);
-    eventually("the swapping", || {
-        (conex.run(&["exec", "evil", "test", "-e", "/ready"]).code == 0).then_some(())
-    });
+    await_swapping(&conex);
     for _ in 0..60 {
         let size = conex.ok(&["ps", "-s", "--format", "{{.Size}}"]);
         assert!(!size.contains("TB"), "{size}");
@@ -52,9 +55,7 @@ fn a_path_that_is_swapped_for_a_link() {
     );
     for user in [&[][..], &["--userns", "private"]] {
         conex.ok(&[&["run", "-d", "--name", "evil"][..], user, &[alpine, "sh", "-c", &swap]].concat());
-        eventually("the swapping", || {
-            (conex.run(&["exec", "evil", "test", "-e", "/ready"]).code == 0).then_some(())
-        });
+        await_swapping(&conex);
         let mine = conex.scratch().join("mine");
         std::fs::create_dir_all(mine.join("empty")).expect("a directory");
         std::fs::write(mine.join("secret"), "mine").expect("a file");
@@ -244,9 +245,7 @@ fn a_file_that_becomes_a_pipe() {
     let (conex, alpine, _outside) = bed!();
     let swap = "mkdir /x; mkfifo /p; echo text >/f; touch /ready; while :; do mv /p /x/y; mv /x/y /p; mv /f /x/y; mv /x/y /f; done";
     conex.ok(&["run", "-d", "--name", "evil", alpine, "sh", "-c", swap]);
-    eventually("the swapping", || {
-        (conex.run(&["exec", "evil", "test", "-e", "/ready"]).code == 0).then_some(())
-    });
+    await_swapping(&conex);
     for round in 0..60 {
         let back = conex.scratch().join(format!("back{round}"));
         let output = conex.run(&["cp", "evil:/x", text(&back)]);

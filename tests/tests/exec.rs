@@ -1,12 +1,10 @@
 //! `exec`: one more process in a running container.
 
-use conex_tests::{Conex, eventually, needs_root, skip};
+use conex_tests::{alpine, eventually};
 
 macro_rules! running {
     ($($flag:expr),*) => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+        let (conex, alpine) = alpine!();
         conex.ok(&["run", "-d", "--name", "web", $($flag,)* alpine, "sleep", "1000"]);
         conex
     }};

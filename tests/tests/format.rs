@@ -1,6 +1,6 @@
 //! `--format` on the verbs that have it, over real data.
 
-use conex_tests::{Conex, needs_root, skip};
+use conex_tests::{Conex, alpine, needs_root, skip};
 
 #[test]
 fn templates_over_images() {
@@ -30,9 +30,7 @@ fn templates_over_images() {
 
 #[test]
 fn templates_over_inspect() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     for (template, expected) in [
         ("{{.Os}}/{{.Architecture}}", "linux/amd64\n"),
         ("{{json .Config.Cmd}}", "[\"/bin/sh\"]\n"),
@@ -74,9 +72,7 @@ fn templates_over_version_and_info() {
 
 #[test]
 fn faults_in_templates_have_a_place() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     for (words, expected) in [
         (&["images", "--format", "{{.Foo}}"][..], "template:1:3: <.Foo>: there is no field Foo"),
         (&["images", "--format", "{{.ID"], "template:1:1: unclosed action"),
@@ -101,9 +97,7 @@ fn faults_in_templates_have_a_place() {
 /// What Docker's own structs have and a document leaves out is nil, not a mistake.
 #[test]
 fn optional_fields_of_documents() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["create", "--name", "bare", "--network", "none", alpine]);
     conex.ok(&[
         "create",
@@ -205,9 +199,7 @@ fn labels_in_lists() {
 /// `--format raw`: blocks of Docker's.
 #[test]
 fn raw_lists() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["create", "--name", "box", "--network", "none", "--label", "a=1", alpine, "true"]);
     conex.ok(&["volume", "create", "data"]);
     let id = conex.ok(&["ps", "-aq"]);

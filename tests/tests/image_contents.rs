@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use conex_tests::{Conex, Entry, Forge, finish, needs_root, skip};
+use conex_tests::{Conex, Entry, Forge, alpine, finish, needs_root, skip};
 use serde_json::Value;
 
 /// Three layers over alpine: a big file, a change of it, its deletion.
@@ -215,9 +215,7 @@ fn an_image_is_mounted_to_look_into() {
 
 #[test]
 fn what_a_killed_or_earlier_machine_has_left_is_cleared() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let path = conex.ok(&["image", "mount", alpine]);
     // As after a reboot: the mount is gone, its directories are not.
     assert_eq!(finish(Command::new("umount").arg(path.trim())).code, 0);

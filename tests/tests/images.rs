@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use conex_tests::{Conex, archive, finish, needs_root, skip};
+use conex_tests::{Conex, alpine, archive, finish, needs_root, skip};
 
 const ALPINE: &str = "alpine-3.20.oci.tar";
 
@@ -136,9 +136,7 @@ fn filters() {
 
 #[test]
 fn tags_come_and_go() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["tag", alpine, "127.0.0.1:5000/base:v1"]);
     let id = conex.ok(&["images", "-q", "--no-trunc", alpine]);
     conex.ok(&["tag", id.trim(), "plain"]);
@@ -158,9 +156,7 @@ fn tags_come_and_go() {
 
 #[test]
 fn bad_tags() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     for (target, expected) in [
         ("Upper", "must be lowercase"),
         ("a b", "invalid reference format"),
@@ -175,9 +171,7 @@ fn bad_tags() {
 
 #[test]
 fn rmi_by_id_needs_force_for_several_names() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["tag", alpine, "other"]);
     let id = conex.ok(&["images", "-q", alpine]).trim().to_owned();
     conex.fails(1, &["rmi", &id]);
@@ -191,9 +185,7 @@ fn rmi_by_id_needs_force_for_several_names() {
 
 #[test]
 fn rmi_spares_an_image_that_a_container_uses() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["create", "--name", "user", alpine, "true"]);
     let error = conex.fails(1, &["rmi", alpine]);
     assert!(error.contains("container") && error.lines().count() == 1, "{error}");
@@ -258,9 +250,7 @@ fn a_save_that_fails_leaves_no_file() {
 
 #[test]
 fn save_and_load_do_not_touch_a_terminal() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let (code, shown) = conex.pty(&["save", alpine]).finish();
     assert!(code == 1 && shown.contains("cowardly refusing"), "{code} {shown}");
     let (code, shown) = conex.pty(&["load"]).finish();
@@ -279,9 +269,7 @@ fn load_on_a_terminal_ends_with_its_word() {
 
 #[test]
 fn history_and_inspect() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let table = conex.ok(&["history", alpine]);
     assert!(table.starts_with("IMAGE          CREATED"), "{table}");
     assert_eq!(table.lines().count(), 3);

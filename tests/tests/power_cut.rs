@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use conex_tests::{Conex, lacks, needs_root, skip};
+use conex_tests::{Conex, alpine, lacks_disk_images, needs_root, skip};
 
 fn shell(script: &str, place: &Path) {
     let output = Command::new("sh").args(["-ec", script]).current_dir(place).output().expect("sh");
@@ -29,11 +29,8 @@ fn mount<'a>(disk: &str, place: &'a Path) -> Mounted<'a> {
 #[test]
 fn what_was_acknowledged_is_there() {
     needs_root!();
-    if let Some(program) = lacks(&["mkfs.ext4", "mount"]) {
-        skip!("{program} is not installed");
-    }
-    if !Path::new("/dev/loop-control").exists() {
-        skip!("this kernel has no loop devices");
+    if let Some(why) = lacks_disk_images() {
+        skip!("{why}");
     }
     let conex = Conex::new();
     shell("truncate -s 400M disk; mkfs.ext4 -q -F disk", conex.scratch());
@@ -81,9 +78,7 @@ fn what_was_acknowledged_is_there() {
 /// What an older version, or a disk that lies, leaves of a run is no reason not to be removed.
 #[test]
 fn an_end_that_is_damaged_counts_as_begun() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["run", "--name", "web", alpine, "true"]);
     let id = conex.inspect("web")["Id"].as_str().expect("an id").to_owned();
     std::fs::write(conex.root().join("containers").join(&id).join("exit"), "").expect("a file");

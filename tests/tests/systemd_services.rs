@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conex_tests::{Conex, eventually, needs_root, skip};
+use conex_tests::{Conex, eventually, eventually_shown, needs_root, skip};
 
 macro_rules! alpine {
     () => {{
@@ -232,13 +232,10 @@ fn a_pod_is_a_service() {
     assert_eq!(states(), ["running", "running"]);
     systemctl(&["stop", &own]);
     for service in &services {
-        let mut last = String::new();
-        eventually("a stopped service", || {
+        eventually_shown(&format!("the stop of {}", service.name), || {
             let state = property(&service.name, "ActiveState");
-            if std::mem::replace(&mut last, state) != last {
-                println!("{} is {last}: {}", service.name, property(&service.name, "Result"));
-            }
-            (last == "inactive").then_some(())
+            let stopped = (state == "inactive").then_some(());
+            (format!("{state}, {}", property(&service.name, "Result")), stopped)
         });
     }
     assert_eq!(states(), ["exited", "exited"]);

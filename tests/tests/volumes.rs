@@ -333,9 +333,7 @@ fn a_damaged_one_can_be_removed() {
 /// What a power failure makes of a definition: the volume is refused, until it is defined anew.
 #[test]
 fn a_damaged_one_is_defined_anew_with_its_data() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["run", "--rm", "-v", "data:/data", alpine, "touch", "/data/kept"]);
     std::fs::write(data(&conex, "data").with_file_name("volume.json"), "").expect("a file");
     let error = conex.fails(125, &["run", "--rm", "-v", "data:/data", alpine, "true"]);

@@ -3,13 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use conex_tests::{Conex, Killat, Points, eventually, needs_root, skip};
+use conex_tests::{Conex, Killat, Points, alpine, eventually, needs_root, skip};
 
 macro_rules! bed {
     () => {{
-        needs_root!();
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+        let (conex, alpine) = alpine!();
         let Some(killat) = Killat::new(conex.scratch()) else { skip!("no C compiler") };
         (conex, alpine, killat)
     }};
@@ -181,9 +179,7 @@ fn kill_supervisor(conex: &Conex, name: &str) {
 /// The container of a killed `run --rm` is settled by who removes its volume, which goes with it.
 #[test]
 fn a_dead_one_s_volume_can_be_removed() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--rm", "--name", "box", "-v", "/anon", "-v", "db:/db", alpine, "sleep", "1000"]);
     let shown = conex.ok(&["volume", "ls", "-q"]);
     let anonymous = shown.lines().find(|name| name.len() == 64).expect("an anonymous one").to_owned();
@@ -197,9 +193,7 @@ fn a_dead_one_s_volume_can_be_removed() {
 /// A volume in memory is mounted for as long as somebody runs with it; a supervisor that is killed is nobody.
 #[test]
 fn a_killed_supervisor_s_mount_goes() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["volume", "create", "--opt", "type=tmpfs", "memory"]);
     conex.ok(&["volume", "create", "db"]);
     let script = "echo x >/m/file; echo data >/db/file; sleep 1000";
@@ -238,9 +232,7 @@ fn one_of_many_makes_it() {
 /// Two commands that want opposite things of one volume: one of them wins, and no container has a volume that is not there.
 #[test]
 fn removal_and_use_exclude_each_other() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let (mut removed, mut refused) = (0, 0);
     for round in 0..20 {
         conex.ok(&["volume", "create", "db"]);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use conex_tests::{Conex, eventually, lacks, needs_root, skip};
+use conex_tests::{Conex, alpine, eventually, lacks, lacks_disk_images, needs_root, skip};
 
 /// Loop devices on a file below a directory.
 fn devices(conex: &Conex) -> Vec<String> {
@@ -16,15 +16,10 @@ fn devices(conex: &Conex) -> Vec<String> {
 macro_rules! limited {
     () => {{
         needs_root!();
-        if let Some(program) = lacks(&["mkfs.ext4"]) {
-            skip!("{program} is not installed");
+        if let Some(why) = lacks_disk_images() {
+            skip!("{why}");
         }
-        if !std::path::Path::new("/dev/loop-control").exists() {
-            skip!("this kernel has no loop devices");
-        }
-        let conex = Conex::new();
-        let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
-        (conex, alpine)
+        alpine!()
     }};
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conex_tests::{Conex, alpine, needs_root, skip};
+use conex_tests::{Conex, alpine};
 
 fn data(conex: &Conex, name: &str) -> PathBuf {
     conex.root().join("volumes").join(name).join("_data")
@@ -20,9 +20,7 @@ fn told(root: &Path) -> String {
 
 #[test]
 fn there_and_back() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["volume", "create", "one"]);
     let script = "cd /v; mkdir -p a/b; echo x >a/f; ln a/f a/b/g; ln -s ../nowhere l; mkfifo p; mknod z c 1 3; \
         chmod 4750 a/f; chown 70000:3 a/f; chown -h 7:8 l; chmod 1777 a; touch -d @1 a/b/g; echo w >.wh.name; \

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use conex_tests::{Conex, finish, installed, needs_root, skip};
+use conex_tests::{Conex, alpine, finish, installed, needs_root, skip};
 
 use super::changed;
 
@@ -49,9 +49,7 @@ fn export_is_a_tar_of_what_the_container_sees() {
 
 #[test]
 fn import_takes_what_tar_writes() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["create", "--name", "box", alpine, "true"]);
     let plain = conex.command(&["export", "box"]).output().expect("conex").stdout;
     let id = conex.run_with_input(

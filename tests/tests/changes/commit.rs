@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conex_tests::{Conex, eventually, finish, installed, needs_root, skip};
+use conex_tests::{Conex, alpine, eventually, finish, installed, needs_root, skip};
 
 use super::{LOOK, changed};
 
@@ -44,9 +44,7 @@ fn a_committed_image_is_the_container() {
 
 #[test]
 fn what_docker_keeps_of_a_container() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&[
         "run",
         "--name",
@@ -121,9 +119,7 @@ fn what_docker_keeps_of_a_container() {
 
 #[test]
 fn bad_words_are_refused_before_anything_is_made() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["create", "--name", "box", alpine, "true"]);
     let blobs = || std::fs::read_dir(conex.root().join("blobs/sha256")).expect("blobs").count();
     let before = blobs();
@@ -155,9 +151,7 @@ fn bad_words_are_refused_before_anything_is_made() {
 
 #[test]
 fn a_container_stands_still_while_it_is_copied_and_never_for_longer() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let script =
         "head -c 100000000 /dev/urandom > /big; touch /ready; while :; do date > /tick; sleep 0.1; done";
     conex.ok(&["run", "-d", "--name", "web", alpine, "sh", "-c", script]);
@@ -194,9 +188,7 @@ fn a_container_stands_still_while_it_is_copied_and_never_for_longer() {
 
 #[test]
 fn capabilities_and_user_namespaces() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let upper = |name: &str| -> PathBuf {
         let id = conex.inspect(name)["Id"].as_str().expect("an id").to_owned();
         conex.root().join("containers").join(id).join("upper")

@@ -1,6 +1,6 @@
 //! `diff`: the list.
 
-use conex_tests::{Conex, needs_root, skip};
+use conex_tests::{Conex, alpine, needs_root, skip};
 
 use super::{LOOK, changed};
 
@@ -32,9 +32,7 @@ fn diff_lists_by_dockers_rules() {
 
 #[test]
 fn a_running_containers_changes_are_there_at_once() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     conex.ok(&["run", "-d", "--name", "web", alpine, "sleep", "1000"]);
     assert_eq!(conex.ok(&["diff", "web"]), "");
     conex.ok(&["exec", "web", "sh", "-c", "echo a > /a; rm /etc/motd"]);

@@ -1,12 +1,10 @@
 //! Containers that do not want to be read.
 
-use conex_tests::{Conex, Outside, contained_or_clear, needs_root, skip};
+use conex_tests::{Outside, alpine, contained_or_clear};
 
 #[test]
 fn hostile_names_and_files() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let outside = Outside::new(&conex);
     let secret = outside.at("secret");
     let steal = format!(
@@ -48,9 +46,7 @@ fn hostile_names_and_files() {
 
 #[test]
 fn files_that_come_and_go_while_they_are_read() {
-    needs_root!();
-    let conex = Conex::new();
-    let Some(alpine) = conex.alpine() else { skip!("no alpine image") };
+    let (conex, alpine) = alpine!();
     let outside = Outside::new(&conex);
     // A directory that is a link every other moment, a file that grows and shrinks, names that come and go.
     let churn = format!(

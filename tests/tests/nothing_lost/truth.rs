@@ -1,6 +1,6 @@
 //! What is told of a container, held against what the kernel says.
 
-use conex_tests::{Conex, eventually, processes};
+use conex_tests::{Conex, eventually, eventually_shown, processes};
 
 /// A number that no other sleep of this machine's has: `test` is the test's own digit.
 pub(crate) fn mark(test: u64, round: u64) -> String {
@@ -43,16 +43,13 @@ pub(crate) fn told(conex: &Conex, name: &str) -> String {
 pub(crate) fn true_state(conex: &Conex, name: &str, mark: &str, why: &str) -> String {
     // Between two runs of a `restart` there is one or none.
     let lives = |state: &str| matches!(state, "running" | "paused");
-    let mut last = String::new();
     loop {
-        let state = eventually(&format!("{why}: the truth about {name}"), || {
+        let state = eventually_shown(&format!("{why}: the truth about {name}"), || {
             let state = told(conex, name);
             let count = alive(mark);
-            if std::mem::replace(&mut last, format!("{state}, {count} alive")) != last {
-                println!("{why}: {last}");
-            }
-            assert!(count <= 1, "{why}: {count} alive");
-            (lives(&state) == (count == 1) && state != "restarting").then_some(state)
+            assert!(count <= 1, "{why}: {state}, {count} alive");
+            let is_so = lives(&state) == (count == 1) && state != "restarting";
+            (format!("{state}, {count} alive"), is_so.then_some(state))
         });
         if state != "paused" {
             return state;
@@ -85,13 +82,9 @@ pub(crate) fn clear(conex: &Conex, mark: &str, why: &str) {
     }
     eventually(&format!("{why}: the processes' end"), || (alive(mark) == 0).then_some(()));
     // Supervisors clear up behind themselves; helpers end with who has made them.
-    let mut left = Vec::new();
-    eventually(&format!("{why}: the end of Conex's own processes"), || {
-        let before = std::mem::replace(&mut left, ours(conex));
-        if left != before {
-            println!("{why}: there are {left:?}");
-        }
-        left.is_empty().then_some(())
+    eventually_shown(&format!("{why}: the end of Conex's own processes"), || {
+        let left = ours(conex);
+        (left.join(", "), left.is_empty().then_some(()))
     });
 }
 
